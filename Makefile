@@ -1,0 +1,26 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:8080, with SQLite in ./data
+	@scripts/setup build
+	cargo run --release --locked -- serve
+
+demo: ## Walk through the service from end to end
+	@scripts/setup build
+	cargo run --release --locked -- demo
+
+test: ## Run every test, against SQLite and a throwaway PostgreSQL
+	@scripts/test
+
+lint: ## Check formats, clippy, rustdoc and the protos
+	@scripts/lint
+
+proto: ## Lint the protos and rewrite them in the canonical format
+	@scripts/setup tools
+	.tools/bin/buf lint proto
+	.tools/bin/buf format proto -w
+
+.PHONY: help run demo test lint proto

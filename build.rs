@@ -1,0 +1,89 @@
+//! Generates, from `proto/`: messages, servers and clients; the descriptor set for reflection; and `enum Rpc`, which
+//! carries what each RPC asks of its caller. No protoc is needed.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor, Value};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(proto_files()?)?;
+
+    // Encoded here, because decoding into prost's types drops the method option.
+    let encoded = compiler.encode_file_descriptor_set();
+    fs::write(out.join("descriptors.bin"), &encoded)?;
+    fs::write(out.join("rpc.rs"), rpc_enum(&DescriptorPool::decode(encoded.as_slice())?)?)?;
+
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+fn proto_files() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir("proto/guildhall/v1")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(Path::new("guildhall/v1").join(path.file_name().ok_or("a file without a name")?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Writes `enum Rpc` with the path and the requirement of each RPC, in the order of files, services and methods.
+fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let access = pool.get_extension_by_name("guildhall.v1.access").ok_or("no extension guildhall.v1.access")?;
+    let (mut variants, mut all, mut paths, mut required) = (String::new(), String::new(), String::new(), String::new());
+
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let (service, name) = (method.parent_service().full_name(), method.name());
+        writeln!(variants, "    /// `{service}/{name}`\n    {name},")?;
+        writeln!(all, "        Self::{name},")?;
+        writeln!(paths, "            Self::{name} => \"/{service}/{name}\",")?;
+        writeln!(required, "            Self::{name} => {},", requirement(&method, &access)?)?;
+    }
+
+    Ok(format!(
+        "/// The RPCs of this service.\n\
+         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]\npub enum Rpc {{\n{variants}}}\n\n\
+         impl Rpc {{\n    /// All RPCs.\n    pub const ALL: &[Self] = &[\n{all}    ];\n\n    \
+         /// Gives the path of the RPC's HTTP/2 request.\n    #[must_use]\n    \
+         pub const fn path(self) -> &'static str {{\n        match self {{\n{paths}        }}\n    }}\n\n    \
+         /// Gives what the RPC asks of its caller.\n    #[must_use]\n    \
+         pub const fn required(self) -> Required {{\n        match self {{\n{required}        }}\n    }}\n}}\n"
+    ))
+}
+
+/// Reads the method option of one RPC; an RPC without one does not build.
+fn requirement(method: &MethodDescriptor, access: &ExtensionDescriptor) -> Result<String, Box<dyn Error>> {
+    let options: DynamicMessage = method.options();
+    let option = options.get_extension(access);
+    let option = option.as_message().ok_or("the option is not a message")?;
+
+    if let Some(level) = option.get_field_by_name("level").as_deref().and_then(Value::as_enum_number) {
+        match level {
+            1 => return Ok("Required::Public".into()),
+            2 => return Ok("Required::Authenticated".into()),
+            3 => return Ok("Required::Operator".into()),
+            _ => {}
+        }
+    }
+    let permission = option.get_field_by_name("permission");
+    let Some(permission) = permission.as_deref().and_then(Value::as_message) else {
+        return Err(format!("{} has no access option", method.full_name()).into());
+    };
+    let text = |field: &str| -> String {
+        permission.get_field_by_name(field).as_deref().and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    if text("permission").is_empty() {
+        return Err(format!("{} has no access option", method.full_name()).into());
+    }
+    Ok(format!("Required::Permission {{ permission: {:?}, place: {:?} }}", text("permission"), text("place")))
+}

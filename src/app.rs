@@ -1,0 +1,246 @@
+//! The composition root: builds everything, owns every task it spawns, shuts down in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
+use crate::authz::{self, Engine};
+use crate::clock::World;
+use crate::config::{self, Config};
+use crate::domain::catalog::presets;
+use crate::domain::error::Error;
+use crate::mail::{self, MailTransport, TransportError, Worker};
+use crate::service::{self, Services, StartError};
+use crate::store::{self, OpenError, Store};
+use crate::telemetry::Metrics;
+use crate::transport::{self, Authenticator, Edge, Health, HotPath};
+
+/// Why a server does not start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database was not opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// PostgreSQL needs a key that outlives this machine.
+    #[error(
+        "a PostgreSQL database needs --installation-key-file: a file with 32 random bytes in base64, \
+         the same on every replica (head -c 32 /dev/urandom | base64)"
+    )]
+    KeyMissing,
+    /// The key file cannot be used.
+    #[error("the installation key: {0}")]
+    Key(#[from] KeyError),
+    /// The installation in the database does not fit.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Something below failed.
+    #[error("{0}: {source:?}", source = .0.source)]
+    Other(#[from] Error),
+    /// The directory of the mails cannot be used.
+    #[error("mail: {0}")]
+    Mail(#[from] TransportError),
+    /// Another program listens there.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Plaintext would leave the machine.
+    #[error(
+        "{0} is not a loopback address: this server has no TLS, pass --allow-plaintext if something before it does"
+    )]
+    Plaintext(SocketAddr),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct App {
+    /// Where gRPC listens.
+    pub grpc_address: SocketAddr,
+    /// Where plain HTTP listens.
+    pub http_address: SocketAddr,
+    /// The operator's API key, on the first start alone.
+    pub operator_key: Option<Secret>,
+    services: Arc<Services>,
+    health: Health,
+    reporter: tonic_health::server::HealthReporter,
+    /// No new calls; streams end.
+    soft: CancellationToken,
+    /// The feed and the mail worker end.
+    background: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+    followers: Vec<JoinHandle<()>>,
+    grace: std::time::Duration,
+}
+
+impl App {
+    /// Starts a server: the database, the installation, the index, the listeners; in that order, ready at the end.
+    ///
+    /// # Errors
+    /// See [`AppError`]; nothing is left running then.
+    pub async fn start(config: &Config, world: World) -> Result<Self, AppError> {
+        for address in [config.listen, config.http_listen] {
+            if !address.ip().is_loopback() && !config.allow_plaintext {
+                return Err(AppError::Plaintext(address));
+            }
+        }
+        let (listener, grpc_address) = listen(config.listen).await?;
+        let (http_listener, http_address) = listen(config.http_listen).await?;
+
+        let store = Store::open(&store_settings(config), world.clone()).await?;
+        let sealer = Sealer::new(&installation_key(config, &world)?);
+        let first = service::start(&store, &sealer, &world).await?;
+        let engine_settings = authz::Settings::default();
+        let engine = Engine::start(Arc::new(store.clone()), world.clone(), engine_settings, first.epoch).await?;
+        let services = Arc::new(Services {
+            engine: Arc::clone(&engine),
+            passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency)),
+            tokens: Tokens::new(config.issuer.clone(), first.signing_keys, world.clone())?,
+            sealer: sealer.clone(),
+            world: world.clone(),
+            settings: service::Settings {
+                epoch: first.epoch,
+                join_url: config.join_url.clone(),
+                access_token_lifetime: config::ACCESS_TOKEN_LIFETIME,
+                session_lifetime: config::SESSION_LIFETIME,
+            },
+            mail: Arc::new(Notify::new()),
+            writes: TaskTracker::new(),
+            store: store.clone(),
+        });
+        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
+        let worker = Worker::new(store, sealer.clone(), post, world.clone(), mail::Settings::default());
+
+        let (soft, background) = (CancellationToken::new(), CancellationToken::new());
+        let metrics = Arc::new(Metrics::new());
+        let edge = Edge {
+            services: Arc::clone(&services),
+            sealer,
+            world,
+            metrics: Arc::clone(&metrics),
+            draining: soft.clone(),
+        };
+        let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
+        let (reporter, health_service) = transport::health().await;
+        let followers = vec![
+            tokio::spawn(authz::follow(engine, background.clone())),
+            tokio::spawn(worker.run(Arc::clone(&services.mail), background.clone())),
+        ];
+        let servers = vec![
+            tokio::spawn(serve_grpc(listener, edge.clone(), hot_path, health_service, soft.clone())),
+            tokio::spawn(serve_http(http_listener, transport::router(edge, health.clone()), background.clone())),
+        ];
+        transport::set_serving(&reporter, true).await;
+        health.set(true);
+        Ok(Self {
+            grpc_address,
+            http_address,
+            operator_key: first.operator_key,
+            services,
+            health,
+            reporter,
+            soft,
+            background,
+            servers,
+            followers,
+            grace: config.shutdown_grace,
+        })
+    }
+
+    /// Gives the use cases, for tests that look behind the wire.
+    #[must_use]
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Stops in two stages: first no new calls, and those under way end within the grace; then whatever is left.
+    pub async fn stop(mut self) {
+        self.health.set(false);
+        transport::set_serving(&self.reporter, false).await;
+        self.soft.cancel();
+        let Some(mut grpc) = (!self.servers.is_empty()).then(|| self.servers.remove(0)) else { return };
+        self.services.writes.close();
+        let calls = async {
+            // A server that panicked has ended too.
+            let _ = (&mut grpc).await;
+            self.services.writes.wait().await;
+        };
+        if tokio::time::timeout(self.grace, calls).await.is_err() {
+            tracing::warn!("calls that did not end in time are cut off");
+            grpc.abort();
+        }
+
+        self.background.cancel();
+        for task in self.servers.drain(..).chain(self.followers.drain(..)) {
+            let mut task = task;
+            if tokio::time::timeout(self.grace, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        self.services.store.clone().close().await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let refuse = |source| AppError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refuse)?;
+    let address = listener.local_addr().map_err(refuse)?;
+    Ok((listener, address))
+}
+
+/// Gives what the store is opened with.
+#[must_use]
+pub fn store_settings(config: &Config) -> store::Settings {
+    store::Settings {
+        url: config.database_url(),
+        connections_max: config.database_connections,
+        patience: config::DATABASE_PATIENCE,
+        waiting_writers_max: config::WAITING_WRITERS_MAX,
+    }
+}
+
+fn installation_key(config: &Config, world: &World) -> Result<InstallationKey, AppError> {
+    if let Some(text) = &config.installation_key {
+        return Ok(InstallationKey::from_base64(text)?);
+    }
+    let path = match &config.installation_key_file {
+        Some(path) => path.clone(),
+        None if config.is_embedded() => config.data_dir.join("installation.key"),
+        None => return Err(AppError::KeyMissing),
+    };
+    Ok(InstallationKey::load_or_create(&path, world)?)
+}
+
+fn hot_path(config: &Config, services: &Arc<Services>, metrics: Arc<Metrics>) -> Result<HotPath, AppError> {
+    let catalog = presets::presets().first().cloned().ok_or_else(|| Error::internal("no catalog is built in"))?;
+    let authenticator = Authenticator::new(Arc::clone(services), catalog);
+    let trace_ratio = config.otlp_endpoint.is_some().then_some(config.trace_ratio);
+    Ok(HotPath::new(authenticator, metrics, trace_ratio))
+}
+
+async fn serve_grpc(
+    listener: TcpListener,
+    edge: Edge,
+    hot_path: HotPath,
+    health: tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = transport::serve(listener, edge, hot_path, health, stop.cancelled_owned()).await {
+        tracing::error!(%error, "the gRPC server failed");
+    }
+}
+
+async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
+    let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = serve.await {
+        tracing::error!(%error, "the HTTP server failed");
+    }
+}

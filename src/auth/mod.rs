@@ -1,0 +1,14 @@
+//! Bytes in, Principal out: tokens, keys, passwords and what seals them.
+//!
+//! Each kind of credential has a file. Nothing here reads a table or knows a transport: who holds a credential and
+//! whether it still counts is asked by `service`. May import `domain`, `clock` and `locked`.
+
+mod password;
+mod seal;
+mod secret;
+mod token;
+
+pub use password::Passwords;
+pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
+pub use secret::{Secret, SecretKind, hash_of, kind_of};
+pub use token::{AccessToken, Claims, SigningKey, Tokens, looks_like_jwt};

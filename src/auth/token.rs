@@ -1,0 +1,552 @@
+//! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037). They say who, in which session and until when, and
+//! hold no permission: those are asked, not carried.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use uuid::Uuid;
+
+use crate::clock::World;
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::time::Timestamp;
+
+/// Most bytes of an access token; a longer text is refused unread.
+const TOKEN_BYTES_MAX: usize = 4_096;
+
+/// The audience of the tokens that Guildhall's own RPCs take.
+const AUDIENCE: &str = "guildhall";
+
+/// Bytes of a seed, and of a public key.
+const KEY_BYTES: usize = 32;
+
+/// What stands before the seed in PKCS #8 version 1 (RFC 8410, 7).
+const PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+/// A key that signs access tokens (Ed25519).
+pub struct SigningKey {
+    id: Uuid,
+    seed: SecretBox<[u8; KEY_BYTES]>,
+    public_key: [u8; KEY_BYTES],
+}
+
+impl SigningKey {
+    /// Draws a new key; `id` stands in the tokens' header as `kid`.
+    #[must_use]
+    pub fn generate(id: Uuid, world: &World) -> Self {
+        Self::from_boxed(id, SecretBox::init_with(|| world.random()))
+    }
+
+    /// Takes a key that was kept as its seed.
+    #[must_use]
+    pub fn from_seed(id: Uuid, seed: [u8; KEY_BYTES]) -> Self {
+        Self::from_boxed(id, SecretBox::init_with(|| seed))
+    }
+
+    fn from_boxed(id: Uuid, seed: SecretBox<[u8; KEY_BYTES]>) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose_secret()).expect("any 32 bytes are a seed");
+        let mut public_key = [0; KEY_BYTES];
+        public_key.copy_from_slice(pair.public_key().as_ref());
+        Self { id, seed, public_key }
+    }
+
+    /// Gives what stands in the tokens' header as `kid`.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Gives the 32 bytes that the key is made of. They are kept sealed, and nowhere else.
+    #[must_use]
+    pub fn seed(&self) -> &[u8] {
+        self.seed.expose_secret()
+    }
+
+    /// Gives the public half, 32 bytes (RFC 8032, 5.1.5).
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    fn encoding_key(&self) -> EncodingKey {
+        let der = Zeroizing::new([PKCS8_PREFIX.as_slice(), self.seed()].concat());
+        EncodingKey::from_ed_der(&der)
+    }
+
+    /// Gives the public half as a JWK (RFC 8037, 2).
+    fn jwk(&self) -> serde_json::Value {
+        serde_json::json!({
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": URL_SAFE_NO_PAD.encode(self.public_key),
+            "kid": kid(self.id),
+            "use": "sig",
+            "alg": "EdDSA",
+        })
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn kid(id: Uuid) -> String {
+    id.hyphenated().to_string()
+}
+
+/// An access token that was just made.
+pub struct AccessToken {
+    text: SecretString,
+    expires_at: Timestamp,
+}
+
+impl AccessToken {
+    /// Gives the token for its bearer; never into a log, an error or a change.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    /// Tells from when on it is refused; a whole second.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// What a valid access token says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claims {
+    /// Who.
+    pub user: UserId,
+    /// In which session.
+    pub session: SessionId,
+    /// From when on the token is refused.
+    pub expires_at: Timestamp,
+}
+
+/// The claims as they stand in a token; all are required, and an audience or issuer is one text.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Payload {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    sid: SessionId,
+    /// Seconds since the Unix epoch.
+    iat: i64,
+    /// Seconds since the Unix epoch.
+    exp: i64,
+}
+
+/// Makes and verifies access tokens. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Tokens {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    issuer: String,
+    world: World,
+    signer: EncodingKey,
+    header: Header,
+    /// Each with its `kid`.
+    verifiers: Vec<(String, DecodingKey)>,
+    validation: Validation,
+    jwks: serde_json::Value,
+}
+
+impl Tokens {
+    /// Takes the installation's keys, newest first: that one signs, all of them verify.
+    ///
+    /// Signs and verifies once, so that a missing cryptographic backend is found at start and not by a caller.
+    ///
+    /// # Errors
+    /// - [`Reason::Internal`] if there is no key, or signing does not work.
+    ///
+    /// # Panics
+    /// If this program was built with no backend of `jsonwebtoken`, or with two.
+    pub fn new(issuer: String, keys: Vec<SigningKey>, world: World) -> Result<Self, Error> {
+        let newest = keys.first().ok_or_else(|| Error::internal("there is no key to sign access tokens with"))?;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(kid(newest.id));
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&issuer]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // It would read the system's clock, and allow a minute's leeway: `verify` asks our clock.
+        validation.validate_exp = false;
+        let signer = newest.encoding_key();
+        let jwks = serde_json::json!({ "keys": keys.iter().map(SigningKey::jwk).collect::<Vec<_>>() });
+        let verifier = |key: SigningKey| (kid(key.id), DecodingKey::from_ed_der(key.public_key()));
+        let verifiers = keys.into_iter().map(verifier).collect();
+        let shared = Shared { issuer, world, signer, header, verifiers, validation, jwks };
+        let tokens = Self { shared: Arc::new(shared) };
+        let nobody = Payload {
+            iss: tokens.shared.issuer.clone(),
+            aud: AUDIENCE.to_owned(),
+            sub: UserId(Uuid::nil()),
+            sid: SessionId(Uuid::nil()),
+            iat: 0,
+            exp: 0,
+        };
+        let proof = Zeroizing::new(tokens.sign(&nobody)?);
+        tokens.payload(&proof).ok_or_else(|| Error::internal("a signature that was just made does not verify"))?;
+        Ok(tokens)
+    }
+
+    /// Makes a token for `user` in `session`. It lapses with the last whole second of `lifetime`.
+    ///
+    /// # Errors
+    /// - [`Reason::Internal`] if signing does not work.
+    pub fn issue(&self, user: UserId, session: SessionId, lifetime: Duration) -> Result<AccessToken, Error> {
+        let now = self.shared.world.now();
+        let exp = seconds(now.plus(lifetime));
+        let payload = Payload {
+            iss: self.shared.issuer.clone(),
+            aud: AUDIENCE.to_owned(),
+            sub: user,
+            sid: session,
+            iat: seconds(now),
+            exp,
+        };
+        let text = self.sign(&payload)?;
+        let expires_at = instant(exp).ok_or_else(|| Error::internal("the expiry is out of range"))?;
+        Ok(AccessToken { text: text.into(), expires_at })
+    }
+
+    /// Verifies a token and gives what it says. Whether its session still counts is not known here.
+    ///
+    /// # Errors
+    /// - [`Reason::TokenExpired`] once `now >= expires_at`, if everything else is right.
+    /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself.
+    pub fn verify(&self, text: &str) -> Result<Claims, Error> {
+        let claims = self.payload(text).and_then(|payload| {
+            Some(Claims { user: payload.sub, session: payload.sid, expires_at: instant(payload.exp)? })
+        });
+        let Some(claims) = claims else {
+            return Err(Error::new(Reason::CredentialInvalid, "the access token is not valid"));
+        };
+        if self.shared.world.now() >= claims.expires_at {
+            return Err(Error::new(Reason::TokenExpired, "the access token has expired"));
+        }
+        Ok(claims)
+    }
+
+    /// Gives the public halves as a JWK set (RFC 7517, 5), the one that signs now first.
+    #[must_use]
+    pub fn jwks(&self) -> serde_json::Value {
+        self.shared.jwks.clone()
+    }
+
+    fn sign(&self, payload: &Payload) -> Result<String, Error> {
+        jsonwebtoken::encode(&self.shared.header, payload, &self.shared.signer).map_err(Error::internal)
+    }
+
+    /// Reads what one of our keys has signed, expired or not.
+    ///
+    /// Why a token is refused is told to nobody: it would help only who forges.
+    fn payload(&self, text: &str) -> Option<Payload> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let header = jsonwebtoken::decode_header(text).ok()?;
+        // We know no extension that could be critical (RFC 7515, 4.1.11).
+        if header.crit.is_some() {
+            return None;
+        }
+        let kid = header.kid?;
+        let (_, key) = self.shared.verifiers.iter().find(|(id, _)| *id == kid)?;
+        let token = jsonwebtoken::decode::<Payload>(text, key, &self.shared.validation).ok()?;
+        Some(token.claims)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("issuer", &self.shared.issuer).finish_non_exhaustive()
+    }
+}
+
+fn seconds(instant: Timestamp) -> i64 {
+    instant.as_micros().div_euclid(1_000_000)
+}
+
+fn instant(seconds: i64) -> Option<Timestamp> {
+    seconds.checked_mul(1_000_000).map(Timestamp::from_micros)
+}
+
+/// Tells whether `text` has the shape of a signed JWT: three parts of base64url (RFC 7515, 7.1).
+#[must_use]
+pub fn looks_like_jwt(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    text.split('.').count() == 3 && text.split('.').all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::{Clock, Monotonic, SystemEntropy};
+
+    const ISSUER: &str = "https://guildhall.example.test";
+    const KEY: Uuid = Uuid::from_u128(0x018f_4e9a_7b3c_7def_8a12_0123_4567_89ab);
+    const USER: UserId = UserId(Uuid::from_u128(1));
+    const SESSION: SessionId = SessionId(Uuid::from_u128(2));
+    const TEN_MINUTES: Duration = Duration::from_mins(10);
+    /// Half a second past a whole one.
+    const NOW: i64 = 1_800_000_000_500_000;
+
+    /// Tells the time it was last set to.
+    struct SetClock(AtomicI64);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(self.0.load(Ordering::Relaxed))
+        }
+
+        fn monotonic(&self) -> Monotonic {
+            Monotonic(Duration::ZERO)
+        }
+
+        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn world() -> (World, Arc<SetClock>) {
+        let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
+        (World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) }, clock)
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::from_seed(KEY, [7; 32])
+    }
+
+    fn tokens() -> Tokens {
+        Tokens::new(ISSUER.to_owned(), vec![key()], world().0).expect("a key")
+    }
+
+    fn reason(tokens: &Tokens, text: &str) -> Reason {
+        tokens.verify(text).expect_err("refused").reason
+    }
+
+    fn payload() -> Value {
+        json!({
+            "iss": ISSUER, "aud": "guildhall", "sub": USER, "sid": SESSION,
+            "iat": 1_800_000_000, "exp": 1_800_000_600,
+        })
+    }
+
+    fn header() -> Value {
+        json!({ "typ": "JWT", "alg": "EdDSA", "kid": kid(KEY) })
+    }
+
+    /// Signs whatever it is given, with the right key unless told otherwise.
+    fn forge(header: &Value, payload: &Value, seed: [u8; 32]) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(payload));
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed");
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(pair.sign(message.as_bytes())))
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_issued_for() {
+        let tokens = tokens();
+        let token = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let expires_at = Timestamp::from_micros(1_800_000_600_000_000);
+        assert_eq!(token.expires_at(), expires_at);
+        assert_eq!(tokens.verify(token.text()).expect("valid"), Claims { user: USER, session: SESSION, expires_at });
+        assert!(looks_like_jwt(token.text()));
+        assert!(!format!("{token:?}").contains(token.text()));
+    }
+
+    #[test]
+    fn the_forger_of_these_tests_can_make_a_valid_token() {
+        assert!(tokens().verify(&forge(&header(), &payload(), [7; 32])).is_ok());
+    }
+
+    #[test]
+    fn a_token_expires_to_the_microsecond() {
+        let (world, clock) = world();
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], world).expect("a key");
+        let token = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let expires_at = token.expires_at().as_micros();
+
+        clock.0.store(expires_at - 1, Ordering::Relaxed);
+        assert!(tokens.verify(token.text()).is_ok());
+        for late in [expires_at, expires_at + 1] {
+            clock.0.store(late, Ordering::Relaxed);
+            assert_eq!(reason(&tokens, token.text()), Reason::TokenExpired);
+        }
+    }
+
+    #[test]
+    fn that_it_has_expired_is_told_of_a_genuine_token_alone() {
+        let mut expired = payload();
+        expired["exp"] = json!(1_799_999_999);
+        assert_eq!(reason(&tokens(), &forge(&header(), &expired, [7; 32])), Reason::TokenExpired);
+        assert_eq!(reason(&tokens(), &forge(&header(), &expired, [8; 32])), Reason::CredentialInvalid);
+    }
+
+    #[test]
+    fn a_token_of_another_making_is_refused() {
+        let tokens = tokens();
+        let mut forged = vec![
+            ("another key", forge(&header(), &payload(), [8; 32])),
+            ("nothing", String::new()),
+            ("dots", "..".to_owned()),
+        ];
+        for (what, header) in [
+            ("no kid", json!({ "alg": "EdDSA" })),
+            ("another kid", json!({ "alg": "EdDSA", "kid": kid(Uuid::from_u128(9)) })),
+            ("another algorithm", json!({ "alg": "ES256", "kid": kid(KEY) })),
+            ("an unknown algorithm", json!({ "alg": "none", "kid": kid(KEY) })),
+            ("a critical extension", json!({ "alg": "EdDSA", "kid": kid(KEY), "crit": ["b64"], "b64": false })),
+        ] {
+            forged.push((what, forge(&header, &payload(), [7; 32])));
+        }
+        for (claim, value) in [
+            ("iss", json!("https://elsewhere.example.test")),
+            ("iss", json!([ISSUER])),
+            ("aud", json!("another product")),
+            ("aud", json!(["guildhall"])),
+            ("sub", json!("ada")),
+            ("sid", json!(1)),
+            ("iat", json!("yesterday")),
+            ("exp", json!("tomorrow")),
+            ("exp", json!(i64::MAX)),
+            ("exp", json!(-1)),
+        ] {
+            let mut payload = payload();
+            payload[claim] = value;
+            forged.push((claim, forge(&header(), &payload, [7; 32])));
+        }
+        for claim in ["iss", "aud", "sub", "sid", "iat", "exp"] {
+            let mut payload = payload();
+            payload.as_object_mut().expect("an object").remove(claim);
+            forged.push((claim, forge(&header(), &payload, [7; 32])));
+        }
+        for (what, text) in forged {
+            assert_eq!(reason(&tokens, &text), Reason::CredentialInvalid, "{what}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_unsigned_token_is_refused() {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = json!({ "typ": "JWT", "alg": "none", "kid": kid(KEY) });
+        assert_eq!(reason(&tokens(), &format!("{}.{}.", part(header), part(payload()))), Reason::CredentialInvalid);
+    }
+
+    #[test]
+    fn the_public_key_is_no_shared_secret() {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(kid(KEY));
+        for secret in [key().public_key().to_vec(), URL_SAFE_NO_PAD.encode(key().public_key()).into_bytes()] {
+            let text = jsonwebtoken::encode(&header, &payload(), &EncodingKey::from_secret(&secret)).expect("signed");
+            assert_eq!(reason(&tokens(), &text), Reason::CredentialInvalid);
+        }
+    }
+
+    #[test]
+    fn no_character_of_a_token_can_be_altered() {
+        let tokens = tokens();
+        let token = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        for index in 0..token.text().len() {
+            let mut altered = token.text().as_bytes().to_vec();
+            altered[index] = if altered[index] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).expect("ASCII");
+            assert_eq!(reason(&tokens, &altered), Reason::CredentialInvalid, "character {index}");
+        }
+    }
+
+    #[test]
+    fn an_oversized_token_is_refused() {
+        let mut padded = payload();
+        padded["pad"] = json!("x".repeat(TOKEN_BYTES_MAX));
+        assert_eq!(reason(&tokens(), &forge(&header(), &padded, [7; 32])), Reason::CredentialInvalid);
+    }
+
+    #[test]
+    fn an_older_key_verifies_and_the_newest_signs() {
+        let (world, _) = world();
+        let newer = SigningKey::generate(Uuid::from_u128(5), &world);
+        let newer_kid = kid(newer.id());
+        let old = tokens().issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![newer, key()], world).expect("keys");
+
+        assert!(tokens.verify(old.text()).is_ok());
+        let new = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        assert_eq!(jsonwebtoken::decode_header(new.text()).expect("a header").kid, Some(newer_kid));
+        assert!(tokens.verify(new.text()).is_ok());
+    }
+
+    #[test]
+    fn without_a_key_there_are_no_tokens() {
+        let refused = Tokens::new(ISSUER.to_owned(), Vec::new(), world().0).expect_err("refused");
+        assert_eq!(refused.reason, Reason::Internal);
+    }
+
+    #[test]
+    fn the_public_half_is_published_as_rfc_8037_says() {
+        // RFC 8037, A.1 and A.2.
+        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64");
+        let key = SigningKey::from_seed(KEY, seed.clone().try_into().expect("32 bytes"));
+        assert_eq!(key.seed(), seed);
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![key], world().0).expect("a key");
+        let expected = json!({ "keys": [{
+            "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+            "kid": "018f4e9a-7b3c-7def-8a12-0123456789ab",
+            "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        }] });
+        assert_eq!(tokens.jwks(), expected);
+    }
+
+    #[test]
+    fn debugging_a_key_shows_no_seed() {
+        let shown = format!("{:?}", key());
+        assert_eq!(shown, "SigningKey { id: 018f4e9a-7b3c-7def-8a12-0123456789ab, .. }");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_verified(text in "\\PC{0,200}|([A-Za-z0-9_-]{0,60}\\.){2}[A-Za-z0-9_-]{0,90}") {
+            prop_assert_eq!(reason(&tokens(), &text), Reason::CredentialInvalid);
+            let _ = looks_like_jwt(&text);
+        }
+
+        #[test]
+        fn any_json_can_be_verified(header in "\\PC{0,60}", payload in "\\PC{0,60}", signature: Vec<u8>) {
+            let parts = [header.as_bytes(), payload.as_bytes(), &signature].map(|part| URL_SAFE_NO_PAD.encode(part));
+            prop_assert_eq!(reason(&tokens(), &parts.join(".")), Reason::CredentialInvalid);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Following the log: a poll proves every loaded organization current, a hint makes it fast.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::engine::Engine;
+use crate::changelog::{Cursor, Moved};
+use crate::domain::error::Error;
+use crate::domain::fact::Scope;
+use crate::domain::id::OrganizationId;
+
+/// How many heads one statement compares.
+const HEADS_MAX: usize = 1_000;
+
+/// Polls until `stop`: what moved is applied, and then everything is proven current as of when the poll was sent.
+///
+/// A poll that fails proves nothing; the index grows older and in the end allows nothing. After a failure every loaded
+/// head is compared, since another server may answer by then.
+pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut cursor = Cursor::default();
+    let mut has_failed = false;
+    loop {
+        let pause = engine.world.clock.sleep(engine.world.jittered(engine.settings.poll_interval));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = engine.hint.notified() => {}
+            () = pause => {}
+        }
+        let asked_at = engine.world.clock.monotonic();
+        match poll(&engine, cursor, has_failed).await {
+            Ok(next) => {
+                cursor = next;
+                engine.proof.raise(asked_at);
+                if std::mem::take(&mut has_failed) {
+                    tracing::info!("the log can be followed again");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::warn!(%error, source = ?error.source, "the log cannot be followed");
+                }
+            }
+        }
+    }
+}
+
+async fn poll(engine: &Engine, cursor: Cursor, has_failed: bool) -> Result<Cursor, Error> {
+    let mut moved = engine.source.moved_since(cursor).await?;
+    if has_failed {
+        add_heads(engine, &mut moved).await?;
+    }
+    for (scope, position) in moved.scopes {
+        match scope {
+            Scope::Installation => {
+                if engine.installation().position() != position {
+                    engine.catch_up_installation().await?;
+                }
+            }
+            Scope::Organization(id) => {
+                if let Some(slot) = engine.slot(id) {
+                    engine.follow_to(id, &slot, position).await?;
+                }
+            }
+        }
+    }
+    Ok(moved.cursor)
+}
+
+/// Adds the heads of everything that is loaded.
+async fn add_heads(engine: &Engine, moved: &mut Moved) -> Result<(), Error> {
+    let ids: Vec<OrganizationId> = engine.slots().into_iter().map(|(id, _)| id).collect();
+    let scopes: Vec<Scope> =
+        ids.into_iter().map(Scope::Organization).chain(std::iter::once(Scope::Installation)).collect();
+    for chunk in scopes.chunks(HEADS_MAX) {
+        moved.scopes.extend(engine.source.positions(chunk).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What counts in every organization at once: who is shut out, and who holds what above the organizations.
+
+use imbl::{HashMap, HashSet, Vector};
+
+use crate::domain::fact::{Commit, Fact, Grant, UserState};
+use crate::domain::id::{ApiKeyId, GrantId, ServiceAccountId, SessionId, UserId};
+use crate::domain::place::{Principal, Subject};
+use crate::domain::revision::Position;
+use crate::domain::time::Timestamp;
+
+/// The installation's log, applied. Cheap to clone: a snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct InstallationIndex {
+    position: Position,
+    /// Users who are not ACTIVE; all others are.
+    shut_out: HashSet<UserId>,
+    ended_sessions: HashMap<SessionId, Timestamp>,
+    revoked_keys: HashSet<ApiKeyId>,
+    /// The installation's own service accounts, and whether each is enabled.
+    service_accounts: HashMap<ServiceAccountId, bool>,
+    holders: HashMap<GrantId, Principal>,
+    held: HashMap<Principal, Vector<Grant>>,
+}
+
+impl InstallationIndex {
+    /// Brings an empty index to a loaded state.
+    #[must_use]
+    pub fn load(position: Position, facts: &[Fact]) -> Self {
+        let mut index = Self { position, ..Self::default() };
+        for fact in facts {
+            index.apply_fact(fact);
+        }
+        index
+    }
+
+    /// Applies the commit that follows.
+    pub fn apply(&mut self, commit: &Commit) {
+        for fact in &commit.facts {
+            self.apply_fact(fact);
+        }
+        self.position = commit.position;
+    }
+
+    fn apply_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::User { id, state: UserState::Active } => {
+                self.shut_out.remove(id);
+            }
+            Fact::User { id, state: UserState::Disabled } => {
+                self.shut_out.insert(*id);
+            }
+            Fact::SessionEnded { id, expires_at } => {
+                self.ended_sessions.insert(*id, *expires_at);
+            }
+            Fact::ApiKey { id, is_revoked: true, .. } => {
+                self.revoked_keys.insert(*id);
+            }
+            Fact::ServiceAccount { id, is_enabled } => {
+                self.service_accounts.insert(*id, *is_enabled);
+            }
+            Fact::Grant(grant) => {
+                self.remove_grant(grant.id);
+                self.holders.insert(grant.id, grant.principal);
+                self.held.entry(grant.principal).or_default().push_back(grant.clone());
+            }
+            Fact::GrantGone { id } => self.remove_grant(*id),
+            // Facts of organizations do not stand in this log; a key that is good needs no remembering.
+            Fact::ApiKey { is_revoked: false, .. }
+            | Fact::Organization { .. }
+            | Fact::Membership { .. }
+            | Fact::GroupMember { .. }
+            | Fact::Resource { .. }
+            | Fact::ResourceGone { .. }
+            | Fact::Invitation { .. } => {}
+        }
+    }
+
+    fn remove_grant(&mut self, id: GrantId) {
+        let Some(principal) = self.holders.remove(&id) else { return };
+        if let Some(grants) = self.held.get_mut(&principal) {
+            grants.retain(|grant| grant.id != id);
+        }
+    }
+
+    /// Tells how far the log has been applied.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Says whether a user is ACTIVE, as far as anybody shut them out.
+    #[must_use]
+    pub fn is_user_active(&self, user: UserId) -> bool {
+        !self.shut_out.contains(&user)
+    }
+
+    /// Says whether a session was ended before its time.
+    #[must_use]
+    pub fn is_session_ended(&self, session: SessionId) -> bool {
+        self.ended_sessions.contains_key(&session)
+    }
+
+    /// Says whether a key was taken back.
+    #[must_use]
+    pub fn is_key_revoked(&self, key: ApiKeyId) -> bool {
+        self.revoked_keys.contains(&key)
+    }
+
+    /// Says whether an account is the installation's own, and if so, whether it is enabled.
+    #[must_use]
+    pub fn service_account(&self, id: ServiceAccountId) -> Option<bool> {
+        self.service_accounts.get(&id).copied()
+    }
+
+    /// Gives what a subject holds above the organizations.
+    pub fn held_above(&self, subject: Subject) -> impl Iterator<Item = &Grant> {
+        self.held.get(&subject.above()).into_iter().flatten()
+    }
+}

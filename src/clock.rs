@@ -1,0 +1,141 @@
+//! The only source of time, identifiers and randomness. Everything else is handed the values.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+
+/// An instant of a clock that never goes back, runs while the machine is suspended, and means nothing elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Monotonic(pub Duration);
+
+impl Monotonic {
+    /// Gives the time from `earlier` to `self`, zero if it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Tells the time and waits for it.
+pub trait Clock: Send + Sync + 'static {
+    /// Tells the wall clock's time.
+    fn now(&self) -> Timestamp;
+
+    /// Tells the time by a clock that never goes back.
+    fn monotonic(&self) -> Monotonic;
+
+    /// Waits until the wall clock has reached `instant`.
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Waits for `duration`.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Draws random bytes.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The machine's clocks.
+#[derive(Debug)]
+pub struct SystemClock;
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clocks")]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+        Monotonic(Duration::new(seconds, nanos))
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        // The wall clock can be set: look again every minute at the latest.
+        Box::pin(async move {
+            loop {
+                let left = instant.since(Self.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+            }
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// The operating system's random numbers.
+#[derive(Debug)]
+pub struct SystemEntropy;
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that draws random numbers")]
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random numbers once it has booted");
+    }
+}
+
+/// The clock and the entropy of one server, handed to whatever needs them.
+#[derive(Clone)]
+pub struct World {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws random bytes.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    /// The machine's clocks and random numbers.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+    }
+
+    /// Tells the wall clock's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Makes a new UUIDv7. It tells when it was made, so it is never a secret.
+    pub fn id<T: From<Uuid>>(&self) -> T {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random);
+        uuid::Builder::from_unix_timestamp_millis(self.now().as_millis(), &random).into_uuid().into()
+    }
+
+    /// Draws `N` random bytes.
+    #[must_use]
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// Draws a duration between half of `around` and one and a half of it, so that many do not act at once.
+    #[must_use]
+    pub fn jittered(&self, around: Duration) -> Duration {
+        let factor = 0.5 + f64::from(u32::from_le_bytes(self.random())) / f64::from(u32::MAX);
+        around.mul_f64(factor)
+    }
+}

@@ -1,0 +1,129 @@
+//! What can be set, from the command line or the environment. Nothing else reads either.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// Settings of a server.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// Where the embedded database, its key and the mails are kept; made if absent.
+    #[arg(long, env = "GUILDHALL_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+
+    /// postgres://user@host/database. Without it: an SQLite file in the data directory.
+    #[arg(long, env = "GUILDHALL_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Most connections to the database.
+    #[arg(long, env = "GUILDHALL_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub database_connections: u32,
+
+    /// A file with the 32 bytes, in base64, that seal secrets at rest. Needed with PostgreSQL; made beside the embedded
+    /// database if absent.
+    #[arg(long, env = "GUILDHALL_INSTALLATION_KEY_FILE")]
+    pub installation_key_file: Option<PathBuf>,
+
+    /// The same, as a value. It wins over the file.
+    #[arg(long, env = "GUILDHALL_INSTALLATION_KEY", hide_env_values = true, hide = true)]
+    pub installation_key: Option<String>,
+
+    /// Where gRPC listens. Port 0 takes any that is free.
+    #[arg(long, env = "GUILDHALL_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+
+    /// Where plain HTTP listens: /healthz, /readyz, /metrics, /.well-known/jwks.json.
+    #[arg(long, env = "GUILDHALL_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
+    pub http_listen: SocketAddr,
+
+    /// Listen without TLS on an address that is not loopback. Only behind something that encrypts.
+    #[arg(long, env = "GUILDHALL_ALLOW_PLAINTEXT")]
+    pub allow_plaintext: bool,
+
+    /// The issuer that access tokens name.
+    #[arg(long, env = "GUILDHALL_ISSUER", default_value = "http://127.0.0.1:8080")]
+    pub issuer: String,
+
+    /// The page of the product that invitations link to; the token is added as #token=…
+    #[arg(long, env = "GUILDHALL_JOIN_URL", default_value = "http://127.0.0.1:3000/join")]
+    pub join_url: String,
+
+    /// Whom mails come from.
+    #[arg(long, env = "GUILDHALL_MAIL_FROM", default_value = "Guildhall <no-reply@guildhall.invalid>")]
+    pub mail_from: String,
+
+    /// How long calls under way may take to end at a shutdown, in seconds.
+    #[arg(long, env = "GUILDHALL_SHUTDOWN_GRACE_SECONDS", default_value = "10", value_parser = seconds)]
+    pub shutdown_grace: Duration,
+
+    /// How many passwords are hashed at once; each takes 19 MiB.
+    #[arg(long, env = "GUILDHALL_PASSWORD_CONCURRENCY", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub password_concurrency: u16,
+
+    /// Where spans are sent, as OTLP over gRPC. Without it no span is made.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+
+    /// The share of calls that get a span if the caller's traceparent does not say, from 0 to 1.
+    #[arg(long, env = "GUILDHALL_TRACE_RATIO", default_value_t = 0.01)]
+    pub trace_ratio: f64,
+}
+
+/// How long a statement may run, and how long a call waits for a connection.
+pub const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+/// Most writes that wait for one organization.
+pub const WAITING_WRITERS_MAX: usize = 256;
+/// How long an access token is good.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(10);
+/// How long a session is good.
+pub const SESSION_LIFETIME: Duration = Duration::from_hours(12);
+
+impl Config {
+    /// Gives the settings that a server has when nothing is set, for tests and the demo: any free port, on loopback.
+    #[must_use]
+    pub fn local(data_dir: PathBuf) -> Self {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            data_dir,
+            database_url: None,
+            database_connections: 8,
+            installation_key_file: None,
+            installation_key: None,
+            listen: anywhere,
+            http_listen: anywhere,
+            allow_plaintext: false,
+            issuer: "http://127.0.0.1:8080".into(),
+            join_url: "http://127.0.0.1:3000/join".into(),
+            mail_from: "Guildhall <no-reply@guildhall.invalid>".into(),
+            shutdown_grace: Duration::from_secs(10),
+            password_concurrency: 4,
+            otlp_endpoint: None,
+            trace_ratio: 0.01,
+        }
+    }
+
+    /// Gives the URL of the database: as set, or the embedded file.
+    #[must_use]
+    pub fn database_url(&self) -> String {
+        let embedded = || format!("sqlite://{}", self.data_dir.join("guildhall.sqlite").display());
+        self.database_url.clone().unwrap_or_else(embedded)
+    }
+
+    /// Says whether the database is the embedded one.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.database_url.as_ref().is_none_or(|url| url.starts_with("sqlite:"))
+    }
+
+    /// Gives the directory that mails are written to.
+    #[must_use]
+    pub fn mail_dir(&self) -> PathBuf {
+        self.data_dir.join("mail")
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_secs).map_err(|_| "must be a number of seconds".into())
+}

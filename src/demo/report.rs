@@ -1,0 +1,44 @@
+//! What the demo prints: a line a step, with how long it took.
+
+use crate::clock::{Monotonic, World};
+
+/// Prints steps and times them.
+pub(super) struct Report {
+    world: World,
+    began_at: Monotonic,
+    last_at: Monotonic,
+    steps: u32,
+}
+
+impl Report {
+    /// Begins to time.
+    pub fn new(world: World) -> Self {
+        let now = world.clock.monotonic();
+        Self { world, began_at: now, last_at: now, steps: 0 }
+    }
+
+    /// Begins to time the next step here rather than where the last one ended.
+    pub fn begin(&mut self) {
+        self.last_at = self.world.clock.monotonic();
+    }
+
+    /// Prints a step that is done, with the time since the last one.
+    pub fn step(&mut self, what: &str) {
+        let now = self.world.clock.monotonic();
+        self.steps += 1;
+        println!("{:>3}. {what}  ({:.1?})", self.steps, now.since(self.last_at));
+        self.last_at = now;
+    }
+
+    /// Prints what the step before has brought.
+    #[expect(clippy::unused_self, reason = "reads as one report")]
+    pub fn found(&self, what: &str) {
+        println!("     → {what}");
+    }
+
+    /// Prints the end.
+    pub fn done(&self) {
+        let took = self.world.clock.monotonic().since(self.began_at);
+        println!("All {} steps did what they promise, in {took:.1?}.", self.steps);
+    }
+}

@@ -1,0 +1,146 @@
+//! The ceiling: what an actor may give, and what they may take away, at a place.
+//!
+//! The facts are the actor's, with the place as the target. That the place is visible to the actor is asked before.
+
+use super::decide::{decide, on_the_list};
+use super::facts::{Facts, Given};
+use crate::domain::catalog::{Ceiling, PermissionId, ReachSet, Role, RoleId, Verb};
+use crate::domain::error::{Error, Reason};
+use crate::domain::fact::Held;
+use crate::domain::place::Principal;
+use crate::domain::time::Timestamp;
+
+/// Asks whether the actor may give `held` at the place to `recipient`.
+///
+/// A list entry, and a role that the type lists under `shares`: T.share there. Any other role: member.assign there, and
+/// a role held there that may grant it. To themselves, nobody gives what they do not hold.
+///
+/// # Errors
+/// - [`Reason::PermissionMissing`] without T.share or member.assign.
+/// - [`Reason::RoleNotGrantable`] if no role held may grant it, or it is for the actor and more than they hold.
+pub fn may_give(actor: &Facts, held: &Held, recipient: Principal, now: Timestamp) -> Result<(), Error> {
+    may_touch(actor, held, now)?;
+    if let Some(role) = assigned_role(actor, held)
+        && !allows(actor, role, now, |role| &role.may_grant)
+    {
+        return Err(Error::new(Reason::RoleNotGrantable, "may not give this role here"));
+    }
+    if actor.standing.is_among(recipient) && !holds_all(actor, held, now) {
+        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+    }
+    Ok(())
+}
+
+/// Asks whether the actor may take `held` away at the place. The mirror of [`may_give`].
+///
+/// # Errors
+/// - [`Reason::PermissionMissing`] without T.share or member.assign.
+/// - [`Reason::RoleNotTakeable`] if no role held may take it.
+pub fn may_take(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error> {
+    may_touch(actor, held, now)?;
+    may_take_role(actor, held, now)
+}
+
+/// Asks whether some role of the actor may take `held` away, whatever permission the act itself asks for: so judged are
+/// disabling and removing, for every role that the person holds.
+///
+/// # Errors
+/// - [`Reason::RoleNotTakeable`].
+pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error> {
+    match assigned_role(actor, held) {
+        Some(role) if !allows(actor, role, now, |role| &role.may_take) => {
+            Err(Error::new(Reason::RoleNotTakeable, "may not take this role away here"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says whether the actor holds at the place all that `held` gives there, with at least its reach.
+#[must_use]
+pub fn holds_all(actor: &Facts, held: &Held, now: Timestamp) -> bool {
+    match held {
+        Held::AsMember => on_the_list(actor, now).is_some(),
+        Held::Role(name) => match actor.catalog.role_id(name) {
+            Some(id) => holds_role(actor, actor.catalog.role(id), now),
+            None => false,
+        },
+    }
+}
+
+/// Asks for the permission that giving or taking `held` at the place begins with: T.share for a list entry and for what
+/// the type lists under `shares`, member.assign for any other role.
+///
+/// # Errors
+/// - [`Reason::PermissionMissing`].
+pub fn may_touch(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error> {
+    let permission = match assigned_role(actor, held) {
+        Some(_) => PermissionId::MEMBER_ASSIGN,
+        None => share_permission(actor)?,
+    };
+    if decide(actor, permission, now).is_allowed() {
+        return Ok(());
+    }
+    let name = actor.catalog.permission_name(permission);
+    Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
+}
+
+/// Gives the role that member.assign and the ceilings judge; `None` for what is shared instead.
+fn assigned_role(actor: &Facts, held: &Held) -> Option<RoleId> {
+    let Held::Role(name) = held else { return None };
+    // A role that no catalog declares is told apart before; here it is the one nobody may give.
+    let role = actor.catalog.role_id(name).unwrap_or(RoleId::OPERATOR);
+    let shares = actor.chain.first().and_then(|node| actor.catalog.resource_type(&node.key.kind));
+    match shares {
+        Some((_, kind)) if kind.shares.contains(&role) => None,
+        _ => Some(role),
+    }
+}
+
+fn share_permission(actor: &Facts) -> Result<PermissionId, Error> {
+    let target = actor.chain.first().and_then(|node| actor.catalog.resource_type(&node.key.kind));
+    match target {
+        Some((id, _)) => Ok(PermissionId::of_type(id, Verb::Share)),
+        None => Err(Error::invalid("resource", Reason::RoleNotAssignable, "names a place that has no list")),
+    }
+}
+
+/// Says whether a role that the actor holds at the place allows `role`, by the ceiling that `of` picks.
+fn allows(actor: &Facts, role: RoleId, now: Timestamp, of: fn(&Role) -> &Ceiling) -> bool {
+    actor.counting(now).any(|(_, given)| {
+        let Given::Role(mine) = given else { return false };
+        let ceiling = of(mine);
+        ceiling.any
+            || ceiling.list.contains(&role)
+            || (ceiling.subset && holds_role(actor, actor.catalog.role(role), now))
+    })
+}
+
+/// Says whether the actor holds at the place every permission of `role` with at least its reach, `as_member` counting as
+/// one more, and may grant and take no less.
+fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
+    let (mut may_grant, mut may_take) = (Ceiling::default(), Ceiling::default());
+    for (_, given) in actor.counting(now) {
+        if let Given::Role(mine) = given {
+            may_grant.widen(&mine.may_grant);
+            may_take.widen(&mine.may_take);
+        }
+    }
+    actor.catalog.permissions().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))
+        && (!role.as_member || holds_as_member_role(actor, now))
+        && role.may_grant.is_within(&may_grant)
+        && role.may_take.is_within(&may_take)
+}
+
+fn reach(actor: &Facts, permission: PermissionId, now: Timestamp) -> ReachSet {
+    actor.counting(now).fold(ReachSet::NONE, |all, (_, given)| match given {
+        Given::Role(role) => all.or(role.reach(permission)),
+        Given::AsMember => all,
+    })
+}
+
+fn holds_as_member_role(actor: &Facts, now: Timestamp) -> bool {
+    actor.counting(now).any(|(_, given)| match given {
+        Given::Role(role) => role.as_member,
+        Given::AsMember => true,
+    })
+}

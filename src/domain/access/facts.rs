@@ -1,0 +1,187 @@
+//! What the rule is asked over: one subject, one target, and every grant that could matter.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::catalog::{Catalog, Role};
+use crate::domain::fact::{Grant, Held, MemberState};
+use crate::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
+use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::time::Timestamp;
+
+/// One subject before one target of one organization.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The catalog the organization follows.
+    pub catalog: Arc<Catalog>,
+    /// Whether the organization is ACTIVE.
+    pub organization_is_active: bool,
+    /// Who.
+    pub standing: Standing,
+    /// The target and what it stands under, the target first. Empty for the organization itself, and for a target that
+    /// is not registered: it is judged as a direct child of the organization, with no owner and no list.
+    pub chain: Vec<Node>,
+    /// The grants of every principal that the subject is among. Others may be there too; they do not count.
+    pub grants: Arc<[Grant]>,
+}
+
+/// One subject before several targets of one organization: what a writing call is judged by.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The catalog the organization follows.
+    pub catalog: Arc<Catalog>,
+    /// Whether the organization is ACTIVE.
+    pub organization_is_active: bool,
+    /// Who.
+    pub standing: Standing,
+    /// The chain of each target that is registered, the target first.
+    pub chains: HashMap<ResourceKey, Vec<Node>>,
+    /// The grants of every principal that the subject is among, at any target, above it or at the organization.
+    pub grants: Arc<[Grant]>,
+}
+
+impl Actor {
+    /// Gives the facts before one target; `None` is the organization.
+    #[must_use]
+    pub fn at(&self, target: Option<&ResourceKey>) -> Facts {
+        Facts {
+            catalog: Arc::clone(&self.catalog),
+            organization_is_active: self.organization_is_active,
+            standing: self.standing.clone(),
+            chain: target.and_then(|key| self.chains.get(key)).cloned().unwrap_or_default(),
+            grants: Arc::clone(&self.grants),
+        }
+    }
+
+    /// Says whether `target` is registered.
+    #[must_use]
+    pub fn knows(&self, target: &ResourceKey) -> bool {
+        self.chains.contains_key(target)
+    }
+}
+
+/// One resource of a chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// Which.
+    pub key: ResourceKey,
+    /// A membership or service account, if anybody.
+    pub owner: Option<Principal>,
+}
+
+/// How a subject stands in the organization.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Not at all: unknown here, or without a place.
+    Stranger,
+    /// A person.
+    Person {
+        /// Who.
+        user: UserId,
+        /// Whether the user is ACTIVE.
+        is_active: bool,
+        /// Their place in the organization, if any.
+        membership: Option<(MembershipId, MemberState)>,
+        /// The groups that the membership is in.
+        groups: Vec<GroupId>,
+    },
+    /// A machine of this organization, or of a place above it.
+    Machine {
+        /// Which.
+        id: ServiceAccountId,
+        /// Whether it is enabled.
+        is_enabled: bool,
+    },
+}
+
+impl Standing {
+    /// Says whether the subject is among the members of `principal`.
+    #[must_use]
+    pub fn is_among(&self, principal: Principal) -> bool {
+        match (self, principal) {
+            (Self::Person { membership, .. }, Principal::Membership(id)) => {
+                membership.is_some_and(|(membership, _)| membership == id)
+            }
+            (Self::Person { membership: Some(_), groups, .. }, Principal::Group(id)) => groups.contains(&id),
+            (Self::Person { membership, .. }, Principal::Everyone) => {
+                membership.is_some_and(|(_, state)| state == MemberState::Active)
+            }
+            (Self::Person { user, .. }, Principal::User(id)) => *user == id,
+            (Self::Machine { id, .. }, Principal::ServiceAccount(account)) => *id == account,
+            _ => false,
+        }
+    }
+
+    /// Says whether the subject may use what it holds at `place`.
+    #[must_use]
+    pub fn stands_at(&self, place: &Place) -> bool {
+        match self {
+            Self::Stranger => false,
+            Self::Person { is_active, membership, .. } => {
+                let is_member = membership.is_some_and(|(_, state)| state == MemberState::Active);
+                *is_active && (is_member || matches!(place, Place::Installation | Place::Product(_)))
+            }
+            Self::Machine { is_enabled, .. } => *is_enabled,
+        }
+    }
+
+    /// Gives the membership, in whatever state.
+    #[must_use]
+    pub fn membership(&self) -> Option<MembershipId> {
+        match self {
+            Self::Person { membership, .. } => membership.map(|(id, _)| id),
+            Self::Stranger | Self::Machine { .. } => None,
+        }
+    }
+
+    /// Says whether the subject has a place in the organization that is in force.
+    #[must_use]
+    pub fn is_in(&self) -> bool {
+        match self {
+            Self::Stranger => false,
+            Self::Person { is_active, membership, .. } => {
+                *is_active && membership.is_some_and(|(_, state)| state == MemberState::Active)
+            }
+            Self::Machine { is_enabled, .. } => *is_enabled,
+        }
+    }
+}
+
+impl Facts {
+    /// Gives the grants that count for the subject on the target, each with what it gives.
+    ///
+    /// A grant counts if it is live, the subject is among its principal and stands, and its place is the target or
+    /// above it.
+    pub(super) fn counting(&self, now: Timestamp) -> impl Iterator<Item = (&Grant, Given<'_>)> {
+        self.grants
+            .iter()
+            .filter(move |grant| self.organization_is_active && !grant.is_expired(now))
+            .filter(|grant| self.standing.is_among(grant.principal) && self.standing.stands_at(&grant.place))
+            .filter(|grant| self.is_under(&grant.place))
+            .filter_map(|grant| self.given(&grant.held).map(|given| (grant, given)))
+    }
+
+    /// Says whether the target is `place` or stands under it.
+    fn is_under(&self, place: &Place) -> bool {
+        match place {
+            Place::Installation | Place::Organization => true,
+            Place::Product(catalog) => catalog == self.catalog.name(),
+            Place::Resource(key) => self.chain.iter().any(|node| node.key == *key),
+        }
+    }
+
+    /// Gives the role behind a grant; a role that the catalog no longer declares gives nothing.
+    fn given(&self, held: &Held) -> Option<Given<'_>> {
+        match held {
+            Held::AsMember => Some(Given::AsMember),
+            Held::Role(name) => self.catalog.role_id(name).map(|id| Given::Role(self.catalog.role(id))),
+        }
+    }
+}
+
+/// What a counting grant gives.
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    Role(&'a Role),
+    AsMember,
+}

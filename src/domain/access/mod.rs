@@ -1,0 +1,12 @@
+//! The one rule of access, and the ceiling over what people may give and take.
+//!
+//! Written to be read: [`decide`] authorizes every write, and is what the index is held against. Nothing takes away:
+//! adding a grant, an owner, a group member or a resource never loses anyone an access.
+
+mod ceiling;
+mod decide;
+mod facts;
+
+pub use ceiling::{holds_all, may_give, may_take, may_take_role, may_touch};
+pub use decide::{Decision, decide, is_visible, on_the_list};
+pub use facts::{Actor, Facts, Node, Standing};

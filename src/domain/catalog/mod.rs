@@ -1,0 +1,180 @@
+//! Catalogs: what a product declares of its resource types, permissions, roles and policies.
+//!
+//! A catalog is written in YAML (docs/catalog.md), read by [`parse()`], checked and compiled once; everything that
+//! evaluates works on the compiled form. A preset is a catalog that ships with Guildhall, see [`presets`].
+
+mod parse;
+mod permission;
+mod policy;
+pub mod presets;
+mod role;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use parse::{CatalogError, Problem, parse};
+pub use permission::{PermissionId, RESERVED, Reach, ReachSet, TypeId, Verb};
+pub use policy::{
+    Features, FurtherDomains, InvitationKind, InvitationPolicy, Notice, PasswordPolicy, Plan, SeatPolicy, SeatState,
+};
+pub use role::{At, Ceiling, Holders, OnLeave, Role, RoleId, RoleSet, SetId};
+
+/// A checked and compiled catalog.
+#[derive(Debug)]
+pub struct Catalog {
+    name: Arc<str>,
+    version: u32,
+    description: Arc<str>,
+    features: Features,
+    permissions: Vec<Arc<str>>,
+    permissions_by_name: HashMap<Arc<str>, PermissionId>,
+    types: Vec<ResourceType>,
+    types_by_name: HashMap<Arc<str>, TypeId>,
+    roles: Vec<Role>,
+    roles_by_name: HashMap<Arc<str>, RoleId>,
+    sets: Vec<RoleSet>,
+    founder_roles: Vec<RoleId>,
+    default_role: Option<RoleId>,
+    invitation: InvitationPolicy,
+    password: PasswordPolicy,
+    plans: Vec<Plan>,
+    seats: Option<SeatPolicy>,
+    never_leave: Vec<RoleId>,
+}
+
+/// A kind of resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResourceType {
+    /// Unique in the catalog.
+    pub name: Arc<str>,
+    /// What must be held for the resource to exist in the eyes of a subject.
+    pub visible_by: PermissionId,
+    /// Whether people can be put on its list (`AS_MEMBER`).
+    pub has_list: bool,
+    /// The roles that who may share a resource of this type may give on it.
+    pub shares: Vec<RoleId>,
+    /// What who registers a resource of this type holds on it from then on (X17).
+    pub creator_roles: Vec<RoleId>,
+    /// Whether each resource has a service account bound to it, which lives and ends with it (AX-27).
+    pub has_service_account: bool,
+}
+
+impl Catalog {
+    /// Gives the catalog's name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Gives the catalog's version.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Gives what the catalog says of itself, for people; may be empty.
+    #[must_use]
+    pub fn description(&self) -> &Arc<str> {
+        &self.description
+    }
+
+    /// Gives the optional parts that organizations have.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// Finds a permission by its name, `type.verb`.
+    #[must_use]
+    pub fn permission(&self, name: &str) -> Option<PermissionId> {
+        self.permissions_by_name.get(name).copied()
+    }
+
+    /// Gives the name of a permission of this catalog.
+    #[must_use]
+    pub fn permission_name(&self, id: PermissionId) -> &Arc<str> {
+        &self.permissions[usize::from(id.0)]
+    }
+
+    /// Gives every permission of the catalog, reserved ones first.
+    pub fn permissions(&self) -> impl Iterator<Item = PermissionId> {
+        (0..self.permissions.len()).map(|index| PermissionId(u16::try_from(index).unwrap_or(u16::MAX)))
+    }
+
+    /// Finds a resource type by its name.
+    #[must_use]
+    pub fn resource_type(&self, name: &str) -> Option<(TypeId, &ResourceType)> {
+        let id = *self.types_by_name.get(name)?;
+        Some((id, &self.types[usize::from(id.0)]))
+    }
+
+    /// Gives every resource type, in the order of the catalog.
+    pub fn resource_types(&self) -> impl Iterator<Item = (TypeId, &ResourceType)> {
+        self.types.iter().enumerate().map(|(index, kind)| (TypeId(u16::try_from(index).unwrap_or(u16::MAX)), kind))
+    }
+
+    /// Finds a role by its name.
+    #[must_use]
+    pub fn role_id(&self, name: &str) -> Option<RoleId> {
+        self.roles_by_name.get(name).copied()
+    }
+
+    /// Gives a role of this catalog.
+    #[must_use]
+    pub fn role(&self, id: RoleId) -> &Role {
+        &self.roles[usize::from(id.0)]
+    }
+
+    /// Gives every role, the built-in ones first.
+    pub fn roles(&self) -> impl Iterator<Item = (RoleId, &Role)> {
+        self.roles.iter().enumerate().map(|(index, role)| (RoleId(u16::try_from(index).unwrap_or(u16::MAX)), role))
+    }
+
+    /// Gives an exclusive set of this catalog.
+    #[must_use]
+    pub fn set(&self, id: SetId) -> &RoleSet {
+        &self.sets[usize::from(id.0)]
+    }
+
+    /// Gives the roles of whoever founds an organization.
+    #[must_use]
+    pub fn founder_roles(&self) -> &[RoleId] {
+        &self.founder_roles
+    }
+
+    /// Gives the role of a member who holds no other at the organization.
+    #[must_use]
+    pub fn default_role(&self) -> Option<RoleId> {
+        self.default_role
+    }
+
+    /// Gives the policy of invitations.
+    #[must_use]
+    pub fn invitation(&self) -> &InvitationPolicy {
+        &self.invitation
+    }
+
+    /// Gives the policy of passwords.
+    #[must_use]
+    pub fn password(&self) -> &PasswordPolicy {
+        &self.password
+    }
+
+    /// Gives the plans that an operator can put an organization on.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Gives what takes a seat, if seats are counted.
+    #[must_use]
+    pub fn seats(&self) -> Option<&SeatPolicy> {
+        self.seats.as_ref()
+    }
+
+    /// Gives the roles whose holders cannot leave, nor remove themselves (AX-32).
+    #[must_use]
+    pub fn never_leave(&self) -> &[RoleId] {
+        &self.never_leave
+    }
+}

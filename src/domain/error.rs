@@ -1,0 +1,347 @@
+//! The one error type. It knows no transport; `transport::status` turns it into a gRPC status.
+//!
+//! What the caller may read (`message`, violations, subject) and what the log keeps (`source`) are apart.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The class of an error; each has one gRPC status code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// The request cannot be right, whatever the state.
+    InvalidArgument,
+    /// The caller did not prove who they are.
+    Unauthenticated,
+    /// The caller sees the thing and may not do this to it.
+    PermissionDenied,
+    /// It does not exist, or not for this caller.
+    NotFound,
+    /// It is there already.
+    AlreadyExists,
+    /// The state forbids it.
+    FailedPrecondition,
+    /// Something changed in between; reading anew and trying again can help.
+    Aborted,
+    /// A limit is reached.
+    ResourceExhausted,
+    /// Waiting and trying again helps.
+    Unavailable,
+    /// The caller's deadline has passed.
+    DeadlineExceeded,
+    /// A bug.
+    Internal,
+}
+
+/// Declares [`Reason`]: variant, wire name and class, one line each.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal => $kind:ident;)+) => {
+        /// Why, for machines. The names are those of `guildhall.v1.ErrorReason`.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Reason {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Gives the name that stands in `ErrorInfo.reason`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// Gives the class the reason belongs to.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => Kind::$kind,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Several fields are wrong; each violation has its own reason.
+    RequestInvalid = "REQUEST_INVALID" => InvalidArgument;
+    /// A field that must be set is not.
+    FieldRequired = "FIELD_REQUIRED" => InvalidArgument;
+    /// A text is longer than its field allows, or holds control characters.
+    TextMalformed = "TEXT_MALFORMED" => InvalidArgument;
+    /// A number, duration or list is outside its documented range.
+    OutOfRange = "OUT_OF_RANGE" => InvalidArgument;
+    /// Not a hyphenated UUID.
+    IdMalformed = "ID_MALFORMED" => InvalidArgument;
+    /// A resource type is empty, too long or has control characters.
+    ResourceTypeMalformed = "RESOURCE_TYPE_MALFORMED" => InvalidArgument;
+    /// A resource id is empty, too long or has control characters.
+    ResourceIdMalformed = "RESOURCE_ID_MALFORMED" => InvalidArgument;
+    /// The catalog declares no such resource type.
+    ResourceTypeUnknown = "RESOURCE_TYPE_UNKNOWN" => InvalidArgument;
+    /// The catalog declares no such permission.
+    PermissionUnknown = "PERMISSION_UNKNOWN" => InvalidArgument;
+    /// The catalog declares no such role.
+    RoleUnknown = "ROLE_UNKNOWN" => InvalidArgument;
+    /// The role cannot be held at such a place, by such a principal, or with an expiry.
+    RoleNotAssignable = "ROLE_NOT_ASSIGNABLE" => InvalidArgument;
+    /// Guildhall ships no such preset.
+    PresetUnknown = "PRESET_UNKNOWN" => InvalidArgument;
+    /// Not an e-mail address.
+    EmailMalformed = "EMAIL_MALFORMED" => InvalidArgument;
+    /// Shorter than the policy asks.
+    PasswordTooShort = "PASSWORD_TOO_SHORT" => InvalidArgument;
+    /// Longer than 256 bytes.
+    PasswordTooLong = "PASSWORD_TOO_LONG" => InvalidArgument;
+    /// Lacks a class of characters that the policy asks for (CE-13).
+    PasswordTooSimple = "PASSWORD_TOO_SIMPLE" => InvalidArgument;
+    /// The page token was not made by this installation, or is older than 24 hours.
+    PageTokenInvalid = "PAGE_TOKEN_INVALID" => InvalidArgument;
+    /// The page token belongs to another query.
+    PageTokenMismatch = "PAGE_TOKEN_MISMATCH" => InvalidArgument;
+    /// The revision token cannot be read, or belongs to another organization.
+    RevisionInvalid = "REVISION_INVALID" => InvalidArgument;
+    /// This `request_id` was used for another request.
+    RequestIdReused = "REQUEST_ID_REUSED" => InvalidArgument;
+    /// The `grpc-timeout`, `authorization` or another header cannot be read.
+    HeaderMalformed = "HEADER_MALFORMED" => InvalidArgument;
+
+    /// No credential was sent.
+    CredentialMissing = "CREDENTIAL_MISSING" => Unauthenticated;
+    /// The credential cannot be read, or nobody made it.
+    CredentialInvalid = "CREDENTIAL_INVALID" => Unauthenticated;
+    /// The access token or API key has expired.
+    TokenExpired = "TOKEN_EXPIRED" => Unauthenticated;
+    /// The session was ended.
+    SessionEnded = "SESSION_ENDED" => Unauthenticated;
+    /// The API key was revoked, or its service account disabled.
+    KeyRevoked = "KEY_REVOKED" => Unauthenticated;
+    /// The user is disabled.
+    UserDisabled = "USER_DISABLED" => Unauthenticated;
+    /// Address and password do not fit, or no password is set; which one is not told.
+    SignInRefused = "SIGN_IN_REFUSED" => Unauthenticated;
+    /// The invitation's address has an account already: sign in, and accept with that token (CM-22).
+    SignInRequired = "SIGN_IN_REQUIRED" => Unauthenticated;
+
+    /// The caller lacks the permission that the RPC names.
+    PermissionMissing = "PERMISSION_MISSING" => PermissionDenied;
+    /// The caller is no operator.
+    OperatorRequired = "OPERATOR_REQUIRED" => PermissionDenied;
+    /// The caller may not give this role there.
+    RoleNotGrantable = "ROLE_NOT_GRANTABLE" => PermissionDenied;
+    /// The caller may not take this role away there.
+    RoleNotTakeable = "ROLE_NOT_TAKEABLE" => PermissionDenied;
+    /// The invitation was sent to an address that the caller has not proven.
+    EmailMismatch = "EMAIL_MISMATCH" => PermissionDenied;
+
+    /// It does not exist, or the caller may not see that it does.
+    NotFound = "NOT_FOUND" => NotFound;
+
+    /// The address is a member already.
+    MemberExists = "MEMBER_EXISTS" => AlreadyExists;
+    /// The address has an open invitation already.
+    InvitationPending = "INVITATION_PENDING" => AlreadyExists;
+    /// The resource is registered already, elsewhere in the tree.
+    ResourceExists = "RESOURCE_EXISTS" => AlreadyExists;
+
+    /// A role would have more or fewer holders than it allows (X6).
+    RoleCardinality = "ROLE_CARDINALITY" => FailedPrecondition;
+    /// The role changes hands by a transfer only (CE-19).
+    RoleTransferOnly = "ROLE_TRANSFER_ONLY" => FailedPrecondition;
+    /// The role needs another role beside it.
+    RoleRequired = "ROLE_REQUIRED" => FailedPrecondition;
+    /// Nobody does this to themselves.
+    SelfRemoval = "SELF_REMOVAL" => FailedPrecondition;
+    /// The membership is not in a state that allows this.
+    MemberState = "MEMBER_STATE" => FailedPrecondition;
+    /// The service account is disabled.
+    ServiceAccountState = "SERVICE_ACCOUNT_STATE" => FailedPrecondition;
+    /// The organization is not ACTIVE.
+    OrganizationState = "ORGANIZATION_STATE" => FailedPrecondition;
+    /// The invitation has lapsed (CE-10).
+    InvitationExpired = "INVITATION_EXPIRED" => FailedPrecondition;
+    /// The invitation was withdrawn.
+    InvitationRevoked = "INVITATION_REVOKED" => FailedPrecondition;
+    /// The invitation was used (CE-10).
+    InvitationAccepted = "INVITATION_ACCEPTED" => FailedPrecondition;
+    /// Who invited may no longer give what the invitation brings.
+    InvitationUnsponsored = "INVITATION_UNSPONSORED" => FailedPrecondition;
+    /// The resource would stand below itself.
+    TreeCycle = "TREE_CYCLE" => FailedPrecondition;
+    /// The resource would stand more than 8 deep.
+    TreeTooDeep = "TREE_TOO_DEEP" => FailedPrecondition;
+    /// The token names a revision of a history that is no more.
+    RevisionVanished = "REVISION_VANISHED" => FailedPrecondition;
+
+    /// Another call changed the same thing at the same time.
+    ConcurrentUpdate = "CONCURRENT_UPDATE" => Aborted;
+
+    /// Too many sign-ins for this account or from this source.
+    RateLimited = "RATE_LIMITED" => ResourceExhausted;
+    /// A frame holds more checks than a stream takes at once.
+    FrameTooLarge = "FRAME_TOO_LARGE" => ResourceExhausted;
+    /// A stream holds as many subscriptions as it may.
+    SubscriptionsExhausted = "SUBSCRIPTIONS_EXHAUSTED" => ResourceExhausted;
+
+    /// The database does not answer.
+    DatabaseUnavailable = "DATABASE_UNAVAILABLE" => Unavailable;
+    /// The index is not provably fresh enough to allow.
+    IndexStale = "INDEX_STALE" => Unavailable;
+    /// The organization is being loaded and the limit of loads is reached.
+    IndexLoading = "INDEX_LOADING" => Unavailable;
+    /// Too many writes wait for this organization.
+    OrganizationBusy = "ORGANIZATION_BUSY" => Unavailable;
+    /// The server is shutting down.
+    Draining = "DRAINING" => Unavailable;
+
+    /// The deadline passed before the answer was there.
+    DeadlineExceeded = "DEADLINE_EXCEEDED" => DeadlineExceeded;
+
+    /// A bug; the log knows more under the call's id.
+    Internal = "INTERNAL" => Internal;
+}
+
+/// One field that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Path of the field in the request, as in `deltas[3].role`.
+    pub field: String,
+    /// Why.
+    pub reason: Reason,
+    /// For people, lower case, no full stop.
+    pub message: String,
+}
+
+/// What a caller is told and what the log keeps of one failure.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    /// Why, for machines.
+    pub reason: Reason,
+    /// Why, for people: no secret, no database text, nothing the caller may not see.
+    pub message: String,
+    /// All fields that are wrong, for [`Kind::InvalidArgument`].
+    pub violations: Vec<Violation>,
+    /// What the error is about: its kind and its name as the caller gave it.
+    pub subject: Option<(&'static str, String)>,
+    /// When trying again can help.
+    pub retry_after: Option<Duration>,
+    /// What happened below; for the log alone.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.name(), self.message)
+    }
+}
+
+impl Error {
+    /// Makes an error of a reason and a sentence for people.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), violations: Vec::new(), subject: None, retry_after: None, source: None }
+    }
+
+    /// Makes the error of one wrong field.
+    pub fn invalid(field: impl Into<String>, reason: Reason, message: impl Into<String>) -> Self {
+        let mut violations = Violations::default();
+        violations.add(field, reason, message);
+        violations.into_error()
+    }
+
+    /// Makes the one answer for what does not exist and for what the caller may not see.
+    pub fn not_found(kind: &'static str, name: impl fmt::Display) -> Self {
+        let mut error = Self::new(Reason::NotFound, format!("no such {kind}"));
+        error.subject = Some((kind, name.to_string()));
+        error
+    }
+
+    /// Makes an internal error: the caller gets a fixed text, the log gets `source`.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(Reason::Internal, "internal error").with_source(source)
+    }
+
+    /// Keeps what happened below for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Tells when trying again can help.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// Names what the error is about.
+    #[must_use]
+    pub fn about(mut self, kind: &'static str, name: impl fmt::Display) -> Self {
+        self.subject = Some((kind, name.to_string()));
+        self
+    }
+
+    /// Puts `prefix` before the path of every violation, as in `deltas[3].` before `role`.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        for violation in &mut self.violations {
+            violation.field.insert_str(0, prefix);
+        }
+        self
+    }
+
+    /// Gives the class of the error.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.reason.kind()
+    }
+}
+
+/// Gathers what is wrong with a request, so that the caller learns all of it at once.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Notes a wrong field.
+    pub fn add(&mut self, field: impl Into<String>, reason: Reason, message: impl Into<String>) {
+        self.0.push(Violation { field: field.into(), reason, message: message.into() });
+    }
+
+    /// Gives the value, or notes the violations of its error and gives nothing.
+    ///
+    /// # Errors
+    /// Passes on an error that is not about wrong fields.
+    pub fn take<T>(&mut self, result: Result<T, Error>) -> Result<Option<T>, Error> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == Kind::InvalidArgument && !error.violations.is_empty() => {
+                self.0.extend(error.violations);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says whether nothing is wrong so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Ends the gathering.
+    ///
+    /// # Errors
+    /// One error with every violation; its reason is theirs if they agree, else [`Reason::RequestInvalid`].
+    pub fn finish(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
+    }
+
+    fn into_error(self) -> Error {
+        let mut reasons = self.0.iter().map(|violation| violation.reason);
+        let first = reasons.next().unwrap_or(Reason::RequestInvalid);
+        let reason = if reasons.all(|reason| reason == first) { first } else { Reason::RequestInvalid };
+        let message = self.0.iter().map(|violation| format!("{} {}", violation.field, violation.message));
+        let mut error = Error::new(reason, message.collect::<Vec<_>>().join("; "));
+        error.violations = self.0;
+        error
+    }
+}

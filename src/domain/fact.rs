@@ -1,0 +1,226 @@
+//! What the log says: absolute states and tombstones, self-sufficient and without personal data.
+//!
+//! A fact names everything a reader needs to bring itself up to date. A new kind of fact is a new variant; variants and
+//! field names are stored, so they are only ever added.
+
+use std::sync::Arc;
+
+use super::id::{
+    ApiKeyId, GrantId, GroupId, InvitationId, MembershipId, OrganizationId, ServiceAccountId, SessionId, UserId,
+};
+use super::place::{Place, Principal, ResourceKey};
+use super::revision::Position;
+use super::time::Timestamp;
+
+/// The log a fact stands in: the installation's, or one organization's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Scope {
+    /// What counts in every organization at once.
+    Installation,
+    /// What counts in one.
+    Organization(OrganizationId),
+}
+
+/// One thing that came to be so.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// An organization stands like this.
+    Organization {
+        /// Whether anybody has access at all.
+        state: OrganizationState,
+        /// The catalog it follows.
+        catalog: Arc<str>,
+    },
+    /// A membership stands like this.
+    Membership {
+        /// Which.
+        id: MembershipId,
+        /// Who; nobody while PENDING.
+        user: Option<UserId>,
+        /// How.
+        state: MemberState,
+    },
+    /// A membership is in a group, or is no more.
+    GroupMember {
+        /// The group.
+        group: GroupId,
+        /// Who.
+        membership: MembershipId,
+        /// Whether it is in.
+        is_in: bool,
+    },
+    /// A service account stands like this.
+    ServiceAccount {
+        /// Which.
+        id: ServiceAccountId,
+        /// Whether it may do anything.
+        is_enabled: bool,
+    },
+    /// An API key stands like this.
+    ApiKey {
+        /// Which.
+        id: ApiKeyId,
+        /// Whose.
+        service_account: ServiceAccountId,
+        /// Whether it was taken back.
+        is_revoked: bool,
+    },
+    /// A resource stands like this.
+    Resource {
+        /// Which.
+        key: ResourceKey,
+        /// What it stands under; the organization if nothing.
+        parent: Option<ResourceKey>,
+        /// A membership or service account, if anybody.
+        owner: Option<Principal>,
+    },
+    /// A resource is no more.
+    ResourceGone {
+        /// Which.
+        key: ResourceKey,
+    },
+    /// A principal holds something.
+    Grant(Grant),
+    /// A grant is no more.
+    GrantGone {
+        /// Which.
+        id: GrantId,
+    },
+    /// An invitation stands like this.
+    Invitation {
+        /// Which.
+        id: InvitationId,
+        /// The membership that it offers.
+        membership: MembershipId,
+        /// How.
+        state: InvitationState,
+        /// Until when it can be accepted.
+        expires_at: Timestamp,
+    },
+    /// A user stands like this.
+    User {
+        /// Which.
+        id: UserId,
+        /// How.
+        state: UserState,
+    },
+    /// A session was ended before its time.
+    SessionEnded {
+        /// Which.
+        id: SessionId,
+        /// When its last token would have expired; after that it need not be remembered.
+        expires_at: Timestamp,
+    },
+}
+
+/// The only fact that gives access: a principal holds something at a place.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Grant {
+    /// Made by the server.
+    pub id: GrantId,
+    /// Who holds it.
+    pub principal: Principal,
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub held: Held,
+    /// From then on it counts no more.
+    pub expires_at: Option<Timestamp>,
+    /// Where it came from.
+    pub source: GrantSource,
+}
+
+impl Grant {
+    /// Says whether the grant counts no more; it counts strictly before its expiry.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    }
+}
+
+/// What a grant gives.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// A role of the catalog, by name.
+    Role(Arc<str>),
+    /// A place on a resource's list.
+    AsMember,
+}
+
+/// Declares a set of words: variants with the word that is stored for each.
+macro_rules! states {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Gives the word that is stored.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// Reads the word that is stored.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    )+};
+}
+
+states! {
+    /// Where an organization stands in its life.
+    OrganizationState {
+        /// In use.
+        Active = "active",
+        /// Shut by an operator: nobody has access.
+        Disabled = "disabled",
+    }
+    /// Where a membership stands in its life.
+    MemberState {
+        /// Offered or created; no user is bound.
+        Pending = "pending",
+        /// A user is bound, for good.
+        Active = "active",
+        /// Shut out; grants are kept and do not count.
+        Disabled = "disabled",
+    }
+    /// Where an invitation stands in its life; that it has expired is seen from the clock.
+    InvitationState {
+        /// Can be accepted until it expires.
+        Open = "open",
+        /// Was accepted.
+        Accepted = "accepted",
+        /// Was withdrawn.
+        Revoked = "revoked",
+    }
+    /// Where a grant came from.
+    GrantSource {
+        /// A person or a machine gave it.
+        Manual = "manual",
+        /// It came with an invitation.
+        Invitation = "invitation",
+    }
+    /// Where a user stands.
+    UserState {
+        /// May sign in.
+        Active = "active",
+        /// Shut out everywhere by an operator.
+        Disabled = "disabled",
+    }
+}
+
+/// What one commit says, read back from the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Commit {
+    /// Its revision and tag.
+    pub position: Position,
+    /// Its facts, in order.
+    pub facts: Vec<Fact>,
+}

@@ -1,0 +1,22 @@
+//! The rules and the words they are written in: pure functions over plain data.
+//!
+//! Nothing here awaits, reads a clock, draws a random number, names a database or a wire format. What a rule
+//! needs comes in as a value. A new rule goes to the module of the noun it judges; a new noun gets a module.
+
+pub mod access;
+pub mod assignment;
+pub mod cardinality;
+pub mod catalog;
+pub mod email;
+pub mod error;
+pub mod fact;
+pub mod id;
+pub mod invitation;
+pub mod member;
+pub mod organization;
+pub mod password;
+pub mod place;
+pub mod resource;
+pub mod revision;
+pub mod service_account;
+pub mod time;

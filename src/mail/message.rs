@@ -1,0 +1,159 @@
+//! The mails there are, as data; the outbox keeps them sealed.
+
+use std::fmt;
+
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+
+use crate::auth::{Purpose, Sealer};
+use crate::clock::World;
+use crate::domain::time::Timestamp;
+
+/// One mail to one person. It is kept in the outbox as sealed JSON: variants and fields are only ever added.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mail", rename_all = "snake_case")]
+pub enum Mail {
+    /// Brings the link by which an invitation is accepted.
+    Invitation {
+        /// Whom it goes to.
+        to: String,
+        /// How the organization is called.
+        organization: String,
+        /// How whoever invited is called, if it was a person.
+        invited_by: Option<String>,
+        /// Where the invitation is accepted; holds its token.
+        link: String,
+        /// From when on the link no longer works.
+        expires_at: Timestamp,
+        /// Who is told once this mail went out (CE-08).
+        tell: Option<String>,
+    },
+    /// Tells whoever invited that the invitation went out (CE-08).
+    InvitationSent {
+        /// Whom it goes to.
+        to: String,
+        /// How the organization is called.
+        organization: String,
+        /// The address that was invited.
+        invitee: String,
+    },
+}
+
+/// Why something from the outbox is no mail.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// It was not sealed with this installation's key, or was altered since.
+    #[error("the mail cannot be opened")]
+    Sealed,
+    /// It holds something that this version does not know, as a newer one may write.
+    #[error("the mail cannot be read")]
+    Unknown,
+}
+
+impl Mail {
+    /// Gives the address the mail goes to.
+    #[must_use]
+    pub fn to(&self) -> &str {
+        match self {
+            Self::Invitation { to, .. } | Self::InvitationSent { to, .. } => to,
+        }
+    }
+
+    /// Gives the mail to be sent once this one went out.
+    #[must_use]
+    pub fn follow_up(&self) -> Option<Self> {
+        match self {
+            Self::Invitation { to, organization, tell: Some(tell), .. } => {
+                Some(Self::InvitationSent { to: tell.clone(), organization: organization.clone(), invitee: to.clone() })
+            }
+            Self::Invitation { tell: None, .. } | Self::InvitationSent { .. } => None,
+        }
+    }
+
+    /// Seals the mail for the outbox.
+    #[must_use]
+    pub fn seal(&self, sealer: &Sealer, world: &World) -> Vec<u8> {
+        let plaintext = Zeroizing::new(serde_json::to_vec(self).expect("texts and numbers can be written as JSON"));
+        sealer.seal(Purpose::OutboxMail, &plaintext, world)
+    }
+
+    /// Opens a mail from the outbox.
+    ///
+    /// # Errors
+    /// - [`MailError::Sealed`] if it was not sealed by this installation.
+    /// - [`MailError::Unknown`] if this version cannot read it.
+    pub fn open(sealer: &Sealer, bytes: &[u8]) -> Result<Self, MailError> {
+        let plaintext = sealer.open(Purpose::OutboxMail, bytes).map(Zeroizing::new).ok_or(MailError::Sealed)?;
+        // What the parser says can quote the text, so it is dropped.
+        serde_json::from_slice(&plaintext).map_err(|_| MailError::Unknown)
+    }
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invitation { .. } => "Invitation(…)",
+            Self::InvitationSent { .. } => "InvitationSent(…)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::InstallationKey;
+
+    fn sealer() -> Sealer {
+        Sealer::new(&InstallationKey::from_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a key"))
+    }
+
+    fn invitation(tell: Option<&str>) -> Mail {
+        Mail::Invitation {
+            to: "ada@example.test".to_owned(),
+            organization: "Analytical Engines".to_owned(),
+            invited_by: Some("Charles".to_owned()),
+            link: "https://guildhall.example.test/invitations#ghi_x".to_owned(),
+            expires_at: Timestamp::from_micros(1),
+            tell: tell.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_sealed_mail_opens_as_it_was() {
+        let mail = invitation(Some("charles@example.test"));
+        let sealed = mail.seal(&sealer(), &World::system());
+        assert_eq!(Mail::open(&sealer(), &sealed).expect("opened"), mail);
+        assert!(!String::from_utf8_lossy(&sealed).contains("example"));
+    }
+
+    #[test]
+    fn what_was_not_sealed_as_a_mail_is_none() {
+        let world = World::system();
+        let mut altered = invitation(None).seal(&sealer(), &world);
+        altered[20] ^= 1;
+        assert!(matches!(Mail::open(&sealer(), &altered), Err(MailError::Sealed)));
+        let other = sealer().seal(Purpose::PageToken, b"{}", &world);
+        assert!(matches!(Mail::open(&sealer(), &other), Err(MailError::Sealed)));
+        let newer = sealer().seal(Purpose::OutboxMail, br#"{"mail":"not_yet_known"}"#, &world);
+        assert!(matches!(Mail::open(&sealer(), &newer), Err(MailError::Unknown)));
+    }
+
+    #[test]
+    fn ce_08_whoever_invited_is_told_once() {
+        let told = invitation(Some("charles@example.test")).follow_up().expect("a follow-up");
+        let expected = Mail::InvitationSent {
+            to: "charles@example.test".to_owned(),
+            organization: "Analytical Engines".to_owned(),
+            invitee: "ada@example.test".to_owned(),
+        };
+        assert_eq!(told, expected);
+        assert_eq!(told.follow_up(), None);
+        assert_eq!(invitation(None).follow_up(), None);
+    }
+
+    #[test]
+    fn debugging_a_mail_shows_nobody() {
+        let mail = invitation(Some("charles@example.test"));
+        assert_eq!(format!("{mail:?} {:?}", mail.follow_up()), "Invitation(…) Some(InvitationSent(…))");
+    }
+}

@@ -1,0 +1,213 @@
+//! The words of each mail: a subject and a plain text, in English.
+//!
+//! Names come from users. They are cut and lose whatever could begin a line or turn the direction of writing, so that
+//! none of them can pass for words of ours.
+
+use std::fmt;
+
+use super::message::Mail;
+use crate::domain::time::Timestamp;
+
+/// Most bytes of a name in a mail: two of them and our words fit a line of 998 bytes (RFC 5322, 2.1.1).
+const NAME_BYTES_MAX: usize = 400;
+
+/// A mail in words.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The address it goes to.
+    pub to: String,
+    /// One line.
+    pub subject: String,
+    /// Lines that end in a line feed.
+    pub text: String,
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letter(…)")
+    }
+}
+
+/// Puts a mail into words. A link stands alone on its line.
+#[must_use]
+pub fn render(mail: &Mail) -> Letter {
+    match mail {
+        Mail::Invitation { to, organization, invited_by, link, expires_at, tell: _ } => {
+            let organization = name(organization);
+            let invites = match invited_by.as_deref().map(name).filter(|name| !name.is_empty()) {
+                Some(inviter) => format!("{inviter} invites you to join \"{organization}\"."),
+                None => format!("You are invited to join \"{organization}\"."),
+            };
+            Letter {
+                to: to.clone(),
+                subject: format!("Invitation to join {organization}"),
+                text: format!(
+                    "Hello,\n\
+                     \n\
+                     {invites}\n\
+                     To accept, open this link:\n\
+                     \n\
+                     {link}\n\
+                     \n\
+                     It works once, until {until}.\n\
+                     If you did not expect this invitation, you can ignore it.\n",
+                    link = link_line(link),
+                    until = date_time(*expires_at),
+                ),
+            }
+        }
+        Mail::InvitationSent { to, organization, invitee } => {
+            let organization = name(organization);
+            Letter {
+                to: to.clone(),
+                subject: format!("Your invitation to {organization} was sent"),
+                text: format!(
+                    "Hello,\n\
+                     \n\
+                     the invitation of {invitee} to join \"{organization}\" was sent.\n",
+                    invitee = name(invitee),
+                ),
+            }
+        }
+    }
+}
+
+/// Makes a name of a user's choosing fit for the middle of a line.
+fn name(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let mut name = words.collect::<Vec<_>>().join(" ");
+    name.retain(|c| !turns_direction(c));
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    name
+}
+
+/// Tells the characters that change the direction of what comes after them (Unicode UAX #9, 2).
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Keeps a link on its line, whatever it was made of.
+fn link_line(link: &str) -> String {
+    link.chars().filter(|c| !c.is_control() && !c.is_whitespace()).collect()
+}
+
+/// Writes an instant to the minute, as in `2026-11-22 05:05 UTC`.
+///
+/// Rounded down: what is said to work until then works at least until then.
+fn date_time(instant: Timestamp) -> String {
+    const SECONDS_PER_DAY: i64 = 86_400;
+    let seconds = instant.as_micros().div_euclid(1_000_000);
+    let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
+    let minutes = seconds.rem_euclid(SECONDS_PER_DAY) / 60;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
+/// Gives year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
+///
+/// Years are taken to begin in March, so that the leap day is their last; 400 of them are an era of 146,097 days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    const DAYS_PER_ERA: i64 = 146_097;
+    // Days from 0000-03-01 to 1970-01-01.
+    let days = days + 719_468;
+    let day_of_era = days.rem_euclid(DAYS_PER_ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = days.div_euclid(DAYS_PER_ERA) * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LINK: &str = "https://guildhall.example.test/invitations?token=ghi_x";
+
+    fn invitation(organization: &str, invited_by: Option<&str>) -> Mail {
+        Mail::Invitation {
+            to: "ada@example.test".to_owned(),
+            organization: organization.to_owned(),
+            invited_by: invited_by.map(str::to_owned),
+            link: LINK.to_owned(),
+            expires_at: Timestamp::from_micros(1_795_323_959_999_999),
+            tell: None,
+        }
+    }
+
+    #[test]
+    fn an_invitation_says_who_where_how_and_until_when() {
+        let letter = render(&invitation("Analytical Engines", Some("Charles")));
+        assert_eq!(letter.to, "ada@example.test");
+        assert_eq!(letter.subject, "Invitation to join Analytical Engines");
+        let expected = "Hello,\n\nCharles invites you to join \"Analytical Engines\".\nTo accept, open this link:\n\n\
+            https://guildhall.example.test/invitations?token=ghi_x\n\n\
+            It works once, until 2026-11-22 05:05 UTC.\n\
+            If you did not expect this invitation, you can ignore it.\n";
+        assert_eq!(letter.text, expected);
+    }
+
+    #[test]
+    fn an_invitation_can_do_without_an_inviter() {
+        for nobody in [None, Some(""), Some(" \n")] {
+            let letter = render(&invitation("Analytical Engines", nobody));
+            assert!(letter.text.contains("\nYou are invited to join \"Analytical Engines\".\n"), "{}", letter.text);
+        }
+    }
+
+    #[test]
+    fn ce_08_the_inviter_learns_whom_the_mail_went_to() {
+        let letter = render(&Mail::InvitationSent {
+            to: "charles@example.test".to_owned(),
+            organization: "Analytical Engines".to_owned(),
+            invitee: "ada@example.test".to_owned(),
+        });
+        assert_eq!(letter.to, "charles@example.test");
+        assert_eq!(letter.subject, "Your invitation to Analytical Engines was sent");
+        assert!(letter.text.contains("the invitation of ada@example.test to join \"Analytical Engines\" was sent."));
+    }
+
+    #[test]
+    fn a_name_stays_in_its_line() {
+        let name = name(" A\r\nBcc: eve@example.test\u{2028}\u{85}B\u{202e}C\0 ");
+        assert_eq!(name, "A Bcc: eve@example.test BC");
+        assert_eq!(super::name(&"x".repeat(1_000)).len(), NAME_BYTES_MAX);
+        let long = "\u{1f980}".repeat(1_000);
+        let letter = render(&invitation(&long, Some(&format!("x{long}"))));
+        assert!(letter.text.lines().all(|line| line.len() <= 998));
+    }
+
+    #[test]
+    fn instants_are_written_in_the_gregorian_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (-1, "1969-12-31 23:59 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_782_400, "2000-02-29 00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00 UTC"),
+            (1_709_164_800, "2024-02-29 00:00 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (253_402_300_799, "9999-12-31 23:59 UTC"),
+        ] {
+            assert_eq!(date_time(Timestamp::from_micros(seconds * 1_000_000)), expected);
+        }
+        // The ends of what can be told do not panic.
+        for micros in [i64::MIN, i64::MAX] {
+            let _ = date_time(Timestamp::from_micros(micros));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_adds_a_line_or_a_header(organization in any::<String>(), inviter in any::<String>()) {
+            let letter = render(&invitation(&organization, Some(&inviter)));
+            prop_assert!(!letter.subject.chars().any(char::is_control));
+            prop_assert_eq!(letter.text.lines().count(), 9);
+            prop_assert_eq!(letter.text.lines().nth(5), Some(LINK));
+            prop_assert!(letter.text.chars().all(|c| c == '\n' || !c.is_control()));
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The ways a mail leaves the house. Today there is one, a directory; SMTP will be the next variant of [`Way`].
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use lettre::Message;
+use lettre::address::Address;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
+use lettre::message::{Body, Mailbox};
+use uuid::Uuid;
+
+use super::template::Letter;
+use crate::clock::World;
+use crate::domain::time::Timestamp;
+
+/// The last second that a `Date` header can tell: 9999-12-31T23:59:59Z.
+const DATE_SECONDS_MAX: u64 = 253_402_300_799;
+
+/// Most bytes of a line, its end not counted (RFC 5322, 2.1.1).
+const LINE_BYTES_MAX: usize = 998;
+
+/// Carries mails out. Cloning it is cheap.
+#[derive(Clone)]
+pub struct MailTransport {
+    from: Mailbox,
+    world: World,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// A file for each mail.
+    Directory(PathBuf),
+}
+
+/// Why a mail could not be carried out. Holds no address.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The configured sender is no mailbox.
+    #[error("the sender of mails is not a mailbox such as `Guildhall <guildhall@example.test>`")]
+    Sender(#[source] lettre::address::AddressError),
+    /// The address cannot be written into a mail.
+    #[error("the mail's address cannot be used")]
+    Recipient(#[source] lettre::address::AddressError),
+    /// The mail lacks a header that it must have.
+    #[error("the mail cannot be put together")]
+    Form(#[source] lettre::error::Error),
+    /// A line of the mail has more than 998 bytes (RFC 5322, 2.1.1).
+    #[error("a line of the mail is too long")]
+    Line,
+    /// The directory for mails cannot be made.
+    #[error("making the directory {} for mails", .path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The mail's file cannot be written.
+    #[error("writing a mail's file")]
+    File(#[source] io::Error),
+}
+
+impl MailTransport {
+    /// Keeps every mail as a file `<id>.eml` in the directory at `path`, which is made if it is absent.
+    ///
+    /// The files hold working links: they are readable by their owner alone. `from` is a mailbox (RFC 5322, 3.4).
+    ///
+    /// # Errors
+    /// - [`TransportError::Sender`] if `from` is none.
+    /// - [`TransportError::Directory`] with what the operating system says.
+    pub fn directory(path: &Path, from: &str, world: World) -> Result<Self, TransportError> {
+        let from = from.parse::<Mailbox>().map_err(TransportError::Sender)?;
+        std::fs::create_dir_all(path).map_err(|source| TransportError::Directory { path: path.to_owned(), source })?;
+        Ok(Self { from, world, way: Way::Directory(path.to_owned()) })
+    }
+
+    /// Sends a letter; `id` becomes its Message-ID, so that a mail sent twice can be told for one.
+    ///
+    /// # Errors
+    /// - [`TransportError::Recipient`], [`TransportError::Line`] and [`TransportError::Form`] if it cannot be a mail.
+    /// - [`TransportError::File`] with what the operating system says.
+    ///
+    /// # Panics
+    /// Between begin and commit, see [`crate::locked`].
+    pub async fn send(&self, id: Uuid, letter: &Letter) -> Result<(), TransportError> {
+        crate::locked::forbid("the mailer");
+        let message = self.message(id, letter)?;
+        match &self.way {
+            Way::Directory(directory) => {
+                let directory = directory.clone();
+                let suffix = u64::from_le_bytes(self.world.random());
+                let write = move || write(&directory, id, suffix, &message.formatted());
+                let written = tokio::task::spawn_blocking(write).await;
+                written.map_err(io::Error::other).flatten().map_err(TransportError::File)
+            }
+        }
+    }
+
+    fn message(&self, id: Uuid, letter: &Letter) -> Result<Message, TransportError> {
+        let to = letter.to.parse::<Address>().map_err(TransportError::Recipient)?;
+        let body = body(&letter.text)?;
+        Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(letter.subject.clone())
+            // Without it the system's clock would be read.
+            .date(date(self.world.now()))
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            .header(ContentType::TEXT_PLAIN)
+            .header(MIME_VERSION_1_0)
+            // Keeps machines from answering (RFC 3834, 5).
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+            .body(body)
+            .map_err(TransportError::Form)
+    }
+}
+
+impl fmt::Debug for MailTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.way {
+            Way::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+        }
+    }
+}
+
+/// Leaves the text as it is but for its line ends: an encoding that breaks lines would leave whoever reads the file
+/// with a link in pieces.
+fn body(text: &str) -> Result<Body, TransportError> {
+    if text.lines().any(|line| line.len() > LINE_BYTES_MAX) {
+        return Err(TransportError::Line);
+    }
+    let encoding = if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
+    Ok(Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), encoding))
+}
+
+fn date(instant: Timestamp) -> SystemTime {
+    let seconds = (instant.as_millis() / 1_000).min(DATE_SECONDS_MAX);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Writes a mail under a name that no reader looks for, then gives it its own: nobody ever sees half a mail.
+fn write(directory: &Path, id: Uuid, suffix: u64, content: &[u8]) -> io::Result<()> {
+    let temporary = directory.join(format!(".{id}.{suffix:016x}.tmp"));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&temporary, directory.join(format!("{id}.eml"))));
+    if written.is_err() {
+        // What it could not write is of no use to anybody; the error that counts is the first.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use lettre::message::header::Date;
+
+    use super::*;
+
+    const FROM: &str = "Guildhall <guildhall@example.test>";
+    const LINK: &str =
+        "https://guildhall.example.test/invitations?token=ghi_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    fn letter(to: &str, subject: &str, text: &str) -> Letter {
+        Letter { to: to.to_owned(), subject: subject.to_owned(), text: text.to_owned() }
+    }
+
+    fn files(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).expect("a directory");
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect()
+    }
+
+    #[tokio::test]
+    async fn a_mail_becomes_one_file_named_by_its_id() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let outbox = directory.path().join("made").join("here");
+        let world = World::system();
+        let transport = MailTransport::directory(&outbox, FROM, world.clone()).expect("a transport");
+        let id: Uuid = world.id();
+
+        let text = format!("Grüße,\n\n{LINK}\n");
+        for _ in 0..2 {
+            transport.send(id, &letter("ada@example.test", "Ein Gruß", &text)).await.expect("sent");
+        }
+
+        assert_eq!(files(&outbox), [format!("{id}.eml")]);
+        let path = outbox.join(format!("{id}.eml"));
+        let mail = String::from_utf8(std::fs::read(&path).expect("a file")).expect("UTF-8");
+        let (head, body) = mail.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.contains("From: Guildhall <guildhall@example.test>\r\n"), "{head}");
+        assert!(head.contains("To: ada@example.test\r\n"), "{head}");
+        assert!(head.contains(&format!("Message-ID: <{id}@example.test>\r\n")), "{head}");
+        assert!(head.contains("MIME-Version: 1.0\r\n"), "{head}");
+        assert!(head.contains("Content-Type: text/plain; charset=utf-8\r\n"), "{head}");
+        assert!(head.is_ascii(), "{head}");
+        assert_eq!(body, format!("Grüße,\r\n\r\n{LINK}\r\n"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subject_or_an_address_adds_no_header() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+
+        let subject = "Hello\r\nBcc: eve@example.test\r\n\r\nbody";
+        let message = transport.message(Uuid::nil(), &letter("ada@example.test", subject, "x\n")).expect("a message");
+        let formatted = String::from_utf8(message.formatted()).expect("ASCII");
+        assert!(!formatted.lines().any(|line| line.starts_with("Bcc")), "{formatted}");
+        assert_eq!(formatted.matches("\r\n\r\n").count(), 1, "{formatted}");
+
+        for address in ["", "ada", "ada@example.test\r\nBcc: eve@example.test", "ada@example.test, eve@example.test"] {
+            let refused = transport.send(Uuid::nil(), &letter(address, "Hello", "x\n")).await;
+            assert!(matches!(refused, Err(TransportError::Recipient(_))), "{address:?}: {refused:?}");
+        }
+        let long = "x".repeat(LINE_BYTES_MAX + 1);
+        let refused = transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", &long)).await;
+        assert!(matches!(refused, Err(TransportError::Line)), "{refused:?}");
+        assert!(files(directory.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_date_is_our_clocks() {
+        assert_eq!(Date::from(date(Timestamp::from_micros(0))), Date::from(SystemTime::UNIX_EPOCH));
+        // A clock far off gives a wrong date and no panic.
+        for micros in [i64::MIN, -1, i64::MAX] {
+            let _ = Date::from(date(Timestamp::from_micros(micros)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_written_is_an_error() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let outbox = directory.path().join("outbox");
+        let transport = MailTransport::directory(&outbox, FROM, World::system()).expect("a transport");
+        std::fs::remove_dir(&outbox).expect("removed");
+        let refused = transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", "x\n")).await;
+        assert!(matches!(refused, Err(TransportError::File(_))), "{refused:?}");
+
+        std::fs::write(&outbox, b"a file").expect("written");
+        let refused = MailTransport::directory(&outbox, FROM, World::system());
+        assert!(matches!(refused, Err(TransportError::Directory { .. })), "{refused:?}");
+        let refused = MailTransport::directory(directory.path(), "nobody", World::system());
+        assert!(matches!(refused, Err(TransportError::Sender(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    #[cfg_attr(debug_assertions, should_panic(expected = "the mailer was called between begin and commit"))]
+    async fn nothing_is_sent_under_a_lock() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let _ = crate::locked::hold(transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", "x\n"))).await;
+    }
+}

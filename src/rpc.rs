@@ -1,0 +1,21 @@
+//! The RPCs of this service and what each asks of its caller, generated from the method options in `proto/`.
+
+/// What an RPC asks of its caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Required {
+    /// Nothing.
+    Public,
+    /// A valid credential.
+    Authenticated,
+    /// The built-in role of operators at the installation.
+    Operator,
+    /// A permission in the request's organization.
+    Permission {
+        /// Its name; `{type}` stands for the type of the request's resource.
+        permission: &'static str,
+        /// Path of the request field that names the place; empty for the organization.
+        place: &'static str,
+    },
+}
+
+include!(concat!(env!("OUT_DIR"), "/rpc.rs"));

@@ -1,0 +1,37 @@
+//! Checks: answered from the index, at one pair of revisions.
+
+use super::{Context, Services};
+use crate::authz::{Answer, Item, Requirement, View, answer, may_ask};
+use crate::domain::error::Error;
+use crate::domain::id::OrganizationId;
+
+/// Answers to some items, all at one view.
+#[derive(Debug)]
+pub struct Checked {
+    /// In order.
+    pub answers: Vec<Answer>,
+    /// What they were computed on.
+    pub view: View,
+}
+
+impl Services {
+    /// Answers checks. About oneself everyone may ask, about others access.check is needed.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) for an organization that the caller does not see.
+    /// - [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
+    /// - What [`Engine::view`](crate::authz::Engine::view) fails with.
+    pub async fn check(
+        &self,
+        context: &Context,
+        organization: OrganizationId,
+        items: &[Item],
+        requirement: Requirement,
+    ) -> Result<Checked, Error> {
+        let caller = context.subject()?;
+        let view = self.engine.view(organization, requirement).await?;
+        may_ask(&view, caller, items.iter())?;
+        let answers = items.iter().map(|item| answer(&view, item)).collect();
+        Ok(Checked { answers, view })
+    }
+}

@@ -1,0 +1,78 @@
+//! One use case per RPC: prepare, begin, authorize, rule, write, commit.
+//!
+//! *Prepare* needs no lock: parse, hash, resolve, and a first authorization, so that who is refused never takes an
+//! organization's lock. The answer that counts is given again under the lock. Between begin and commit only the database
+//! is awaited. A service never imports another service's file: what two share is a rule and stands in `domain`, or is
+//! how every write goes and stands in `write` and `context`.
+
+mod access;
+mod context;
+mod grant;
+mod installation;
+mod invitation;
+mod member;
+mod organization;
+mod resource;
+mod service_account;
+mod session;
+mod text;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+pub use access::Checked;
+pub use context::{Caller, Context};
+pub use grant::{ChangeGrants, Changed};
+pub use installation::{FirstStart, StartError, start};
+pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
+pub use member::{ListMembers, Members};
+pub use organization::{CreateOrganization, Founded};
+pub use resource::RegisterResource;
+pub use service_account::{CreateApiKey, CreateServiceAccount, IssuedKey};
+pub use session::SignedIn;
+pub use write::{Read, Written};
+
+use crate::auth::{Passwords, Sealer, Tokens};
+use crate::authz::Engine;
+use crate::clock::World;
+use crate::store::Store;
+
+/// What the use cases work with.
+#[derive(Debug)]
+pub struct Services {
+    /// The database.
+    pub store: Store,
+    /// The index.
+    pub engine: Arc<Engine>,
+    /// Hashes and verifies passwords.
+    pub passwords: Passwords,
+    /// Signs and verifies access tokens.
+    pub tokens: Tokens,
+    /// Seals what the database must not read.
+    pub sealer: Sealer,
+    /// Time, ids and randomness.
+    pub world: World,
+    /// What is configured.
+    pub settings: Settings,
+    /// Wakes the mail worker after a commit.
+    pub mail: Arc<Notify>,
+    /// Owns the writes under way, so that a shutdown waits for them.
+    pub writes: TaskTracker,
+}
+
+/// What is configured of the use cases.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Counts restores that revision tokens must not survive.
+    pub epoch: u32,
+    /// Where an invitation's link leads; the token is added as `#token=…`.
+    pub join_url: String,
+    /// How long an access token is good.
+    pub access_token_lifetime: Duration,
+    /// How long a session is good.
+    pub session_lifetime: Duration,
+}

@@ -1,0 +1,148 @@
+//! How every write goes: in a task that a caller's hanging up does not drop, under a lock, retried where that helps.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::Instrument;
+
+use super::{Context, Services};
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::OrganizationId;
+use crate::domain::revision::{Position, Token};
+use crate::locked;
+use crate::store::{Committed, Lock, Tx};
+
+/// How often a write is tried when others are in the way.
+const ATTEMPTS_MAX: u32 = 6;
+/// How long the first pause between two tries is, about; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a write has brought.
+#[derive(Clone, Debug)]
+pub struct Written<T> {
+    /// The answer.
+    pub value: T,
+    /// The revision at which it stands; none if nothing was to be committed.
+    pub token: Option<Token>,
+    /// Whether this is the answer to an earlier request with the same id.
+    pub is_replay: bool,
+}
+
+/// What a read has brought.
+#[derive(Clone, Debug)]
+pub struct Read<T> {
+    /// The answer.
+    pub value: T,
+    /// A revision that it takes in.
+    pub token: Token,
+}
+
+impl Services {
+    /// Runs `act` in a transaction under `lock` and commits what it did.
+    ///
+    /// `act` may run several times, each in a transaction of its own; it awaits nothing but the database. A request id
+    /// that was used before gives the earlier answer, without `act`. With `validate_only` the transaction is undone.
+    pub(super) async fn write<T, Act, Acting>(
+        self: &Arc<Self>,
+        context: &Context,
+        lock: Lock,
+        act: Act,
+    ) -> Result<Written<T>, Error>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        Act: Fn(Tx) -> Acting + Send + Sync + 'static,
+        Acting: Future<Output = Result<(Tx, T), Error>> + Send + 'static,
+    {
+        let (services, context) = (Arc::clone(self), context.clone());
+        let write = async move { services.write_retrying(&context, lock, act).await };
+        // The task, not the caller, owns the transaction.
+        self.writes.spawn(write.in_current_span()).await.map_err(Error::internal)?
+    }
+
+    async fn write_retrying<T, Act, Acting>(&self, context: &Context, lock: Lock, act: Act) -> Result<Written<T>, Error>
+    where
+        T: Serialize + DeserializeOwned,
+        Act: Fn(Tx) -> Acting,
+        Acting: Future<Output = Result<(Tx, T), Error>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let error = match locked::hold(self.write_once(context, lock, &act)).await {
+                Ok((written, committed)) => {
+                    self.publish(lock, committed).await;
+                    return Ok(written);
+                }
+                Err(error) => error,
+            };
+            let is_late = context.deadline.is_some_and(|deadline| self.world.clock.monotonic() >= deadline);
+            if error.reason != Reason::ConcurrentUpdate || attempt == ATTEMPTS_MAX || is_late {
+                return Err(error);
+            }
+            tracing::debug!(attempt, source = ?error.source, "another writer was in the way");
+            self.world.clock.sleep(self.world.jittered(pause)).await;
+            pause *= 2;
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn write_once<T, Act, Acting>(
+        &self,
+        context: &Context,
+        lock: Lock,
+        act: &Act,
+    ) -> Result<(Written<T>, Committed), Error>
+    where
+        T: Serialize + DeserializeOwned,
+        Act: Fn(Tx) -> Acting,
+        Acting: Future<Output = Result<(Tx, T), Error>>,
+    {
+        let tx = self.store.begin(lock, context.author()).await?;
+        if let Some(replay) = &context.replay
+            && let Some(response) = tx.replayed(replay).await?
+        {
+            let value = serde_json::from_value(response).map_err(Error::internal)?;
+            let position = tx.position();
+            tx.rollback().await?;
+            let token = position.and_then(|position| self.token(lock, position, None));
+            return Ok((Written { value, token, is_replay: true }, Committed::default()));
+        }
+
+        let (tx, value) = act(tx).await?;
+        if context.validate_only {
+            tx.rollback().await?;
+            return Ok((Written { value, token: None, is_replay: false }, Committed::default()));
+        }
+        if let Some(replay) = &context.replay {
+            tx.remember(replay, &serde_json::to_value(&value).map_err(Error::internal)?).await?;
+        }
+        let committed = tx.commit().await?;
+        let token = committed.organization.and_then(|position| self.token(lock, position, committed.installation));
+        Ok((Written { value, token, is_replay: false }, committed))
+    }
+
+    /// Brings the index of this process up to date before the caller is answered, and wakes the mail worker.
+    async fn publish(&self, lock: Lock, committed: Committed) {
+        let organization = match lock {
+            Lock::Organization(id) | Lock::NewOrganization(id) => committed.organization.map(|position| (id, position)),
+            Lock::Installation => None,
+        };
+        self.engine.committed(organization, committed.installation).await;
+        self.mail.notify_one();
+    }
+
+    fn token(&self, lock: Lock, position: Position, installation: Option<Position>) -> Option<Token> {
+        let (Lock::Organization(organization) | Lock::NewOrganization(organization)) = lock else { return None };
+        let installation = installation.unwrap_or_default();
+        Some(Token { epoch: self.settings.epoch, organization, position, installation })
+    }
+
+    /// Names a revision that whatever is read after this takes in.
+    pub(super) async fn token_before_reading(&self, organization: OrganizationId) -> Result<Token, Error> {
+        let position = self.store.reads().position(organization).await?;
+        let position = position.ok_or_else(|| Error::not_found("organization", organization))?;
+        Ok(Token { epoch: self.settings.epoch, organization, position, installation: Position::default() })
+    }
+}

@@ -1,0 +1,176 @@
+//! Gathering what a writing call is judged by: one subject before the targets it names, in at most three statements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
+
+use super::Reads;
+use super::encoding::{optional_principal, principal_columns, state};
+use super::entity::grants;
+use super::grant::grant;
+use crate::changelog::scope_key;
+use crate::domain::access::{Actor, Node, Standing};
+use crate::domain::catalog::{Catalog, presets};
+use crate::domain::error::Error;
+use crate::domain::fact::{MemberState, OrganizationState, Scope, UserState};
+use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+
+impl Reads<'_> {
+    /// Gathers `subject` before `targets`, whatever state it is in.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
+    pub async fn actor(
+        &self,
+        organization: OrganizationId,
+        subject: Subject,
+        targets: &[ResourceKey],
+    ) -> Result<Actor, Error> {
+        let (catalog, organization_is_active, standing) = self.standing(organization, subject).await?;
+        let chains = self.chains(organization, targets).await?;
+        let grants = self.grants_at(organization, subject, &standing, &chains).await?;
+        Ok(Actor { catalog, organization_is_active, standing, chains, grants })
+    }
+
+    async fn standing(
+        &self,
+        organization: OrganizationId,
+        subject: Subject,
+    ) -> Result<(Arc<Catalog>, bool, Standing), Error> {
+        let (sql, id) = match subject {
+            Subject::User(id) => (
+                "select o.state as organization_state, o.catalog, u.state as subject_state, \
+                 m.id as membership_id, m.state as membership_state from organizations o \
+                 left join users u on u.id = $2 \
+                 left join memberships m on m.organization_id = o.id and m.user_id = $2 where o.id = $1",
+                id.0,
+            ),
+            Subject::ServiceAccount(id) => (
+                "select o.state as organization_state, o.catalog, s.state as subject_state from organizations o \
+                 left join service_accounts s on s.id = $2 \
+                 and (s.organization_id = o.id or s.organization_id is null) where o.id = $1",
+                id.0,
+            ),
+        };
+        let values: [Value; 2] = [organization.0.into(), id.into()];
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        let row = self.db.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| Error::not_found("organization", organization))?;
+
+        let catalog: String = row.try_get("", "catalog")?;
+        let catalog = presets::preset(&catalog).ok_or_else(|| Error::internal(format!("no catalog {catalog}")))?;
+        let organization_state: String = row.try_get("", "organization_state")?;
+        let organization_state = state(OrganizationState::from_word, &organization_state)?;
+        let subject_state: Option<String> = row.try_get("", "subject_state")?;
+        let standing = match (subject, subject_state) {
+            (_, None) => Standing::Stranger,
+            (Subject::User(user), Some(word)) => {
+                let membership: Option<uuid::Uuid> = row.try_get("", "membership_id")?;
+                let membership_state: Option<String> = row.try_get("", "membership_state")?;
+                let membership = membership
+                    .zip(membership_state)
+                    .map(|(id, word)| state(MemberState::from_word, &word).map(|state| (MembershipId(id), state)));
+                Standing::Person {
+                    user,
+                    is_active: state(UserState::from_word, &word)? == UserState::Active,
+                    membership: membership.transpose()?,
+                    groups: Vec::new(),
+                }
+            }
+            (Subject::ServiceAccount(id), Some(word)) => Standing::Machine { id, is_enabled: word == "enabled" },
+        };
+        Ok((catalog, organization_state == OrganizationState::Active, standing))
+    }
+
+    /// Reads the chain of each target that is registered, all in one statement.
+    pub(super) async fn chains(
+        &self,
+        organization: OrganizationId,
+        targets: &[ResourceKey],
+    ) -> Result<HashMap<ResourceKey, Vec<Node>>, Error> {
+        if targets.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut values: Vec<Value> = vec![organization.0.into()];
+        let mut starts = Vec::new();
+        for target in targets {
+            values.push(target.kind.to_string().into());
+            values.push(target.id.to_string().into());
+            starts.push(format!("(type = ${} and id = ${})", values.len() - 1, values.len()));
+        }
+        let sql = format!(
+            "with recursive chain as ( \
+             select type as start_type, id as start_id, 0 as depth, type, id, parent_type, parent_id, owner_kind, owner_id \
+             from resources where organization_id = $1 and ({starts}) \
+             union all \
+             select c.start_type, c.start_id, c.depth + 1, r.type, r.id, r.parent_type, r.parent_id, r.owner_kind, \
+             r.owner_id from chain c join resources r \
+             on r.organization_id = $1 and r.type = c.parent_type and r.id = c.parent_id where c.depth < 8) \
+             select start_type, start_id, type, id, owner_kind, owner_id from chain order by start_type, start_id, depth",
+            starts = starts.join(" or "),
+        );
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+
+        let mut chains: HashMap<ResourceKey, Vec<Node>> = HashMap::new();
+        for row in self.db.query_all_raw(statement).await? {
+            let key = |kind: &str, id: &str| -> Result<ResourceKey, Error> {
+                let (kind, id): (String, String) = (row.try_get("", kind)?, row.try_get("", id)?);
+                Ok(ResourceKey { kind: kind.into(), id: id.into() })
+            };
+            let owner = optional_principal(row.try_get("", "owner_kind")?, row.try_get("", "owner_id")?)?;
+            let node = Node { key: key("type", "id")?, owner };
+            chains.entry(key("start_type", "start_id")?).or_default().push(node);
+        }
+        Ok(chains)
+    }
+
+    /// Reads the grants of every principal that the subject is among: above the resources, and on those of `chains`.
+    async fn grants_at(
+        &self,
+        organization: OrganizationId,
+        subject: Subject,
+        standing: &Standing,
+        chains: &HashMap<ResourceKey, Vec<Node>>,
+    ) -> Result<Arc<[crate::domain::fact::Grant]>, Error> {
+        let scope = |scope| grants::Column::Scope.eq(scope_key(scope));
+        let holds = |principal: Principal| {
+            let (kind, id) = principal_columns(principal);
+            Condition::all().add(grants::Column::PrincipalKind.eq(kind)).add(grants::Column::PrincipalId.eq(id))
+        };
+        let mut principals = Condition::any().add(holds(subject.above())).add(holds(Principal::Everyone));
+        if let Some(membership) = standing.membership() {
+            principals = principals.add(holds(Principal::Membership(membership)));
+        }
+        let mut places = Condition::any().add(grants::Column::PlaceKind.ne("resource"));
+        for node in chains.values().flatten() {
+            let at = Condition::all()
+                .add(grants::Column::PlaceKind.eq("resource"))
+                .add(grants::Column::PlaceType.eq(&*node.key.kind))
+                .add(grants::Column::PlaceId.eq(&*node.key.id));
+            places = places.add(at);
+        }
+        let here = Condition::all().add(scope(Scope::Organization(organization))).add(principals).add(places);
+        let above = Condition::all().add(scope(Scope::Installation)).add(holds(subject.above()));
+        let rows = grants::Entity::find().filter(Condition::any().add(here).add(above)).all(&self.db).await?;
+        rows.into_iter().map(grant).collect()
+    }
+
+    /// Says whether `subject` holds a role at the installation, by its name.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn holds_at_installation(&self, subject: Subject, role: &str) -> Result<bool, Error> {
+        let (kind, id) = principal_columns(subject.above());
+        let row = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
+            .filter(grants::Column::PrincipalKind.eq(kind))
+            .filter(grants::Column::PrincipalId.eq(id))
+            .filter(grants::Column::Role.eq(role))
+            .one(&self.db)
+            .await?;
+        let now_holds = row.map(grant).transpose()?;
+        Ok(now_holds.is_some_and(|grant| matches!(grant.place, Place::Installation)))
+    }
+}

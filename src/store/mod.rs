@@ -1,0 +1,77 @@
+//! The database: the only room, with `changelog` and `migrations`, that names the ORM.
+//!
+//! [`Store`] opens it and gives [`Reads`] on the pool, or a [`Tx`] under an organization's lock. Methods are named by
+//! the noun first; each noun has a file. A `Tx` method that writes also records the change, so that no row moves
+//! without a fact. No permission is judged here.
+
+mod bookkeeping;
+mod connect;
+mod encoding;
+mod entity;
+mod error;
+mod facts;
+mod grant;
+mod installation;
+mod invitation;
+mod membership;
+mod organization;
+mod outbox;
+mod queue;
+mod resource;
+mod service_account;
+mod source;
+mod tx;
+mod user;
+
+use std::sync::Arc;
+
+use sea_orm::{DatabaseConnection, DatabaseExecutor};
+
+pub use connect::{OpenError, Settings};
+pub use installation::{InstallationRow, SigningKeyRow};
+pub use membership::{MemberPage, PageKey};
+pub use outbox::OutboxMail;
+pub use service_account::KeyOwner;
+pub use tx::{Committed, Lock, Replay, Tx};
+pub use user::Credential;
+
+use crate::clock::World;
+
+/// One database, open.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Takes writes: a pool on PostgreSQL, one connection on SQLite.
+    writer: DatabaseConnection,
+    /// Takes reads: the same pool on PostgreSQL, a read-only pool on SQLite.
+    reader: DatabaseConnection,
+    queue: queue::Queue,
+    world: World,
+    /// Held while the data directory is in use; SQLite only.
+    _lock: Option<Arc<std::fs::File>>,
+}
+
+/// Reading methods, on the pool or inside a transaction.
+pub struct Reads<'a> {
+    db: DatabaseExecutor<'a>,
+}
+
+impl std::fmt::Debug for Reads<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reads")
+    }
+}
+
+impl Store {
+    /// Reads outside any transaction; every statement by itself.
+    #[must_use]
+    pub fn reads(&self) -> Reads<'_> {
+        Reads { db: DatabaseExecutor::Connection(&self.reader) }
+    }
+
+    /// Closes the pools; what is under way ends first.
+    pub async fn close(self) {
+        // Closing fails only where the connection is gone already.
+        let _ = self.reader.close_by_ref().await;
+        let _ = self.writer.close_by_ref().await;
+    }
+}

@@ -1,0 +1,188 @@
+//! The log as the index follows it.
+
+use sea_orm::{
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    IsolationLevel, QueryFilter, Statement, TransactionOptions, TransactionTrait, Value,
+};
+use uuid::Uuid;
+
+use super::encoding::state;
+use super::entity::{api_keys, grants, memberships, resources, service_accounts, sessions, users};
+use super::error::unavailable;
+use super::grant::grant;
+use super::resource::resource;
+use super::{Reads, Store};
+use crate::changelog::{self, Cursor, Moved, Reading, Source, State, scope_key, scope_of};
+use crate::domain::error::Error;
+use crate::domain::fact::{Commit, Fact, MemberState, Scope, UserState};
+use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::revision::{Position, Revision, Tag};
+use crate::domain::time::Timestamp;
+
+impl Source for Store {
+    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
+        Box::pin(async move {
+            // SQLite's read transactions are snapshots by themselves.
+            let is_postgres = self.reader.get_database_backend() == DbBackend::Postgres;
+            let options = TransactionOptions {
+                isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+                access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+                sqlite_transaction_mode: None,
+            };
+            let db = self.reader.begin_with_options(options).await?;
+            // The head first: what follows is read in the same snapshot.
+            let state = match changelog::head(&db, scope).await? {
+                None => None,
+                Some(position) => {
+                    let facts = match scope {
+                        Scope::Installation => installation_facts(&db, self.world.now()).await?,
+                        Scope::Organization(id) => organization_facts(&db, id).await?,
+                    };
+                    Some(State { position, facts })
+                }
+            };
+            db.rollback().await?;
+            Ok(state)
+        })
+    }
+
+    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+        Box::pin(async move { Ok(changelog::commits_after(&self.reader, scope, from.revision).await?) })
+    }
+
+    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+        Box::pin(async move { Ok(changelog::head_positions(&self.reader, scopes).await?) })
+    }
+
+    fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
+        Box::pin(async move { Ok(changelog::tag(&self.reader, scope, revision).await?) })
+    }
+
+    fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
+        Box::pin(async move {
+            match self.reader.get_database_backend() {
+                DbBackend::Postgres => self.moved_since_transaction(cursor).await,
+                _ => self.moved_since_sequence(cursor).await,
+            }
+        })
+    }
+}
+
+impl Store {
+    /// Finds commits by the transaction that wrote them. What the previous poll could not see was written by a
+    /// transaction that had not ended then, so its id is at or above that poll's `xmin`.
+    async fn moved_since_transaction(&self, cursor: Cursor) -> Result<Moved, Error> {
+        let sql = "with now as (select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, \
+                   pg_is_in_recovery() as is_standby) \
+                   select now.xmin, now.is_standby, c.scope, c.revision, c.tag from now left join \
+                   (select distinct on (scope) scope, revision, tag from commits where txid >= ($1::text)::xid8 \
+                   order by scope, revision desc) c on true";
+        let values: [Value; 1] = [cursor.0.to_string().into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+        let mut moved = Moved::default();
+        for row in self.reader.query_all_raw(statement).await? {
+            if row.try_get("", "is_standby")? {
+                return Err(unavailable("a standby proves nothing current"));
+            }
+            let xmin: String = row.try_get("", "xmin")?;
+            moved.cursor = Cursor(xmin.parse().map_err(Error::internal)?);
+            let scope: Option<Uuid> = row.try_get("", "scope")?;
+            if let Some(scope) = scope {
+                let position = position(row.try_get("", "revision")?, row.try_get("", "tag")?);
+                moved.scopes.push((scope_of(scope), position));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Finds commits by their number: SQLite has one writer at a time, so numbers become visible in order.
+    async fn moved_since_sequence(&self, cursor: Cursor) -> Result<Moved, Error> {
+        let sql =
+            "select c.sequence, c.scope, c.revision, c.tag from commits c where c.sequence > $1 order by c.sequence";
+        let values: [Value; 1] = [cursor.0.cast_signed().into()];
+        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
+        let mut moved = Moved { cursor, scopes: Vec::new() };
+        for row in self.reader.query_all_raw(statement).await? {
+            moved.cursor = Cursor(row.try_get::<i64>("", "sequence")?.cast_unsigned());
+            let scope = scope_of(row.try_get("", "scope")?);
+            let position = position(row.try_get("", "revision")?, row.try_get("", "tag")?);
+            moved.scopes.retain(|(other, _)| *other != scope);
+            moved.scopes.push((scope, position));
+        }
+        Ok(moved)
+    }
+}
+
+async fn organization_facts(db: &DatabaseTransaction, id: OrganizationId) -> Result<Vec<Fact>, Error> {
+    let reads = Reads { db: DatabaseExecutor::Transaction(db) };
+    let Some(organization) = reads.organization(id).await? else {
+        return Err(Error::internal("a log without its organization"));
+    };
+    let mut facts = vec![Fact::Organization { state: organization.state, catalog: organization.catalog }];
+
+    let members = memberships::Entity::find().filter(memberships::Column::OrganizationId.eq(id.0)).all(db).await?;
+    for row in members {
+        let state = state(MemberState::from_word, &row.state)?;
+        facts.push(Fact::Membership { id: row.id.into(), user: row.user_id.map(UserId), state });
+    }
+    facts.extend(service_account_facts(db, Some(id)).await?);
+    let rows = resources::Entity::find().filter(resources::Column::OrganizationId.eq(id.0)).all(db).await?;
+    for row in rows {
+        let resource = resource(row)?;
+        facts.push(Fact::Resource { key: resource.key, parent: resource.parent, owner: resource.owner });
+    }
+    facts.extend(grant_facts(db, Scope::Organization(id)).await?);
+    Ok(facts)
+}
+
+/// What counts everywhere: whoever is shut out, sessions that ended early, keys taken back, and who holds what above.
+async fn installation_facts(db: &DatabaseTransaction, now: Timestamp) -> Result<Vec<Fact>, Error> {
+    let mut facts = Vec::new();
+    let shut_out = users::Entity::find().filter(users::Column::State.ne(UserState::Active.word())).all(db).await?;
+    for row in shut_out {
+        facts.push(Fact::User { id: row.id.into(), state: state(UserState::from_word, &row.state)? });
+    }
+    let ended = sessions::Entity::find()
+        .filter(sessions::Column::EndedAt.is_not_null())
+        .filter(sessions::Column::ExpiresAt.gt(now.as_micros()))
+        .all(db)
+        .await?;
+    facts.extend(
+        ended
+            .into_iter()
+            .map(|row| Fact::SessionEnded { id: row.id.into(), expires_at: Timestamp::from_micros(row.expires_at) }),
+    );
+    let revoked = api_keys::Entity::find().filter(api_keys::Column::RevokedAt.is_not_null()).all(db).await?;
+    facts.extend(revoked.into_iter().map(|row| Fact::ApiKey {
+        id: row.id.into(),
+        service_account: row.service_account_id.into(),
+        is_revoked: true,
+    }));
+    facts.extend(service_account_facts(db, None).await?);
+    facts.extend(grant_facts(db, Scope::Installation).await?);
+    Ok(facts)
+}
+
+async fn service_account_facts(
+    db: &DatabaseTransaction,
+    organization: Option<OrganizationId>,
+) -> Result<Vec<Fact>, DbErr> {
+    let of = match organization {
+        Some(id) => service_accounts::Column::OrganizationId.eq(id.0),
+        None => service_accounts::Column::OrganizationId.is_null(),
+    };
+    let rows = service_accounts::Entity::find().filter(of).all(db).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Fact::ServiceAccount { id: row.id.into(), is_enabled: row.state == "enabled" })
+        .collect())
+}
+
+async fn grant_facts(db: &DatabaseTransaction, scope: Scope) -> Result<Vec<Fact>, Error> {
+    let rows = grants::Entity::find().filter(grants::Column::Scope.eq(scope_key(scope))).all(db).await?;
+    rows.into_iter().map(|row| grant(row).map(Fact::Grant)).collect()
+}
+
+fn position(revision: i64, tag: i64) -> Position {
+    Position { revision: Revision(revision.cast_unsigned()), tag: Tag(tag.cast_unsigned()) }
+}

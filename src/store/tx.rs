@@ -1,0 +1,260 @@
+//! One writing transaction: the lock, the rows, the changes, the commit.
+
+use sea_orm::{
+    AccessMode, ActiveValue::Set, ColumnTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, EntityTrait,
+    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use uuid::Uuid;
+
+use super::entity::idempotency_records;
+use super::error::{is_connection_lost, unavailable};
+use super::queue::Turn;
+use super::{Reads, Store};
+use crate::changelog::{self, Author, Change, Log};
+use crate::domain::cardinality::Counters;
+use crate::domain::error::{Error, Reason};
+use crate::domain::fact::{Fact, Scope};
+use crate::domain::id::{OrganizationId, RequestId};
+use crate::domain::revision::Position;
+use crate::domain::time::Timestamp;
+
+/// What a transaction locks, first thing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lock {
+    /// An organization that exists.
+    Organization(OrganizationId),
+    /// An organization that this transaction makes.
+    NewOrganization(OrganizationId),
+    /// Nothing but the installation's log, and that just before the commit.
+    Installation,
+}
+
+impl Lock {
+    fn scope(self) -> Scope {
+        match self {
+            Self::Organization(id) | Self::NewOrganization(id) => Scope::Organization(id),
+            Self::Installation => Scope::Installation,
+        }
+    }
+}
+
+/// A writing transaction under a lock. Dropping it without a commit rolls it back.
+pub struct Tx {
+    pub(super) db: DatabaseTransaction,
+    pub(super) now: Timestamp,
+    store: Store,
+    author: Author,
+    log: Option<Log>,
+    counters: Counters,
+    changes: Vec<Change>,
+    installation_changes: Vec<Change>,
+    // Last: the next writer's turn comes when the transaction is over.
+    _turn: Turn,
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+/// Where a commit has brought the logs that it wrote to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Committed {
+    /// The organization's log as it stands, whether or not this commit wrote to it.
+    pub organization: Option<Position>,
+    /// The installation's log, if this commit wrote to it.
+    pub installation: Option<Position>,
+}
+
+/// What is remembered of a mutation that named a request id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// The principal that called.
+    pub caller: Uuid,
+    /// What it named the request by.
+    pub request: RequestId,
+    /// Hash of the method and the request.
+    pub hash: [u8; 32],
+}
+
+/// How long the answer to a request id is remembered.
+const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
+
+impl Store {
+    /// Waits for the turn, begins, and takes the lock.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`] if there is no such organization.
+    /// - [`Reason::OrganizationBusy`] if too many wait.
+    pub async fn begin(&self, lock: Lock, author: Author) -> Result<Tx, Error> {
+        let turn = self.queue.enter(lock.scope()).await?;
+        let db = self.writer.begin_with_options(self.writing()).await?;
+
+        let log = match lock {
+            Lock::Installation => None,
+            Lock::NewOrganization(_) => {
+                changelog::head_insert(&db, lock.scope()).await?;
+                changelog::head_lock(&db, lock.scope()).await?
+            }
+            Lock::Organization(id) => {
+                let log = changelog::head_lock(&db, lock.scope()).await?;
+                Some(log.ok_or_else(|| Error::not_found("organization", id))?)
+            }
+        };
+        let counters = match &log {
+            Some(log) => serde_json::from_str(&log.head.counters).map_err(Error::internal)?,
+            None => Counters::default(),
+        };
+        let now = self.world.now();
+        let (changes, installation_changes) = (Vec::new(), Vec::new());
+        Ok(Tx { db, now, store: self.clone(), author, log, counters, changes, installation_changes, _turn: turn })
+    }
+
+    /// READ COMMITTED on PostgreSQL, whatever its default; on SQLite the write lock at once.
+    fn writing(&self) -> TransactionOptions {
+        let is_postgres = self.writer.get_database_backend() == DbBackend::Postgres;
+        TransactionOptions {
+            isolation_level: is_postgres.then_some(IsolationLevel::ReadCommitted),
+            access_mode: is_postgres.then_some(AccessMode::ReadWrite),
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        }
+    }
+
+    /// Says whether a commit whose answer was lost has happened. Waits for the lock, so that it is over either way.
+    async fn is_committed(&self, scope: Scope, position: Position) -> Result<bool, Error> {
+        let db = self.writer.begin().await?;
+        let log = changelog::head_lock(&db, scope).await?;
+        let commits = changelog::commits_after(&db, scope, position.revision).await?;
+        db.rollback().await?;
+        Ok(log.is_some() && commits.first().is_some_and(|commit| commit.position == position))
+    }
+}
+
+impl Tx {
+    /// Reads inside the transaction.
+    #[must_use]
+    pub fn reads(&self) -> Reads<'_> {
+        Reads { db: DatabaseExecutor::Transaction(&self.db) }
+    }
+
+    /// Tells the time of the commit.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Tells how far the organization's log had come when it was locked.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.log.as_ref().map(|log| log.head.position)
+    }
+
+    /// Gives the organization that is locked.
+    ///
+    /// # Panics
+    /// In a transaction on the installation, which writes no organization's rows.
+    pub(super) fn organization(&self) -> OrganizationId {
+        match self.log.as_ref().map(|log| log.scope) {
+            Some(Scope::Organization(id)) => id,
+            _ => unreachable!("an organization's rows are written under its lock"),
+        }
+    }
+
+    /// Gives the holders of bounded roles, to be judged and counted on.
+    pub fn counters(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+
+    /// Records a change of the locked organization.
+    pub(super) fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Records a change that counts in every organization.
+    pub(super) fn change_installation(&mut self, fact: Fact) {
+        self.installation_changes.push(Change::of(fact));
+    }
+
+    /// Finds the answer that was given to this request id before.
+    ///
+    /// # Errors
+    /// - [`Reason::RequestIdReused`] if it named another request.
+    pub async fn replayed(&self, replay: &Replay) -> Result<Option<serde_json::Value>, Error> {
+        let key = (replay.caller, replay.request.0);
+        let found = idempotency_records::Entity::find_by_id(key).one(&self.db).await?;
+        let Some(row) = found.filter(|row| row.expires_at > self.now.as_micros()) else { return Ok(None) };
+        if row.request_hash != replay.hash {
+            return Err(Error::invalid("request_id", Reason::RequestIdReused, "was used for another request"));
+        }
+        serde_json::from_str(&row.response).map(Some).map_err(Error::internal)
+    }
+
+    /// Remembers `response` as the answer to this request id, for 24 hours.
+    ///
+    /// # Errors
+    /// - [`Reason::ConcurrentUpdate`] if another organization's writer has just used it.
+    pub async fn remember(&self, replay: &Replay, response: &serde_json::Value) -> Result<(), Error> {
+        idempotency_records::Entity::delete_many()
+            .filter(idempotency_records::Column::Caller.eq(replay.caller))
+            .filter(idempotency_records::Column::RequestId.eq(replay.request.0))
+            .filter(idempotency_records::Column::ExpiresAt.lte(self.now.as_micros()))
+            .exec(&self.db)
+            .await?;
+        let row = idempotency_records::ActiveModel {
+            caller: Set(replay.caller),
+            request_id: Set(replay.request.0),
+            request_hash: Set(replay.hash.to_vec()),
+            response: Set(response.to_string()),
+            expires_at: Set(self.now.plus(REPLAY_WINDOW).as_micros()),
+        };
+        idempotency_records::Entity::insert(row).exec_without_returning(&self.db).await?;
+        Ok(())
+    }
+
+    /// Appends what changed to the logs and commits. Without a change nothing is appended, and no revision made.
+    ///
+    /// # Errors
+    /// - [`Reason::ConcurrentUpdate`], [`Reason::DatabaseUnavailable`]; nothing has happened then.
+    pub async fn commit(mut self) -> Result<Committed, Error> {
+        let mut committed =
+            Committed { organization: self.log.as_ref().map(|log| log.head.position), installation: None };
+        let mut written = None;
+        if let Some(log) = self.log.as_mut().filter(|_| !self.changes.is_empty()) {
+            log.head.counters = serde_json::to_string(&self.counters).map_err(Error::internal)?;
+            let position = changelog::append(&self.db, log, &self.author, &self.changes, self.now).await?;
+            committed.organization = Some(position);
+            written = Some((log.scope, position));
+        }
+        if !self.installation_changes.is_empty() {
+            let log = changelog::head_lock(&self.db, Scope::Installation).await?;
+            let log = log.ok_or_else(|| Error::internal("the installation has no log"))?;
+            let changes = &self.installation_changes;
+            let position = changelog::append(&self.db, &log, &self.author, changes, self.now).await?;
+            committed.installation = Some(position);
+            written = written.or(Some((Scope::Installation, position)));
+        }
+
+        let Self { db, store, .. } = self;
+        match (db.commit().await, written) {
+            (Ok(()), _) => Ok(committed),
+            (Err(error), Some((scope, position))) if is_connection_lost(&error) => {
+                if store.is_committed(scope, position).await? { Ok(committed) } else { Err(unavailable(error)) }
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Undoes everything. Dropping does so too; this waits for it.
+    ///
+    /// # Errors
+    /// Passes on what the database says.
+    pub async fn rollback(self) -> Result<(), Error> {
+        Ok(self.db.rollback().await?)
+    }
+
+    /// Makes a new id.
+    pub fn id<T: From<Uuid>>(&self) -> T {
+        self.store.world.id()
+    }
+}

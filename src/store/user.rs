@@ -1,0 +1,122 @@
+//! Users: people, global to the installation, with their proven addresses and passwords.
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+
+use super::encoding::state;
+use super::entity::{passwords, user_emails, users};
+use super::{Reads, Tx};
+use crate::domain::email::Email;
+use crate::domain::error::Error;
+use crate::domain::fact::{Fact, UserState};
+use crate::domain::id::UserId;
+
+/// What a sign-in with a password is held against.
+#[derive(Clone)]
+pub struct Credential {
+    /// Whose.
+    pub user: UserId,
+    /// Whether they may sign in at all.
+    pub state: UserState,
+    /// The password's hash as a PHC string, if one was set (CE-15).
+    pub password_hash: Option<String>,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl Reads<'_> {
+    /// Finds the user who has proven an address.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_by_email(&self, email: &Email) -> Result<Option<UserId>, Error> {
+        let row = user_emails::Entity::find_by_id(email.key()).one(&self.db).await?;
+        Ok(row.map(|row| row.user_id.into()))
+    }
+
+    /// Says whether a user has proven an address.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_has_email(&self, user: UserId, email: &Email) -> Result<bool, Error> {
+        let row = user_emails::Entity::find_by_id(email.key())
+            .filter(user_emails::Column::UserId.eq(user.0))
+            .one(&self.db)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Finds how a user is called.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_display_name(&self, user: UserId) -> Result<Option<String>, Error> {
+        Ok(users::Entity::find_by_id(user.0).one(&self.db).await?.map(|row| row.display_name))
+    }
+
+    /// Finds an address of a user at which they can be told something.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_email(&self, user: UserId) -> Result<Option<String>, Error> {
+        let row = user_emails::Entity::find().filter(user_emails::Column::UserId.eq(user.0)).one(&self.db).await?;
+        Ok(row.map(|row| row.email))
+    }
+
+    /// Finds what a sign-in with `email` is held against.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn credential_by_email(&self, email: &Email) -> Result<Option<Credential>, Error> {
+        let Some(address) = user_emails::Entity::find_by_id(email.key()).one(&self.db).await? else {
+            return Ok(None);
+        };
+        let user = users::Entity::find_by_id(address.user_id).one(&self.db).await?;
+        let Some(user) = user else { return Ok(None) };
+        let password = passwords::Entity::find_by_id(user.id).one(&self.db).await?;
+        Ok(Some(Credential {
+            user: user.id.into(),
+            state: state(UserState::from_word, &user.state)?,
+            password_hash: password.map(|password| password.hash),
+        }))
+    }
+}
+
+impl Tx {
+    /// Makes an ACTIVE user with a proven address and a password.
+    ///
+    /// # Errors
+    /// - [`ConcurrentUpdate`](crate::domain::error::Reason::ConcurrentUpdate) if the address has just been proven by
+    ///   somebody else.
+    pub async fn user_insert(
+        &mut self,
+        id: UserId,
+        display_name: &str,
+        email: &Email,
+        password_hash: &str,
+    ) -> Result<(), Error> {
+        let now = self.now().as_micros();
+        let user = users::ActiveModel {
+            id: Set(id.0),
+            display_name: Set(display_name.to_owned()),
+            state: Set(UserState::Active.word().to_owned()),
+            created_at: Set(now),
+        };
+        users::Entity::insert(user).exec_without_returning(&self.db).await?;
+        let address = user_emails::ActiveModel {
+            email_key: Set(email.key().to_owned()),
+            user_id: Set(id.0),
+            email: Set(email.text().to_owned()),
+            verified_at: Set(now),
+        };
+        user_emails::Entity::insert(address).exec_without_returning(&self.db).await?;
+        let password =
+            passwords::ActiveModel { user_id: Set(id.0), hash: Set(password_hash.to_owned()), changed_at: Set(now) };
+        passwords::Entity::insert(password).exec_without_returning(&self.db).await?;
+        self.change_installation(Fact::User { id, state: UserState::Active });
+        Ok(())
+    }
+}

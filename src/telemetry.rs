@@ -1,0 +1,196 @@
+//! Logs, spans and metrics: set up once, handles resolved once.
+
+use std::io::IsTerminal;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::rpc::Rpc;
+
+/// The target of the spans that are exported, and of no others.
+pub const SPAN_TARGET: &str = "guildhall::rpc";
+
+/// What was set up of logs and spans; to be shut down last.
+#[derive(Debug)]
+pub struct Telemetry {
+    spans: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Sends logs to standard error, filtered by RUST_LOG (default: info), and spans to `otlp_endpoint`, if there is one.
+    ///
+    /// # Errors
+    /// If the exporter cannot be made, or logs were set up before.
+    pub fn start(otlp_endpoint: Option<&str>) -> Result<Self, Box<dyn std::error::Error>> {
+        let filter =
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn"));
+        let logs =
+            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
+        let spans = otlp_endpoint.map(exporter).transpose()?;
+        // Without the filter the spans of h2 and hyper would be recorded too, at many times the cost.
+        let exported = spans.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("guildhall"))
+                .with_filter(FilterFn::new(|metadata| metadata.target() == SPAN_TARGET))
+        });
+        tracing_subscriber::registry().with(logs).with(exported).try_init()?;
+        Ok(Self { spans })
+    }
+
+    /// Says whether spans go anywhere.
+    #[must_use]
+    pub fn has_spans(&self) -> bool {
+        self.spans.is_some()
+    }
+
+    /// Sends what is left. Blocks for at most five seconds: not for an async thread.
+    pub fn stop(self) {
+        if let Some(spans) = self.spans
+            && let Err(error) = spans.shutdown_with_timeout(Duration::from_secs(5))
+        {
+            tracing::warn!(%error, "the last spans were not sent");
+        }
+    }
+}
+
+fn exporter(endpoint: &str) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        // Whether a call has a span was decided before it was made.
+        .with_sampler(Sampler::AlwaysOn)
+        .with_resource(Resource::builder().with_service_name("guildhall").build())
+        .build())
+}
+
+/// Names of the gRPC status codes, by number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CallLabels {
+    rpc: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct RpcLabels {
+    rpc: &'static str,
+}
+
+/// The metrics of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Vec<RpcMetrics>,
+    /// Organizations in memory.
+    pub organizations: Gauge,
+    /// How long ago the feed proved everything current.
+    pub feed_age: Gauge<f64, AtomicU64>,
+    /// Histories that were found replaced by another.
+    pub histories_replaced: Gauge,
+    /// Streams of checks that are open.
+    pub streams: Gauge,
+}
+
+#[derive(Debug)]
+struct RpcMetrics {
+    by_code: Vec<Counter>,
+    seconds: Histogram,
+}
+
+impl Metrics {
+    /// Makes all metrics, with a handle for each RPC and code.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("guildhall");
+        let calls: Family<CallLabels, Counter> = Family::default();
+        let bounds = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+        let seconds: Family<RpcLabels, Histogram, _> = Family::new_with_constructor(move || Histogram::new(bounds));
+        registry.register("rpc_calls", "Calls, by RPC and status code", calls.clone());
+        registry.register_with_unit(
+            "rpc_duration",
+            "Time from request to response headers",
+            Unit::Seconds,
+            seconds.clone(),
+        );
+        let handles = Rpc::ALL.iter().map(|rpc| {
+            let rpc = rpc.path();
+            let by_code = CODES.map(|code| calls.get_or_create(&CallLabels { rpc, code }).clone());
+            RpcMetrics { by_code: by_code.to_vec(), seconds: seconds.get_or_create(&RpcLabels { rpc }).clone() }
+        });
+        let calls = handles.collect();
+
+        let (organizations, feed_age) = (Gauge::default(), Gauge::default());
+        let (histories_replaced, streams) = (Gauge::default(), Gauge::default());
+        registry.register("index_organizations", "Organizations in memory", organizations.clone());
+        registry.register_with_unit(
+            "feed_age",
+            "Time since everything in memory was proven current",
+            Unit::Seconds,
+            feed_age.clone(),
+        );
+        registry.register(
+            "histories_replaced",
+            "Histories that were found replaced by another",
+            histories_replaced.clone(),
+        );
+        registry.register("check_streams", "Open streams of checks", streams.clone());
+        Self { registry, calls, organizations, feed_age, histories_replaced, streams }
+    }
+
+    /// Counts one call.
+    pub fn count(&self, rpc: Rpc, code: i32, took: Duration) {
+        let Some(metrics) = self.calls.get(rpc as usize) else { return };
+        if let Some(counter) = usize::try_from(code).ok().and_then(|code| metrics.by_code.get(code)) {
+            counter.inc();
+        }
+        metrics.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Writes everything in the OpenMetrics text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

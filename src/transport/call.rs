@@ -1,0 +1,112 @@
+//! One call as the handlers see it: what the layer found out, and how errors go back.
+
+use std::sync::Arc;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::status::status;
+use crate::auth::Sealer;
+use crate::clock::{Monotonic, World};
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::RequestId;
+use crate::domain::place::Subject;
+use crate::rpc::Rpc;
+use crate::service::{Caller, Context, Services};
+use crate::store::Replay;
+use crate::telemetry::Metrics;
+
+/// What every service of the wire works with.
+#[derive(Clone)]
+pub struct Edge {
+    /// The use cases.
+    pub services: Arc<Services>,
+    /// Seals page tokens.
+    pub sealer: Sealer,
+    /// Time and randomness.
+    pub world: World,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Set once the server shuts down: streams end.
+    pub draining: tokio_util::sync::CancellationToken,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Edge")
+    }
+}
+
+/// What the layer found out about a call.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub rpc: Rpc,
+    pub call_id: Uuid,
+    pub caller: Option<Caller>,
+    pub deadline: Option<Monotonic>,
+}
+
+impl Call {
+    /// Takes what the layer left in a request, and the message.
+    ///
+    /// # Errors
+    /// INTERNAL if the layer does not stand before the service.
+    pub fn open<T>(request: Request<T>) -> Result<(Self, T), Status> {
+        let (_, extensions, message) = request.into_parts();
+        match extensions.get::<Self>() {
+            Some(call) => Ok((call.clone(), message)),
+            None => Err(Status::internal("the layer is missing")),
+        }
+    }
+
+    /// Turns what a handler made of the call into its answer.
+    pub fn close<T>(&self, result: Result<T, Error>) -> Result<Response<T>, Status> {
+        result.map(Response::new).map_err(|error| self.refuse(error))
+    }
+
+    /// Turns an error into a status.
+    pub fn refuse(&self, error: Error) -> Status {
+        status(&error, self.rpc.path(), self.call_id)
+    }
+
+    /// Gives the context of a call that changes nothing, or has no request id.
+    pub fn reading(&self) -> Context {
+        Context {
+            caller: self.caller,
+            rpc: self.rpc,
+            call_id: self.call_id,
+            replay: None,
+            validate_only: false,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Gives the context of a mutation.
+    ///
+    /// # Errors
+    /// - [`Reason::IdMalformed`] for a request id that is no UUID.
+    pub fn mutation<T: Message>(&self, message: &T, request_id: &str, validate_only: bool) -> Result<Context, Error> {
+        let mut context = self.reading();
+        context.validate_only = validate_only;
+        if !request_id.is_empty() {
+            let request = RequestId::parse("request_id", request_id)?;
+            let caller = self.caller.as_ref().map(|caller| match caller.subject {
+                Subject::User(id) => id.0,
+                Subject::ServiceAccount(id) => id.0,
+            });
+            let caller = caller.ok_or_else(|| Error::new(Reason::CredentialMissing, "a credential is needed"))?;
+            context.replay = Some(Replay { caller, request, hash: request_hash(self.rpc, message) });
+        }
+        Ok(context)
+    }
+}
+
+/// Hashes a method and a request, so that a request id stands for one request only.
+fn request_hash<T: Message>(rpc: Rpc, message: &T) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(rpc.path());
+    hash.update(message.encode_to_vec());
+    hash.finalize().into()
+}

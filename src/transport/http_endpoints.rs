@@ -1,0 +1,66 @@
+//! Plain HTTP beside gRPC: signs of life, metrics, and the public keys.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::call::Edge;
+
+/// Whether the server takes calls: not before the first load, and not while it drains.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<AtomicBool>);
+
+impl Health {
+    /// Says whether the server takes calls from now on.
+    pub fn set(&self, is_ready: bool) {
+        self.0.store(is_ready, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Clone)]
+struct Endpoints {
+    edge: Edge,
+    health: Health,
+}
+
+/// Makes the router of /healthz, /readyz, /metrics and /.well-known/jwks.json.
+pub fn router(edge: Edge, health: Health) -> Router {
+    Router::new()
+        // Liveness depends on nothing: a database that is away is no reason to be restarted.
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/.well-known/jwks.json", get(jwks))
+        .with_state(Endpoints { edge, health })
+}
+
+async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, &'static str) {
+    if endpoints.health.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
+    let (metrics, engine) = (&endpoints.edge.metrics, &endpoints.edge.services.engine);
+    metrics.organizations.set(i64::try_from(engine.organizations()).unwrap_or(i64::MAX));
+    metrics.feed_age.set(engine.feed_age().as_secs_f64());
+    metrics.histories_replaced.set(i64::try_from(engine.histories_replaced()).unwrap_or(i64::MAX));
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], metrics.render())
+}
+
+async fn jwks(State(endpoints): State<Endpoints>) -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
+    (headers, endpoints.edge.services.tokens.jwks().to_string())
+}

@@ -1,0 +1,25 @@
+//! The wire: the only room, with the generated `proto` module, that names tonic, tower, http and prost.
+//!
+//! A handler decodes, calls its use case and encodes. `layer` stands before all of them: call id, credential, deadline,
+//! panics, metrics, spans. One file per service; the next service is a new file and a line in `server`.
+
+mod authorization;
+mod call;
+mod convert;
+mod http_endpoints;
+mod invitation;
+mod layer;
+mod membership;
+mod organization;
+mod page;
+mod resource;
+mod role;
+mod server;
+mod service_account;
+mod session;
+mod status;
+
+pub use call::Edge;
+pub use http_endpoints::{Health, router};
+pub use layer::{Authenticator, HotPath};
+pub use server::{health, serve, set_serving};

@@ -1,0 +1,34 @@
+//! `SessionService`.
+
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, Edge};
+use super::convert::timestamp;
+use crate::domain::error::Error;
+use crate::proto::session_service_server::SessionService;
+use crate::proto::sign_in_response::Outcome;
+use crate::proto::{SignInRequest, SignInResponse, SignedIn};
+
+/// Serves sessions.
+pub(super) struct Sessions(pub Edge);
+
+#[tonic::async_trait]
+impl SessionService for Sessions {
+    async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.sign_in(&message).await)
+    }
+}
+
+impl Sessions {
+    async fn sign_in(&self, message: &SignInRequest) -> Result<SignInResponse, Error> {
+        let signed_in = self.0.services.sign_in(&message.email, &message.password).await?;
+        let signed_in = SignedIn {
+            access_token: signed_in.access_token.text().to_owned(),
+            expire_time: Some(timestamp(signed_in.access_token.expires_at())),
+            user_id: signed_in.user.to_string(),
+            session_id: signed_in.session.to_string(),
+        };
+        Ok(SignInResponse { outcome: Some(Outcome::SignedIn(signed_in)) })
+    }
+}

@@ -1,0 +1,88 @@
+//! The one exhaustive match from our error to a gRPC status.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use uuid::Uuid;
+
+use crate::domain::error::{Error, Kind, Reason};
+
+/// The domain of every `ErrorInfo`.
+const DOMAIN: &str = "guildhall";
+
+/// Turns an error into a status with `ErrorInfo` and what its class calls for. A bug is logged here, once, under the
+/// call's id; the caller gets a fixed text and that id.
+pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status {
+    let code = code(error.kind());
+    let message = match error.kind() {
+        Kind::Internal => {
+            tracing::error!(%call_id, rpc, source = ?error.source, "a call failed by a bug");
+            format!("internal error, call {call_id}")
+        }
+        Kind::Unavailable if error.reason != Reason::Draining => {
+            tracing::warn!(%call_id, rpc, reason = error.reason.name(), source = ?error.source, "a call was put off");
+            error.message.clone()
+        }
+        _ => {
+            tracing::debug!(%call_id, rpc, reason = error.reason.name(), "a call was refused");
+            error.message.clone()
+        }
+    };
+
+    let mut details = ErrorDetails::with_error_info(error.reason.name(), DOMAIN, HashMap::new());
+    for violation in &error.violations {
+        details
+            .add_bad_request_violation(&violation.field, format!("{}: {}", violation.reason.name(), violation.message));
+    }
+    match (error.kind(), &error.subject) {
+        (Kind::FailedPrecondition, subject) => {
+            let (kind, name) = subject.as_ref().map_or(("", ""), |(kind, name)| (*kind, name.as_str()));
+            details.add_precondition_failure_violation(error.reason.name(), format!("{kind}/{name}"), &message);
+        }
+        (Kind::NotFound | Kind::AlreadyExists | Kind::PermissionDenied, Some((kind, name))) => {
+            details.set_resource_info(*kind, name, "", &message);
+        }
+        (Kind::ResourceExhausted, subject) => {
+            let name = subject.as_ref().map_or("", |(_, name)| name.as_str());
+            details.add_quota_failure_violation(name, &message);
+        }
+        _ => {}
+    }
+    if let Some(delay) = error.retry_after {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+const fn code(kind: Kind) -> Code {
+    match kind {
+        Kind::InvalidArgument => Code::InvalidArgument,
+        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::PermissionDenied => Code::PermissionDenied,
+        Kind::NotFound => Code::NotFound,
+        Kind::AlreadyExists => Code::AlreadyExists,
+        Kind::FailedPrecondition => Code::FailedPrecondition,
+        Kind::Aborted => Code::Aborted,
+        Kind::ResourceExhausted => Code::ResourceExhausted,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::DeadlineExceeded => Code::DeadlineExceeded,
+        Kind::Internal => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::error::Reason;
+    use crate::proto::ErrorReason;
+
+    #[test]
+    fn every_reason_stands_in_the_contract_and_none_else() {
+        for reason in Reason::ALL {
+            let name = format!("ERROR_REASON_{}", reason.name());
+            assert!(ErrorReason::from_str_name(&name).is_some(), "{name} is not in error_reason.proto");
+        }
+        let declared = (1..).map_while(|number| ErrorReason::try_from(number).ok()).count();
+        assert_eq!(declared, Reason::ALL.len(), "error_reason.proto has reasons that are never given");
+    }
+}
