@@ -58,6 +58,13 @@ struct Holding {
     expires_at: Option<Timestamp>,
 }
 
+impl Holding {
+    /// Says whether the grant has not expired; it counts strictly before its expiry.
+    fn counts(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
 impl OrganizationIndex {
     /// Brings an empty index to a loaded state. `None` if the facts name no catalog that is known.
     #[must_use]
@@ -205,11 +212,25 @@ impl OrganizationIndex {
         self.judge(installation, question.subject, permission, question.target.as_ref(), now)
     }
 
-    /// Says whether the organization exists in the eyes of a subject.
+    /// Says whether the organization exists in the eyes of a subject: of whoever is in it, and of who holds something
+    /// there or above it.
     #[must_use]
     pub fn is_seen_by(&self, installation: &InstallationIndex, subject: Subject, now: Timestamp) -> bool {
-        let Some(standing) = self.standing(installation, subject) else { return false };
-        self.is_active && (standing.is_in || self.counting_above(installation, subject, now).next().is_some())
+        let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return false };
+        standing.is_at_home
+            || self.counting_above(installation, subject, now).next().is_some()
+            || (standing.is_in && self.holds_something_here(&standing, now))
+    }
+
+    fn holds_something_here(&self, standing: &Standing, now: Timestamp) -> bool {
+        standing.principals.iter().any(|principal| {
+            let spot = Spot { principal: *principal, resource: None };
+            let holdings = self.held.get(&spot).into_iter().flatten();
+            holdings.filter(|holding| holding.counts(now)).any(|holding| match &holding.held {
+                Held::AsMember => true,
+                Held::Role(name) => self.catalog.role_id(name).is_some(),
+            })
+        })
     }
 
     fn judge(
@@ -255,7 +276,7 @@ impl OrganizationIndex {
                 for principal in &standing.principals {
                     let spot = Spot { principal: *principal, resource: resource.cloned() };
                     for holding in self.held.get(&spot).into_iter().flatten() {
-                        if holding.expires_at.is_some_and(|expires_at| now >= expires_at) {
+                        if !holding.counts(now) {
                             continue;
                         }
                         match &holding.held {
@@ -310,13 +331,14 @@ impl OrganizationIndex {
                 let is_in = self.members.get(&id).is_some_and(|member| member.state == MemberState::Active);
                 let mut principals = vec![Principal::Membership(id), Principal::Everyone];
                 principals.extend(self.groups.get(&id).into_iter().flatten().map(|group| Principal::Group(*group)));
-                Some(Standing { is_in, principals, owner: Some(Principal::Membership(id)) })
+                Some(Standing { is_in, is_at_home: is_in, principals, owner: Some(Principal::Membership(id)) })
             }
             Subject::ServiceAccount(id) => {
                 let is_enabled = self.service_accounts.get(&id).copied().or(installation.service_account(id));
                 let principal = Principal::ServiceAccount(id);
                 (is_enabled == Some(true)).then(|| Standing {
                     is_in: true,
+                    is_at_home: self.service_accounts.contains_key(&id),
                     principals: vec![principal],
                     owner: Some(principal),
                 })
@@ -345,6 +367,8 @@ impl OrganizationIndex {
 struct Standing {
     /// Whether what is held here counts.
     is_in: bool,
+    /// Whether the subject is in the organization itself: an ACTIVE member, or a machine of its own.
+    is_at_home: bool,
     /// What the subject is among.
     principals: Vec<Principal>,
     /// As what the subject would own.

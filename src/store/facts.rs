@@ -48,7 +48,8 @@ impl Reads<'_> {
                 id.0,
             ),
             Subject::ServiceAccount(id) => (
-                "select o.state as organization_state, o.catalog, s.state as subject_state from organizations o \
+                "select o.state as organization_state, o.catalog, s.state as subject_state, s.organization_id as home \
+                 from organizations o \
                  left join service_accounts s on s.id = $2 \
                  and (s.organization_id = o.id or s.organization_id is null) where o.id = $1",
                 id.0,
@@ -79,7 +80,10 @@ impl Reads<'_> {
                     groups: Vec::new(),
                 }
             }
-            (Subject::ServiceAccount(id), Some(word)) => Standing::Machine { id, is_enabled: word == "enabled" },
+            (Subject::ServiceAccount(id), Some(word)) => {
+                let home: Option<uuid::Uuid> = row.try_get("", "home")?;
+                Standing::Machine { id, is_enabled: word == "enabled", is_at_home: home.is_some() }
+            }
         };
         Ok((catalog, organization_state == OrganizationState::Active, standing))
     }

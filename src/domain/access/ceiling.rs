@@ -4,7 +4,7 @@
 
 use super::decide::{decide, on_the_list};
 use super::facts::{Facts, Given};
-use crate::domain::catalog::{Ceiling, PermissionId, ReachSet, Role, RoleId, Verb};
+use crate::domain::catalog::{Ceiling, PermissionId, Reach, ReachSet, Role, RoleId, Verb};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Held;
 use crate::domain::place::Principal;
@@ -13,7 +13,8 @@ use crate::domain::time::Timestamp;
 /// Asks whether the actor may give `held` at the place to `recipient`.
 ///
 /// A list entry, and a role that the type lists under `shares`: T.share there. Any other role: member.assign there, and
-/// a role held there that may grant it. To themselves, nobody gives what they do not hold.
+/// a role held there that may grant it. To themselves, alone or as one of many, nobody gives what they do not hold: what
+/// would let them do there, or below, anything that they may not do now.
 ///
 /// # Errors
 /// - [`Reason::PermissionMissing`] without T.share or member.assign.
@@ -25,7 +26,7 @@ pub fn may_give(actor: &Facts, held: &Held, recipient: Principal, now: Timestamp
     {
         return Err(Error::new(Reason::RoleNotGrantable, "may not give this role here"));
     }
-    if actor.standing.is_among(recipient) && !holds_all(actor, held, now) {
+    if actor.standing.is_among(recipient) && !gains_nothing(actor, held, now) {
         return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
     }
     Ok(())
@@ -55,16 +56,36 @@ pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), E
     }
 }
 
-/// Says whether the actor holds at the place all that `held` gives there, with at least its reach.
+/// Says whether `held` at the place would let the actor do nothing there, or below, that they may not do now.
+///
+/// What they may do at the place they may do below it: an owner of the place owns what is below, who is listed is listed.
 #[must_use]
-pub fn holds_all(actor: &Facts, held: &Held, now: Timestamp) -> bool {
-    match held {
-        Held::AsMember => on_the_list(actor, now).is_some(),
+pub fn gains_nothing(actor: &Facts, held: &Held, now: Timestamp) -> bool {
+    let role = match held {
+        Held::AsMember => return gains_nothing_by_a_list(actor, now),
         Held::Role(name) => match actor.catalog.role_id(name) {
-            Some(id) => holds_role(actor, actor.catalog.role(id), now),
-            None => false,
+            Some(id) => actor.catalog.role(id),
+            None => return false,
         },
-    }
+    };
+    let has = |permission| {
+        let reach = role.reach(permission);
+        reach.is_empty()
+            || reach.is_within(self::reach(actor, permission, now))
+            || decide(actor, permission, now).is_allowed()
+    };
+    actor.catalog.permissions().all(has)
+        && (!role.as_member || gains_nothing_by_a_list(actor, now))
+        && holds_ceilings(actor, role, now)
+}
+
+/// Says whether being on the list of the place would open nothing: the actor is, or may do already all that they hold
+/// with the reach SHARED.
+fn gains_nothing_by_a_list(actor: &Facts, now: Timestamp) -> bool {
+    on_the_list(actor, now).is_some()
+        || actor.catalog.permissions().all(|permission| {
+            !reach(actor, permission, now).has(Reach::Shared) || decide(actor, permission, now).is_allowed()
+        })
 }
 
 /// Asks for the permission that giving or taking `held` at the place begins with: T.share for a list entry and for what
@@ -87,7 +108,7 @@ pub fn may_touch(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error
 /// Gives the role that member.assign and the ceilings judge; `None` for what is shared instead.
 fn assigned_role(actor: &Facts, held: &Held) -> Option<RoleId> {
     let Held::Role(name) = held else { return None };
-    // A role that no catalog declares is told apart before; here it is the one nobody may give.
+    // A role that the catalog does not declare is judged like the one that only who may give any role may give.
     let role = actor.catalog.role_id(name).unwrap_or(RoleId::OPERATOR);
     let shares = actor.chain.first().and_then(|node| actor.catalog.resource_type(&node.key.kind));
     match shares {
@@ -118,6 +139,13 @@ fn allows(actor: &Facts, role: RoleId, now: Timestamp, of: fn(&Role) -> &Ceiling
 /// Says whether the actor holds at the place every permission of `role` with at least its reach, `as_member` counting as
 /// one more, and may grant and take no less.
 fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
+    actor.catalog.permissions().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))
+        && (!role.as_member || on_the_list(actor, now).is_some())
+        && holds_ceilings(actor, role, now)
+}
+
+/// Says whether the actor may grant and take, by what they hold at the place, no less than `role` may.
+fn holds_ceilings(actor: &Facts, role: &Role, now: Timestamp) -> bool {
     let (mut may_grant, mut may_take) = (Ceiling::default(), Ceiling::default());
     for (_, given) in actor.counting(now) {
         if let Given::Role(mine) = given {
@@ -125,22 +153,12 @@ fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
             may_take.widen(&mine.may_take);
         }
     }
-    actor.catalog.permissions().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))
-        && (!role.as_member || holds_as_member_role(actor, now))
-        && role.may_grant.is_within(&may_grant)
-        && role.may_take.is_within(&may_take)
+    role.may_grant.is_within(&may_grant) && role.may_take.is_within(&may_take)
 }
 
 fn reach(actor: &Facts, permission: PermissionId, now: Timestamp) -> ReachSet {
     actor.counting(now).fold(ReachSet::NONE, |all, (_, given)| match given {
         Given::Role(role) => all.or(role.reach(permission)),
         Given::AsMember => all,
-    })
-}
-
-fn holds_as_member_role(actor: &Facts, now: Timestamp) -> bool {
-    actor.counting(now).any(|(_, given)| match given {
-        Given::Role(role) => role.as_member,
-        Given::AsMember => true,
     })
 }

@@ -75,24 +75,18 @@ pub fn on_the_list(facts: &Facts, now: Timestamp) -> Option<Option<Timestamp>> {
 
 /// Says whether the organization, or the resource that is the target, exists in the eyes of the subject.
 ///
-/// The organization exists for whoever is in it, and for who holds a grant above it. A resource exists for who has the
-/// permission that its type is visible by.
+/// The organization exists for whoever is in it, and for who holds a grant there or above it that counts. A resource
+/// exists for who has the permission that its type is visible by. The organization is the target of who asks about a
+/// resource that is not registered, too: whether it is, is asked before.
 #[must_use]
 pub fn is_visible(facts: &Facts, now: Timestamp) -> bool {
-    let sees_organization = facts.organization_is_active
-        && (facts.standing.is_in() || facts.counting(now).any(|(grant, _)| is_above(&grant.place)));
-    if !sees_organization {
-        return false;
-    }
-    let Some(target) = facts.chain.first() else { return true };
+    let Some(target) = facts.chain.first() else {
+        return facts.organization_is_active && (facts.standing.is_in() || facts.counting(now).next().is_some());
+    };
     match facts.catalog.resource_type(&target.key.kind) {
         Some((_, kind)) => decide(facts, kind.visible_by, now).is_allowed(),
         None => false,
     }
-}
-
-fn is_above(place: &Place) -> bool {
-    matches!(place, Place::Installation | Place::Product(_))
 }
 
 fn owns(facts: &Facts) -> bool {

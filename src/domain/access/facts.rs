@@ -91,6 +91,8 @@ pub enum Standing {
         id: ServiceAccountId,
         /// Whether it is enabled.
         is_enabled: bool,
+        /// Whether it is this organization's own.
+        is_at_home: bool,
     },
 }
 
@@ -142,7 +144,7 @@ impl Standing {
             Self::Person { is_active, membership, .. } => {
                 *is_active && membership.is_some_and(|(_, state)| state == MemberState::Active)
             }
-            Self::Machine { is_enabled, .. } => *is_enabled,
+            Self::Machine { is_enabled, is_at_home, .. } => *is_enabled && *is_at_home,
         }
     }
 }

@@ -7,6 +7,6 @@ mod ceiling;
 mod decide;
 mod facts;
 
-pub use ceiling::{holds_all, may_give, may_take, may_take_role, may_touch};
+pub use ceiling::{gains_nothing, may_give, may_take, may_take_role, may_touch};
 pub use decide::{Decision, decide, is_visible, on_the_list};
 pub use facts::{Actor, Facts, Node, Standing};

@@ -1,0 +1,272 @@
+//! A world: one organization and what stands above it, in plain maps, and what one may ask about it.
+//!
+//! Random ones come from a [`History`](super::histories::History), which moves them on by facts, as the log would say
+//! them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use guildhall::domain::catalog::PermissionId;
+use guildhall::domain::fact::{Fact, Grant, Held, MemberState, OrganizationState, UserState};
+use guildhall::domain::id::{GrantId, GroupId, MembershipId, ServiceAccountId, UserId};
+use guildhall::domain::place::{Principal, ResourceKey, Subject};
+use guildhall::domain::time::Timestamp;
+
+use super::catalogs::Product;
+
+/// When worlds begin.
+pub const EPOCH: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+/// One organization, and what stands above it.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The catalog that the organization follows.
+    pub product: &'static Product,
+    /// Where the organization stands.
+    pub organization: OrganizationState,
+    /// Every user.
+    pub users: BTreeMap<UserId, UserState>,
+    /// Every membership of the organization.
+    pub memberships: BTreeMap<MembershipId, Membership>,
+    /// The memberships that are in each group.
+    pub groups: BTreeMap<GroupId, BTreeSet<MembershipId>>,
+    /// Every service account, those of other organizations too.
+    pub service_accounts: BTreeMap<ServiceAccountId, Machine>,
+    /// Every resource that is registered.
+    pub resources: BTreeMap<ResourceKey, Resource>,
+    /// The grants in the organization's log.
+    pub grants: BTreeMap<GrantId, Grant>,
+    /// The grants in the installation's log.
+    pub grants_above: BTreeMap<GrantId, Grant>,
+    /// The time.
+    pub now: Timestamp,
+    /// Names of resources, whether registered or not.
+    pub names: Vec<ResourceKey>,
+}
+
+/// One person's place.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    /// Nobody while PENDING.
+    pub user: Option<UserId>,
+    /// How it stands.
+    pub state: MemberState,
+}
+
+/// A service account.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Whose.
+    pub home: Home,
+    /// Whether it may do anything.
+    pub is_enabled: bool,
+}
+
+/// Where a service account belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    /// To the organization; its log says so.
+    Here,
+    /// To a place above it; the installation's log says so.
+    Above,
+    /// To another organization; neither log says anything.
+    Elsewhere,
+}
+
+/// A node of the tree.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// What it stands under; the organization if nothing.
+    pub parent: Option<ResourceKey>,
+    /// A membership or service account, if anybody.
+    pub owner: Option<Principal>,
+}
+
+impl World {
+    /// Gives an organization that follows `product`, with nobody and nothing in it.
+    pub fn empty(product: &'static Product) -> Self {
+        Self {
+            product,
+            organization: OrganizationState::Active,
+            users: BTreeMap::new(),
+            memberships: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            service_accounts: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            grants_above: BTreeMap::new(),
+            now: EPOCH,
+            names: Vec::new(),
+        }
+    }
+
+    /// Takes in what the two logs say.
+    pub fn apply_all(&mut self, organization: &[Fact], installation: &[Fact]) {
+        for fact in organization {
+            self.apply(fact);
+        }
+        for fact in installation {
+            self.apply_above(fact);
+        }
+    }
+
+    /// Takes in what the organization's log says.
+    fn apply(&mut self, fact: &Fact) {
+        match fact.clone() {
+            Fact::Organization { state, .. } => self.organization = state,
+            Fact::Membership { id, user, state } => {
+                self.memberships.insert(id, Membership { user, state });
+            }
+            Fact::GroupMember { group, membership, is_in: true } => {
+                self.groups.entry(group).or_default().insert(membership);
+            }
+            Fact::GroupMember { group, membership, is_in: false } => {
+                self.groups.entry(group).or_default().remove(&membership);
+            }
+            Fact::ServiceAccount { id, is_enabled } => {
+                self.service_accounts.insert(id, Machine { home: Home::Here, is_enabled });
+            }
+            Fact::Resource { key, parent, owner } => {
+                self.resources.insert(key, Resource { parent, owner });
+            }
+            Fact::ResourceGone { key } => {
+                self.resources.remove(&key);
+            }
+            Fact::Grant(grant) => {
+                self.grants.insert(grant.id, grant);
+            }
+            Fact::GrantGone { id } => {
+                self.grants.remove(&id);
+            }
+            other => panic!("no step says {other:?} of an organization"),
+        }
+    }
+
+    /// Takes in what the installation's log says.
+    fn apply_above(&mut self, fact: &Fact) {
+        match fact.clone() {
+            Fact::User { id, state } => {
+                self.users.insert(id, state);
+            }
+            Fact::ServiceAccount { id, is_enabled } => {
+                self.service_accounts.insert(id, Machine { home: Home::Above, is_enabled });
+            }
+            Fact::Grant(grant) => {
+                self.grants_above.insert(grant.id, grant);
+            }
+            Fact::GrantGone { id } => {
+                self.grants_above.remove(&id);
+            }
+            other => panic!("no step says {other:?} of the installation"),
+        }
+    }
+
+    /// Gives all that stands in the organization, in an order in which a reader can take it in.
+    pub fn facts(&self) -> Vec<Fact> {
+        let catalog = Arc::clone(self.product.compiled.name());
+        let mut facts = vec![Fact::Organization { state: self.organization, catalog }];
+        for (id, Membership { user, state }) in &self.memberships {
+            facts.push(Fact::Membership { id: *id, user: *user, state: *state });
+        }
+        for (group, members) in &self.groups {
+            let is_in = |membership: &_| Fact::GroupMember { group: *group, membership: *membership, is_in: true };
+            facts.extend(members.iter().map(is_in));
+        }
+        facts.extend(self.machines(Home::Here));
+        let mut keys: Vec<_> = self.resources.keys().collect();
+        keys.sort_by_key(|key| self.depth(key));
+        for key in keys {
+            let Resource { parent, owner } = self.resources[key].clone();
+            facts.push(Fact::Resource { key: key.clone(), parent, owner });
+        }
+        facts.extend(self.grants.values().cloned().map(Fact::Grant));
+        facts
+    }
+
+    /// Gives all that stands above the organization. Of users it names only those who are shut out, as the store does:
+    /// who is not named is ACTIVE.
+    pub fn facts_above(&self) -> Vec<Fact> {
+        let shut_out = self.users.iter().filter(|(_, state)| **state == UserState::Disabled);
+        let mut facts: Vec<_> = shut_out.map(|(id, state)| Fact::User { id: *id, state: *state }).collect();
+        facts.extend(self.machines(Home::Above));
+        facts.extend(self.grants_above.values().cloned().map(Fact::Grant));
+        facts
+    }
+
+    fn machines(&self, home: Home) -> impl Iterator<Item = Fact> {
+        let accounts = self.service_accounts.iter().filter(move |(_, account)| account.home == home);
+        accounts.map(|(id, account)| Fact::ServiceAccount { id: *id, is_enabled: account.is_enabled })
+    }
+
+    /// Counts the resources from the organization's child down to `key`.
+    pub fn depth(&self, key: &ResourceKey) -> usize {
+        1 + self.resources[key].parent.as_ref().map_or(0, |parent| self.depth(parent))
+    }
+
+    /// Counts the resources from `key` down to the deepest under it.
+    pub fn height(&self, key: &ResourceKey) -> usize {
+        1 + self.children(key).map(|child| self.height(child)).max().unwrap_or(0)
+    }
+
+    /// Gives what stands directly under `key`.
+    pub fn children(&self, key: &ResourceKey) -> impl Iterator<Item = &ResourceKey> {
+        self.resources.iter().filter(|(_, resource)| resource.parent.as_ref() == Some(key)).map(|(child, _)| child)
+    }
+
+    /// Says whether `key` is `other` or stands under it.
+    pub fn is_under(&self, key: &ResourceKey, other: &ResourceKey) -> bool {
+        key == other || self.resources[key].parent.as_ref().is_some_and(|parent| self.is_under(parent, other))
+    }
+
+    /// Gives everyone and everything that could ask, and a user whom nobody knows.
+    pub fn subjects(&self) -> Vec<Subject> {
+        let users = self.users.keys().copied().map(Subject::User);
+        let accounts = self.service_accounts.keys().copied().map(Subject::ServiceAccount);
+        users.chain(accounts).chain([Subject::User(UserId(uuid::Uuid::nil()))]).collect()
+    }
+
+    /// Gives the organization (`None`), every resource, and names that are not registered.
+    pub fn targets(&self) -> Vec<Option<ResourceKey>> {
+        [None].into_iter().chain(self.names.iter().cloned().map(Some)).collect()
+    }
+
+    /// Gives the organization (`None`) and every resource.
+    pub fn places(&self) -> Vec<Option<ResourceKey>> {
+        [None].into_iter().chain(self.resources.keys().cloned().map(Some)).collect()
+    }
+
+    /// Gives every permission of the catalog.
+    pub fn permissions(&self) -> Vec<PermissionId> {
+        self.product.compiled.permissions().collect()
+    }
+
+    /// Gives every role of the catalog, the built-in one, and `AS_MEMBER`.
+    pub fn held(&self) -> Vec<Held> {
+        let roles = self.product.compiled.roles().map(|(_, role)| Held::Role(Arc::clone(&role.name)));
+        roles.chain([Held::AsMember]).collect()
+    }
+
+    /// Gives everyone to whom something can be given.
+    pub fn principals(&self) -> Vec<Principal> {
+        let memberships = self.memberships.keys().copied().map(Principal::Membership);
+        let groups = self.groups.keys().copied().map(Principal::Group);
+        let accounts = self.service_accounts.keys().copied().map(Principal::ServiceAccount);
+        memberships.chain(groups).chain(accounts).chain([Principal::Everyone]).collect()
+    }
+
+    /// Gives every question: each subject before each target, with each permission.
+    pub fn questions(&self) -> impl Iterator<Item = (Subject, PermissionId, Option<ResourceKey>)> {
+        let (targets, permissions) = (self.targets(), self.permissions());
+        self.subjects().into_iter().flat_map(move |subject| {
+            let permissions = permissions.clone();
+            targets.clone().into_iter().flat_map(move |target| {
+                permissions.clone().into_iter().map(move |permission| (subject, permission, target.clone()))
+            })
+        })
+    }
+
+    /// Gives the name of a permission.
+    pub fn name(&self, permission: PermissionId) -> &str {
+        self.product.compiled.permission_name(permission)
+    }
+}
