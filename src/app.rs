@@ -40,7 +40,7 @@ pub enum AppError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// Something below failed.
-    #[error("{0}: {source:?}", source = .0.source)]
+    #[error("{0}: {cause}", cause = .0.cause())]
     Other(#[from] Error),
     /// The directory of the mails cannot be used.
     #[error("mail: {0}")]

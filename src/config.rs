@@ -13,7 +13,7 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
 
-    /// postgres://user@host/database. Without it: an SQLite file in the data directory.
+    /// `postgres://user@host/database`. Without it: an SQLite file in the data directory.
     #[arg(long, env = "GUILDHALL_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 

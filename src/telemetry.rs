@@ -31,7 +31,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Sends logs to standard error, filtered by RUST_LOG (default: info), and spans to `otlp_endpoint`, if there is one.
+    /// Sends logs to standard error, filtered by `RUST_LOG` (default: info), and spans to `otlp_endpoint`, if there is one.
     ///
     /// # Errors
     /// If the exporter cannot be made, or logs were set up before.

@@ -34,7 +34,7 @@ pub struct Settings {
     pub lease: Duration,
     /// Most organizations loaded at once; callers of others wait.
     pub loads_max: usize,
-    /// Most callers that wait for a load; above it INDEX_LOADING.
+    /// Most callers that wait for a load; above it `INDEX_LOADING`.
     pub load_waiters_max: usize,
 }
 
@@ -308,7 +308,7 @@ impl Engine {
         let state = self.source.load(scope).await?.ok_or_else(|| Error::not_found("organization", id))?;
         let mut index = OrganizationIndex::load(state.position, &state.facts)
             .ok_or_else(|| Error::internal("an organization follows a catalog that is not known"))?;
-        while let Err(behind) = slot.publish_loaded(index) {
+        while let Some(behind) = slot.publish_loaded(index) {
             index = behind;
             let before = index.position();
             let commits = self.source.read_from(scope, before).await?;

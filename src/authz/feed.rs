@@ -38,7 +38,7 @@ pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
             }
             Err(error) => {
                 if !std::mem::replace(&mut has_failed, true) {
-                    tracing::warn!(%error, source = ?error.source, "the log cannot be followed");
+                    tracing::warn!(%error, cause = error.cause(), "the log cannot be followed");
                 }
             }
         }

@@ -78,13 +78,13 @@ impl Slot {
     }
 
     /// Publishes what was loaded, unless the feed has told of a later commit meanwhile; then it is given back.
-    pub fn publish_loaded(&self, index: OrganizationIndex) -> Result<(), OrganizationIndex> {
+    pub fn publish_loaded(&self, index: OrganizationIndex) -> Option<OrganizationIndex> {
         let told = self.told.lock();
         if index.position().revision < *told {
-            return Err(index);
+            return Some(index);
         }
         self.publish(index);
-        Ok(())
+        None
     }
 
     /// Gives the moment as of which this organization by itself is proven current.

@@ -109,6 +109,9 @@ pub enum Output {
     },
 }
 
+/// A view that is being waited for.
+type Preparing = Pin<Box<dyn Future<Output = Result<View, Error>> + Send>>;
+
 /// One stream of checks.
 pub struct Stream {
     engine: Arc<Engine>,
@@ -117,7 +120,7 @@ pub struct Stream {
     inbox: Arc<Inbox>,
     waiting: VecDeque<Update>,
     /// The view that the first waiting frame needs, being waited for.
-    preparing: Option<Pin<Box<dyn Future<Output = Result<View, Error>> + Send>>>,
+    preparing: Option<Preparing>,
     held: HashMap<u64, Held>,
     organizations: BTreeMap<OrganizationId, Watch>,
     resets: VecDeque<(OrganizationId, Reason)>,
@@ -278,7 +281,9 @@ impl Stream {
                 }
                 Some(Update::Unsubscribe(_)) => {
                     if let Some(Update::Unsubscribe(ids)) = self.waiting.pop_front() {
-                        ids.into_iter().for_each(|id| self.let_go(id));
+                        for id in ids {
+                            self.let_go(id);
+                        }
                     }
                     continue;
                 }
@@ -491,7 +496,9 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let held: Vec<u64> = self.held.keys().copied().collect();
-        held.into_iter().for_each(|id| self.let_go(id));
+        for id in held {
+            self.let_go(id);
+        }
     }
 }
 

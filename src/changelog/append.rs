@@ -91,6 +91,9 @@ pub fn scope_of(key: Uuid) -> Scope {
 }
 
 /// Starts a log, empty.
+///
+/// # Errors
+/// Passes on what the database says.
 pub async fn head_insert(db: &impl ConnectionTrait, scope: Scope) -> Result<(), DbErr> {
     let head =
         heads::ActiveModel { scope: Set(scope_key(scope)), revision: Set(0), tag: Set(0), counters: Set("{}".into()) };
@@ -101,6 +104,9 @@ pub async fn head_insert(db: &impl ConnectionTrait, scope: Scope) -> Result<(), 
 /// Locks a log to the end of the transaction and reads its head. Whoever holds it is the only writer of that log.
 ///
 /// `None` if there is no such log. On SQLite the transaction, begun IMMEDIATE, is the lock.
+///
+/// # Errors
+/// Passes on what the database says.
 pub async fn head_lock(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<Log>, DbErr> {
     let backend = db.get_database_backend();
     let lock = if backend == DbBackend::Postgres { " for no key update" } else { "" };
@@ -117,6 +123,9 @@ pub async fn head_lock(db: &impl ConnectionTrait, scope: Scope) -> Result<Option
 }
 
 /// Appends one commit to a locked log and moves its head, with the counters as they are in `log`.
+///
+/// # Errors
+/// Passes on what the database says.
 ///
 /// # Panics
 /// Above 10,000 changes: the caller cuts larger acts into several commits.

@@ -44,7 +44,7 @@ pub(super) struct Caller {
 
 /// A person who has signed in.
 pub(super) struct User {
-    pub user_id: String,
+    pub id: String,
     pub membership_id: String,
     pub call: Caller,
 }
@@ -109,7 +109,7 @@ impl Client {
         let Some(sign_in_response::Outcome::SignedIn(signed_in)) = answer.outcome else {
             return Err("the sign-in asks for more than a password".into());
         };
-        Ok(User { user_id: signed_in.user_id, membership_id, call: self.with(&signed_in.access_token) })
+        Ok(User { id: signed_in.user_id, membership_id, call: self.with(&signed_in.access_token) })
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Options {
     #[arg(long)]
     data_dir: Option<PathBuf>,
 
-    /// postgres://user@host/database, an empty one. Without it: SQLite.
+    /// `postgres://user@host/database`, an empty one. Without it: SQLite.
     #[arg(long, env = "GUILDHALL_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
 
@@ -92,7 +92,7 @@ async fn walk(report: &mut Report, config: &Config, app: &App, operator_key: &st
     let backend_key = owner.call.create_backend(&organization).await?;
     report.step("the owner makes a service account that may check, with an API key");
     let mut stream = client.with(&backend_key).open_checks(&organization).await?;
-    let view = |name: &str| (guest.user_id.clone(), "project.view", project(name));
+    let view = |name: &str| (guest.id.clone(), "project.view", project(name));
     let answers = stream.check(&[view("alpha"), view("beta")]).await?;
     report.step("the backend asks on a stream: alpha and beta");
     expect(answers == [true, false], "allowed on alpha and denied on beta")?;

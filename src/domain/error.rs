@@ -289,6 +289,20 @@ impl Error {
         self
     }
 
+    /// Tells what happened below, from the top down, for the log. What is told is told in words that were made to be
+    /// read: the debugging form of a database error would quote the row, and with it an address.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        let mut causes = Vec::new();
+        let mut next = self.source.as_deref().map(|source| source as &dyn std::error::Error);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes.dedup();
+        causes.join(": ")
+    }
+
     /// Gives the class of the error.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -18,13 +18,13 @@ pub struct Resource {
     pub created_at: Timestamp,
 }
 
-/// Asks that `key` can stand under the resources of `above`, the parent first.
+/// Asks that `key` can stand under `parent`, whose chain is `above`, itself first.
 ///
 /// # Errors
-/// - [`Reason::TreeCycle`] if it is among them.
+/// - [`Reason::TreeCycle`] if it is its own parent, or among what the parent stands under.
 /// - [`Reason::TreeTooDeep`] if it would be more than 8 deep.
-pub fn may_stand_under(key: &ResourceKey, above: &[Node]) -> Result<(), Error> {
-    if above.iter().any(|node| node.key == *key) {
+pub fn may_stand_under(key: &ResourceKey, parent: Option<&ResourceKey>, above: &[Node]) -> Result<(), Error> {
+    if parent == Some(key) || above.iter().any(|node| node.key == *key) {
         return Err(Error::new(Reason::TreeCycle, "a resource cannot stand below itself").about("resource", key));
     }
     if above.len() >= DEPTH_MAX {

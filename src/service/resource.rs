@@ -20,6 +20,13 @@ pub struct RegisterResource {
     pub parent: Option<ResourceKey>,
 }
 
+impl RegisterResource {
+    /// Gives where the caller must be able to put it: the parent, unless it names itself.
+    fn above(&self) -> Option<&ResourceKey> {
+        self.parent.as_ref().filter(|parent| **parent != self.key)
+    }
+}
+
 impl Services {
     /// Registers a resource under its parent. Registering it again at the same parent changes nothing.
     ///
@@ -31,12 +38,10 @@ impl Services {
         context: &Context,
         request: RegisterResource,
     ) -> Result<Written<Resource>, Error> {
-        let (organization, parent) = (request.organization, request.parent.as_ref());
-        let places: Vec<ResourceKey> = parent.into_iter().cloned().collect();
+        let organization = request.organization;
+        let places: Vec<ResourceKey> = request.parent.iter().cloned().collect();
         let actor = self.store.reads().actor(organization, context.subject()?, &places).await?;
-        if parent != Some(&request.key) {
-            context.authorize(&actor, organization, parent, &request.key.kind, self.world.now())?;
-        }
+        context.authorize(&actor, organization, request.above(), &request.key.kind, self.world.now())?;
 
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| register(tx, call.clone(), request.clone()))
@@ -63,18 +68,13 @@ impl Services {
 }
 
 async fn register(mut tx: Tx, context: Context, request: RegisterResource) -> Result<(Tx, Resource), Error> {
-    let RegisterResource { organization, key, parent } = request;
-    let places: Vec<ResourceKey> = parent.iter().chain([&key]).cloned().collect();
+    let organization = request.organization;
+    let places: Vec<ResourceKey> = request.parent.iter().chain([&request.key]).cloned().collect();
     let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
-    let above = parent.as_ref().map(|parent| actor.at(Some(parent)).chain).unwrap_or_default();
-    if parent.as_ref() != Some(&key) {
-        context.authorize(&actor, organization, parent.as_ref(), &key.kind, tx.now())?;
-    } else {
-        // Its own parent: the organization is where the caller must be able to put it.
-        context.authorize(&actor, organization, None, &key.kind, tx.now())?;
-        return Err(Error::new(Reason::TreeCycle, "a resource cannot stand below itself").about("resource", &key));
-    }
-    may_stand_under(&key, &above)?;
+    context.authorize(&actor, organization, request.above(), &request.key.kind, tx.now())?;
+    let chain = request.above().map(|parent| actor.at(Some(parent)).chain).unwrap_or_default();
+    let RegisterResource { key, parent, .. } = request;
+    may_stand_under(&key, parent.as_ref(), &chain)?;
 
     if let Some(registered) = tx.reads().resource(organization, &key).await? {
         if registered.parent == parent {

@@ -81,7 +81,7 @@ impl Services {
             if error.reason != Reason::ConcurrentUpdate || attempt == ATTEMPTS_MAX || is_late {
                 return Err(error);
             }
-            tracing::debug!(attempt, source = ?error.source, "another writer was in the way");
+            tracing::debug!(attempt, cause = error.cause(), "another writer was in the way");
             self.world.clock.sleep(self.world.jittered(pause)).await;
             pause *= 2;
         }

@@ -22,7 +22,7 @@ pub struct Settings {
     pub connections_max: u32,
     /// How long a statement may run, and how long a call waits for a connection.
     pub patience: Duration,
-    /// Most writes that wait for one organization; above it ORGANIZATION_BUSY.
+    /// Most writes that wait for one organization; above it `ORGANIZATION_BUSY`.
     pub waiting_writers_max: usize,
 }
 

@@ -158,7 +158,7 @@ impl Reads<'_> {
         let here = Condition::all().add(scope(Scope::Organization(organization))).add(principals).add(places);
         let above = Condition::all().add(scope(Scope::Installation)).add(holds(subject.above()));
         let rows = grants::Entity::find().filter(Condition::any().add(here).add(above)).all(&self.db).await?;
-        rows.into_iter().map(grant).collect()
+        rows.iter().map(grant).collect()
     }
 
     /// Says whether `subject` holds a role at the installation, by its name.
@@ -174,7 +174,7 @@ impl Reads<'_> {
             .filter(grants::Column::Role.eq(role))
             .one(&self.db)
             .await?;
-        let now_holds = row.map(grant).transpose()?;
+        let now_holds = row.as_ref().map(grant).transpose()?;
         Ok(now_holds.is_some_and(|grant| matches!(grant.place, Place::Installation)))
     }
 }

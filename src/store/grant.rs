@@ -25,7 +25,7 @@ impl Reads<'_> {
             .order_by_asc(grants::Column::Id)
             .all(&self.db)
             .await?;
-        let grants = rows.into_iter().map(grant).collect::<Result<Vec<_>, _>>()?;
+        let grants = rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?;
         Ok(grants.into_iter().filter(|grant| principals.contains(&grant.principal)).collect())
     }
 }
@@ -84,7 +84,7 @@ impl Tx {
 }
 
 /// Reads a row.
-pub(super) fn grant(row: grants::Model) -> Result<Grant, Error> {
+pub(super) fn grant(row: &grants::Model) -> Result<Grant, Error> {
     Ok(Grant {
         id: row.id.into(),
         principal: principal(&row.principal_kind, row.principal_id)?,

@@ -180,7 +180,7 @@ async fn service_account_facts(
 
 async fn grant_facts(db: &DatabaseTransaction, scope: Scope) -> Result<Vec<Fact>, Error> {
     let rows = grants::Entity::find().filter(grants::Column::Scope.eq(scope_key(scope))).all(db).await?;
-    rows.into_iter().map(|row| grant(row).map(Fact::Grant)).collect()
+    rows.iter().map(|row| grant(row).map(Fact::Grant)).collect()
 }
 
 fn position(revision: i64, tag: i64) -> Position {

@@ -46,7 +46,7 @@ impl AuthorizationService for Authorization {
     ) -> Result<Response<Frames>, Status> {
         let (call, inbound) = Call::open(request)?;
         let Some(caller) = call.caller else {
-            return Err(call.refuse(Error::new(Reason::CredentialMissing, "a credential is needed")));
+            return Err(call.refuse(&Error::new(Reason::CredentialMissing, "a credential is needed")));
         };
         let stream = Stream::new(Arc::clone(&self.0.services.engine), caller);
         let dialogue = Dialogue::new(self.0.clone(), call, inbound, stream);
@@ -55,7 +55,7 @@ impl AuthorizationService for Authorization {
             match dialogue.next().await {
                 Ok(Some(frame)) => Some((Ok(frame), Some(dialogue))),
                 Ok(None) => None,
-                Err(error) => Some((Err(dialogue.call.refuse(error)), None)),
+                Err(error) => Some((Err(dialogue.call.refuse(&error)), None)),
             }
         });
         Ok(Response::new(Box::pin(frames)))

@@ -43,7 +43,7 @@ impl std::fmt::Debug for Edge {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub rpc: Rpc,
-    pub call_id: Uuid,
+    pub id: Uuid,
     pub caller: Option<Caller>,
     pub deadline: Option<Monotonic>,
 }
@@ -63,12 +63,12 @@ impl Call {
 
     /// Turns what a handler made of the call into its answer.
     pub fn close<T>(&self, result: Result<T, Error>) -> Result<Response<T>, Status> {
-        result.map(Response::new).map_err(|error| self.refuse(error))
+        result.map(Response::new).map_err(|error| self.refuse(&error))
     }
 
     /// Turns an error into a status.
-    pub fn refuse(&self, error: Error) -> Status {
-        status(&error, self.rpc.path(), self.call_id)
+    pub fn refuse(&self, error: &Error) -> Status {
+        status(error, self.rpc.path(), self.id)
     }
 
     /// Gives the context of a call that changes nothing, or has no request id.
@@ -76,7 +76,7 @@ impl Call {
         Context {
             caller: self.caller,
             rpc: self.rpc,
-            call_id: self.call_id,
+            call_id: self.id,
             replay: None,
             validate_only: false,
             deadline: self.deadline,

@@ -263,7 +263,7 @@ impl Shared {
             if let Err(error) = self.authenticator.admit(rpc, caller.as_ref()) {
                 return refuse(error);
             }
-            request.extensions_mut().insert(Call { rpc, call_id, caller, deadline });
+            request.extensions_mut().insert(Call { rpc, id: call_id, caller, deadline });
             match AssertUnwindSafe(inner.call(request)).catch_unwind().await {
                 Ok(response) => response,
                 // What it says may hold anything; the panic hook has written it to the log.

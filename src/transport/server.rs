@@ -48,7 +48,7 @@ const SERVICES: [&str; 8] = [
     "guildhall.v1.SessionService",
 ];
 
-/// Makes the health service, every service NOT_SERVING until the reporter says otherwise.
+/// Makes the health service, every service `NOT_SERVING` until the reporter says otherwise.
 pub async fn health() -> (HealthReporter, HealthServer<impl HealthService>) {
     let (reporter, server) = tonic_health::server::health_reporter();
     set_serving(&reporter, false).await;

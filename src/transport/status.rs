@@ -17,11 +17,11 @@ pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status 
     let code = code(error.kind());
     let message = match error.kind() {
         Kind::Internal => {
-            tracing::error!(%call_id, rpc, source = ?error.source, "a call failed by a bug");
+            tracing::error!(%call_id, rpc, cause = error.cause(), "a call failed by a bug");
             format!("internal error, call {call_id}")
         }
         Kind::Unavailable if error.reason != Reason::Draining => {
-            tracing::warn!(%call_id, rpc, reason = error.reason.name(), source = ?error.source, "a call was put off");
+            tracing::warn!(%call_id, rpc, reason = error.reason.name(), cause = error.cause(), "a call was put off");
             error.message.clone()
         }
         _ => {

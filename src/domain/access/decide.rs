@@ -57,7 +57,7 @@ pub fn decide(facts: &Facts, permission: PermissionId, now: Timestamp) -> Decisi
 
 /// Says until when the subject is on the list of the target or of something above it: `Some(None)` is without end.
 ///
-/// On a list puts an AS_MEMBER grant there, or a grant, there or above, of a role marked `as_member`.
+/// On a list puts an `AS_MEMBER` grant there, or a grant, there or above, of a role marked `as_member`.
 #[must_use]
 pub fn on_the_list(facts: &Facts, now: Timestamp) -> Option<Option<Timestamp>> {
     let mut listed: Option<Option<Timestamp>> = None;
