@@ -1,0 +1,77 @@
+//! Time and randomness that a test controls.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use guildhall::clock::{Clock, Entropy, Monotonic, SystemClock};
+use guildhall::domain::time::Timestamp;
+use tokio::sync::watch;
+
+/// 2026-11-22T12:00:00Z.
+const BEGINNING: i64 = 1_795_348_800_000_000;
+
+/// A wall clock that stands still until it is moved. Pauses pass in real time.
+#[derive(Debug)]
+pub struct ManualClock {
+    now: watch::Sender<Timestamp>,
+}
+
+impl ManualClock {
+    /// Makes a clock that stands at noon of a fixed day.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { now: watch::Sender::new(Timestamp::from_micros(BEGINNING)) })
+    }
+
+    /// Moves the clock on; whoever waits for a moment that has come wakes up.
+    pub fn advance(&self, duration: Duration) {
+        self.now.send_modify(|now| *now = now.plus(duration));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.now.borrow()
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        SystemClock.monotonic()
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut now = self.now.subscribe();
+        Box::pin(async move {
+            // The clock outlives the server.
+            let _ = now.wait_for(|now| *now >= instant).await;
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.sleep(duration)
+    }
+}
+
+/// Bytes that a seed determines (splitmix64): the same on every run, and never twice in one.
+#[derive(Debug)]
+pub struct SeededEntropy(AtomicU64);
+
+impl SeededEntropy {
+    /// Begins at a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^= z >> 31;
+            chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A client that sends whatever it is told: what no generated client would send.
+
+use std::net::SocketAddr;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use tokio::net::TcpStream;
+use tonic::Status;
+
+use super::PATIENCE;
+
+/// Puts a message's bytes into the frame of the wire: not compressed, its length, itself.
+pub fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).expect("a message of this length"));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// Sends one request over a connection of its own, and gives the status it ends with.
+pub async fn post(address: SocketAddr, path: &str, headers: &[(&str, &[u8])], body: Bytes) -> Status {
+    tokio::time::timeout(PATIENCE, exchange(address, path, headers, body)).await.expect("an answer in time")
+}
+
+/// The same, of a message that is in order.
+pub async fn post_message(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &[u8])],
+    message: &impl Message,
+) -> Status {
+    post(address, path, headers, framed(&message.encode_to_vec())).await
+}
+
+async fn exchange(address: SocketAddr, path: &str, headers: &[(&str, &[u8])], body: Bytes) -> Status {
+    let connection = TcpStream::connect(address).await.expect("a server that listens");
+    let (client, connection) = h2::client::handshake(connection).await.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let mut request = http::Request::post(format!("http://{address}{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(()).expect("a request");
+
+    let mut client = client.ready().await.expect("room for a request");
+    let (response, mut outgoing) = client.send_request(request, false).expect("a request that can be sent");
+    // A server that has answered already may refuse the rest.
+    let _ = outgoing.send_data(body, true);
+    let (head, mut incoming) = response.await.expect("an answer").into_parts();
+    while let Some(chunk) = incoming.data().await {
+        let length = chunk.expect("a body").len();
+        incoming.flow_control().release_capacity(length).expect("what was received");
+    }
+    let trailers = incoming.trailers().await.expect("an end").unwrap_or_default();
+    connection.abort();
+    Status::from_header_map(&trailers)
+        .or_else(|| Status::from_header_map(&head.headers))
+        .unwrap_or_else(|| panic!("no grpc-status after {}", head.status))
+}

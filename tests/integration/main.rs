@@ -1,0 +1,15 @@
+//! Every test that goes through the real server, in one binary: it links once.
+//!
+//! `harness` starts servers; `conformance` holds the rules, a test a rule id; the other modules hold what their names
+//! say. `make test` runs all of it on both databases.
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod log;
+#[cfg(test)]
+mod rule;
+#[cfg(test)]
+mod streams;
