@@ -11,17 +11,15 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::index::OrganizationIndex;
 use super::installation::InstallationIndex;
-use super::question::{Answer, Question};
 use super::slot::{Proof, Slot};
 use super::subscriptions::{StreamId, Touched};
+use super::view::{Requirement, View};
 use crate::changelog::Source;
 use crate::clock::World;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Commit, Scope};
 use crate::domain::id::OrganizationId;
-use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision, Token};
-use crate::domain::time::Timestamp;
 
 /// How the engine behaves.
 #[derive(Clone, Copy, Debug)]
@@ -46,64 +44,6 @@ impl Default for Settings {
             lease: Duration::from_secs(5),
             loads_max: 4,
             load_waiters_max: 1_000,
-        }
-    }
-}
-
-/// How fresh an answer must be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Requirement {
-    /// At most this old; `None`: the hard bound.
-    MaxAge(Option<Duration>),
-    /// Takes in what the token names.
-    AtLeast(Token),
-    /// Takes in everything committed before the call.
-    Fresh,
-}
-
-/// A pair of snapshots to answer from.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The organization.
-    pub organization: Arc<OrganizationIndex>,
-    /// The installation.
-    pub installation: Arc<InstallationIndex>,
-    /// How long ago both were proven current, at the most.
-    pub age: Duration,
-    /// Whether that is too old to allow anything.
-    pub is_stale: bool,
-    now: Timestamp,
-    epoch: u32,
-    id: OrganizationId,
-}
-
-impl View {
-    /// Answers a question at this pair of snapshots.
-    #[must_use]
-    pub fn answer(&self, question: &Question) -> Answer {
-        self.organization.answer(&self.installation, question, self.now).unless_stale(self.is_stale)
-    }
-
-    /// Says whether the organization exists in the eyes of a subject.
-    #[must_use]
-    pub fn is_seen_by(&self, subject: Subject) -> bool {
-        self.organization.is_seen_by(&self.installation, subject, self.now)
-    }
-
-    /// Gives the wall-clock time at which the view answers.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    /// Names the pair of revisions.
-    #[must_use]
-    pub fn token(&self) -> Token {
-        Token {
-            epoch: self.epoch,
-            organization: self.id,
-            position: self.organization.position(),
-            installation: self.installation.position(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `domain::access::decide`; the index evaluates its own structures and must always answer the same. `index` and
 //! `installation` are pure; `engine`, `feed` and `stream` wait and wake. There is no cache of results.
 
+mod caller;
 mod engine;
 mod feed;
 mod index;
@@ -12,10 +13,13 @@ mod question;
 mod slot;
 mod stream;
 mod subscriptions;
+mod view;
 
-pub use engine::{Engine, Requirement, Settings, View};
+pub use caller::{Caller, may_ask};
+pub use engine::{Engine, Settings};
 pub use feed::follow;
 pub use index::OrganizationIndex;
 pub use installation::InstallationIndex;
 pub use question::{Answer, Denial, Item, Question};
-pub use stream::{Caller, ITEMS_MAX, Output, Stream, Update, answer, may_ask};
+pub use stream::{ITEMS_MAX, Output, Stream, Update};
+pub use view::{Requirement, View};

@@ -10,12 +10,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{Engine, Requirement, View};
-use super::question::{Answer, Denial, Item, Question};
+use super::caller::{Caller, caller_question, is_right_to_check, may_ask};
+use super::engine::Engine;
+use super::question::{Answer, Denial, Item};
 use super::subscriptions::{Inbox, StreamId, Watched};
+use super::view::{Requirement, View};
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::{ApiKeyId, OrganizationId, SessionId};
-use crate::domain::place::Subject;
+use crate::domain::id::OrganizationId;
 use crate::domain::revision::Token;
 use crate::domain::time::Timestamp;
 
@@ -27,21 +28,6 @@ const WAITING_MAX: usize = 64;
 const SUBSCRIPTIONS_MAX: usize = 100_000;
 /// Most changes in one frame.
 const CHANGES_MAX: usize = 1_000;
-/// The permission that asking about others needs.
-const ACCESS_CHECK: &str = "access.check";
-
-/// Who asks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Caller {
-    /// Who.
-    pub subject: Subject,
-    /// The session that the access token belongs to, if it was one.
-    pub session: Option<SessionId>,
-    /// The API key, if it was one.
-    pub key: Option<ApiKeyId>,
-    /// From then on the credential is refused.
-    pub expires_at: Option<Timestamp>,
-}
 
 /// A frame from the client.
 #[derive(Clone, Debug)]
@@ -219,7 +205,7 @@ impl Stream {
     ///   caller's credential ends: the stream is to be ended.
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
-            self.must_be_alive()?;
+            self.engine.must_be_alive(&self.caller)?;
             self.collect();
             if let Some((organization, reason)) = self.resets.pop_front() {
                 return Ok(Output::Reset { organization, reason });
@@ -299,14 +285,15 @@ impl Stream {
         match update {
             Update::Check { frame, items, .. } => {
                 let answers = view.and_then(|view| {
-                    self.may_ask(&view, items.iter())?;
-                    let answers = items.iter().map(|item| answer(&view, item)).collect();
+                    may_ask(&view, self.caller.subject, items.iter())?;
+                    let answers = items.iter().map(|item| view.answer_item(item)).collect();
                     Ok((answers, view))
                 });
                 Some(Output::Decisions { frame, answers })
             }
             Update::Subscribe { organization, subscriptions, .. } => {
-                let allowed = view.and_then(|view| self.may_ask(&view, subscriptions.iter().map(|(_, item, _)| item)));
+                let items = subscriptions.iter().map(|(_, item, _)| item);
+                let allowed = view.and_then(|view| may_ask(&view, self.caller.subject, items));
                 match allowed {
                     Ok(()) => self.hold(organization, subscriptions),
                     Err(error) => self.resets.push_back((organization, error.reason)),
@@ -315,11 +302,6 @@ impl Stream {
             }
             Update::Unsubscribe(_) | Update::Ping(_) => None,
         }
-    }
-
-    /// Asks that the caller may be told: about oneself everyone, about others with access.check.
-    fn may_ask<'a>(&self, view: &View, items: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
-        may_ask(view, self.caller.subject, items)
     }
 
     /// Registers subscriptions, then marks them dirty: nothing falls in between.
@@ -437,7 +419,7 @@ impl Stream {
                 break;
             };
             let Some(held) = self.held.get_mut(&id) else { continue };
-            let answer = answer(&view, &held.question);
+            let answer = view.answer_item(&held.question);
             if let Some(at) = held.expires_at.take() {
                 self.expiries.remove(&(at, id));
             }
@@ -486,11 +468,6 @@ impl Stream {
         self.ping = None;
         Some(Output::Progress { ping, organizations: tokens, age })
     }
-
-    /// Asks that the caller's credential still stands.
-    fn must_be_alive(&self) -> Result<(), Error> {
-        self.engine.must_be_alive(&self.caller)
-    }
 }
 
 impl Drop for Stream {
@@ -500,65 +477,4 @@ impl Drop for Stream {
             self.let_go(id);
         }
     }
-}
-
-impl Engine {
-    /// Asks that a credential which was verified once still stands: that it has not expired, and that neither the user
-    /// was shut out, nor the session ended, nor the key taken back.
-    ///
-    /// # Errors
-    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::UserDisabled`].
-    pub fn must_be_alive(&self, caller: &Caller) -> Result<(), Error> {
-        let installation = self.installation.load();
-        if caller.expires_at.is_some_and(|expires_at| self.world.now() >= expires_at) {
-            return Err(Error::new(Reason::TokenExpired, "the credential has expired"));
-        }
-        if caller.session.is_some_and(|session| installation.is_session_ended(session)) {
-            return Err(Error::new(Reason::SessionEnded, "the session was ended"));
-        }
-        if caller.key.is_some_and(|key| installation.is_key_revoked(key)) {
-            return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
-        }
-        match caller.subject {
-            Subject::User(user) if !installation.is_user_active(user) => {
-                Err(Error::new(Reason::UserDisabled, "the user is disabled"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Asks that a caller may be told the answers to `items`: about oneself everyone, about others with access.check.
-///
-/// # Errors
-/// - [`Reason::NotFound`] if the caller does not see the organization.
-/// - [`Reason::PermissionMissing`] without access.check.
-pub fn may_ask<'a>(view: &View, caller: Subject, mut items: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
-    if !view.is_seen_by(caller) {
-        return Err(Error::not_found("organization", view.token().organization));
-    }
-    let is_about_others = items.any(|item| item.as_ref().is_ok_and(|question| question.subject != caller));
-    if is_about_others && !is_right_to_check(view, caller) {
-        return Err(Error::new(Reason::PermissionMissing, "lacks access.check").about("permission", ACCESS_CHECK));
-    }
-    Ok(())
-}
-
-fn is_right_to_check(view: &View, caller: Subject) -> bool {
-    let question = Question { subject: caller, permission: ACCESS_CHECK.into(), target: None };
-    // Staleness is told in the answers themselves.
-    matches!(view.answer(&question), Answer::Allowed { .. } | Answer::Denied(Denial::Stale))
-}
-
-/// Answers one item at a view.
-#[must_use]
-pub fn answer(view: &View, item: &Item) -> Answer {
-    match item {
-        Ok(question) => view.answer(question),
-        Err(denial) => Answer::Denied(*denial),
-    }
-}
-
-fn caller_question(caller: &Caller) -> Question {
-    Question { subject: caller.subject, permission: ACCESS_CHECK.into(), target: None }
 }

@@ -1,7 +1,7 @@
 //! Checks: answered from the index, at one pair of revisions.
 
 use super::{Context, Services};
-use crate::authz::{Answer, Item, Requirement, View, answer, may_ask};
+use crate::authz::{Answer, Item, Requirement, View, may_ask};
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 
@@ -31,7 +31,7 @@ impl Services {
         let caller = context.subject()?;
         let view = self.engine.view(organization, requirement).await?;
         may_ask(&view, caller, items.iter())?;
-        let answers = items.iter().map(|item| answer(&view, item)).collect();
+        let answers = items.iter().map(|item| view.answer_item(item)).collect();
         Ok(Checked { answers, view })
     }
 }

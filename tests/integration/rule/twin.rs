@@ -210,9 +210,10 @@ impl<'a> Twin<'a> {
         let all_of = |ceiling: fn(&Closure) -> &BTreeSet<String>| -> BTreeSet<String> {
             mine.iter().flat_map(|role| ceiling(role)).cloned().collect()
         };
-        role.reaches.iter().all(|(permission, reaches)| {
-            may(permission) || reaches.iter().all(|word| on_paper(permission, word))
-        }) && (!role.as_member || listing_opens_nothing)
+        role.reaches
+            .iter()
+            .all(|(permission, reaches)| may(permission) || reaches.iter().all(|word| on_paper(permission, word)))
+            && (!role.as_member || listing_opens_nothing)
             && is_no_wider(&role.may_grant, &all_of(|role| &role.may_grant))
             && is_no_wider(&role.may_take, &all_of(|role| &role.may_take))
     }

@@ -1,0 +1,79 @@
+//! Who asks: whether their credential still stands, and whether they may be told.
+
+use super::engine::Engine;
+use super::question::{Answer, Denial, Item, Question};
+use super::view::View;
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::{ApiKeyId, SessionId};
+use crate::domain::place::Subject;
+use crate::domain::time::Timestamp;
+
+/// The permission that asking about others needs.
+const ACCESS_CHECK: &str = "access.check";
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// Who.
+    pub subject: Subject,
+    /// The session that the access token belongs to, if it was one.
+    pub session: Option<SessionId>,
+    /// The API key, if it was one.
+    pub key: Option<ApiKeyId>,
+    /// From then on the credential is refused.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Asks that a credential which was verified once still stands: that it has not expired, and that neither the user
+    /// was shut out, nor the session ended, nor the key taken back.
+    ///
+    /// # Errors
+    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::UserDisabled`].
+    pub fn must_be_alive(&self, caller: &Caller) -> Result<(), Error> {
+        let installation = self.installation.load();
+        if caller.expires_at.is_some_and(|expires_at| self.world.now() >= expires_at) {
+            return Err(Error::new(Reason::TokenExpired, "the credential has expired"));
+        }
+        if caller.session.is_some_and(|session| installation.is_session_ended(session)) {
+            return Err(Error::new(Reason::SessionEnded, "the session was ended"));
+        }
+        if caller.key.is_some_and(|key| installation.is_key_revoked(key)) {
+            return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
+        }
+        match caller.subject {
+            Subject::User(user) if !installation.is_user_active(user) => {
+                Err(Error::new(Reason::UserDisabled, "the user is disabled"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Asks that a caller may be told the answers to `items`: about oneself everyone, about others with access.check.
+///
+/// # Errors
+/// - [`Reason::NotFound`] if the caller does not see the organization.
+/// - [`Reason::PermissionMissing`] without access.check.
+pub fn may_ask<'a>(view: &View, caller: Subject, mut items: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
+    if !view.is_seen_by(caller) {
+        return Err(Error::not_found("organization", view.token().organization));
+    }
+    let is_about_others = items.any(|item| item.as_ref().is_ok_and(|question| question.subject != caller));
+    if is_about_others && !is_right_to_check(view, caller) {
+        return Err(Error::new(Reason::PermissionMissing, "lacks access.check").about("permission", ACCESS_CHECK));
+    }
+    Ok(())
+}
+
+/// Says whether a caller may be told about others.
+pub(super) fn is_right_to_check(view: &View, caller: Subject) -> bool {
+    let question = Question { subject: caller, permission: ACCESS_CHECK.into(), target: None };
+    // Staleness is told in the answers themselves.
+    matches!(view.answer(&question), Answer::Allowed { .. } | Answer::Denied(Denial::Stale))
+}
+
+/// Asks for the right of a caller as it is watched by their streams.
+pub(super) fn caller_question(caller: &Caller) -> Question {
+    Question { subject: caller.subject, permission: ACCESS_CHECK.into(), target: None }
+}
