@@ -18,9 +18,13 @@ test: ## Run every test, against SQLite and a throwaway PostgreSQL
 lint: ## Check formats, clippy, rustdoc and the protos
 	@scripts/lint
 
+bench: ## Measure how fast checks are answered, as ratios to an empty handler
+	@scripts/setup build
+	cargo bench --locked --bench checks
+
 proto: ## Lint the protos and rewrite them in the canonical format
 	@scripts/setup tools
 	.tools/bin/buf lint proto
 	.tools/bin/buf format proto -w
 
-.PHONY: help run demo test lint proto
+.PHONY: help run demo test lint bench proto

@@ -24,6 +24,11 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
+
+    /// All of it or none, on SQLite too.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
 }
 
 /// Instants are microseconds since 1970 UTC. Tags are 64 bits, kept as a signed number. Foreign keys never cascade: a

@@ -1,16 +1,15 @@
-//! Opening the database: pools, the lock of the data directory, and the schema.
+//! Opening the database: the pools, and the lock of the data directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use migrations::Migrator;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
-use sea_orm_migration::MigratorTrait;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 use super::Store;
 use super::queue::Queue;
+use super::schema::migrate;
 use crate::clock::World;
 
 /// Where the database is, and how much of it may be used.
@@ -65,35 +64,49 @@ impl Store {
     pub async fn open(settings: &Settings, world: World) -> Result<Self, OpenError> {
         let (writer, reader, lock) = match settings.url.split_once("://") {
             Some(("postgres" | "postgresql", _)) => {
-                let pool = connect_postgres(settings).await.map_err(OpenError::Unreachable)?;
+                // A migration may take longer than any call waits.
+                let patient = connect_postgres(settings, None).await.map_err(OpenError::Unreachable)?;
+                let migrated = migrate(&patient).await;
+                patient.close().await.map_err(OpenError::Unreachable)?;
+                migrated?;
+                let pool = connect_postgres(settings, Some(settings.patience)).await;
+                let pool = pool.map_err(OpenError::Unreachable)?;
                 (pool.clone(), pool, None)
             }
             Some(("sqlite", path)) => {
                 let lock = lock_file(Path::new(path))?;
                 let writer = connect_sqlite(settings, path, false).await.map_err(OpenError::Unreadable)?;
-                (writer.clone(), writer, Some(Arc::new(lock)))
+                migrate(&writer).await?;
+                let reader = connect_sqlite(settings, path, true).await.map_err(OpenError::Unreadable)?;
+                (writer, reader, Some(Arc::new(lock)))
             }
             _ => return Err(OpenError::UrlUnknown),
-        };
-        migrate(&writer).await?;
-        let reader = match settings.url.strip_prefix("sqlite://") {
-            Some(path) => connect_sqlite(settings, path, true).await.map_err(OpenError::Unreadable)?,
-            None => reader,
         };
         Ok(Self { writer, reader, queue: Queue::new(settings.waiting_writers_max), world, _lock: lock })
     }
 }
 
-async fn connect_postgres(settings: &Settings) -> Result<DatabaseConnection, DbErr> {
+/// How long PostgreSQL keeps the locks of a process that stopped in the middle of a transaction, in milliseconds.
+const IDLE_IN_TRANSACTION_MS: u32 = 30_000;
+
+async fn connect_postgres(
+    settings: &Settings,
+    statement_timeout: Option<Duration>,
+) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(settings.url.as_str());
     options
         .max_connections(settings.connections_max)
         .acquire_timeout(settings.patience)
         .connect_timeout(settings.patience)
-        .statement_timeout(settings.patience)
         .set_application_name("guildhall")
         .record_stmt_in_spans(false)
-        .sqlx_logging(false);
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| {
+            options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS)])
+        });
+    if let Some(timeout) = statement_timeout {
+        options.statement_timeout(timeout);
+    }
     Database::connect(options).await
 }
 
@@ -125,57 +138,4 @@ fn lock_file(database: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
         Err(TryLockError::Error(source)) => Err(refuse(source)),
     }
-}
-
-/// Key of the advisory lock under which PostgreSQL migrates: the bytes of "guildhal".
-const MIGRATION_LOCK: i64 = 0x6775_696c_6468_616c;
-
-/// Brings the schema up to date, one process at a time.
-async fn migrate(db: &DatabaseConnection) -> Result<(), OpenError> {
-    refuse_newer(db).await?;
-    if Migrator::get_pending_migrations_read_only(db).await.map_err(OpenError::Migration)?.is_empty() {
-        return Ok(());
-    }
-    if db.get_database_backend() == DbBackend::Sqlite {
-        // The lock file is held.
-        return Migrator::up(db, None).await.map_err(OpenError::Migration);
-    }
-
-    // The transaction holds the lock on a connection of its own, while the migrations run on another.
-    let guard = sea_orm::TransactionTrait::begin(db).await.map_err(OpenError::Unreachable)?;
-    let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
-    guard.execute_unprepared(&lock).await.map_err(OpenError::Migration)?;
-    let migrated = match refuse_newer(db).await {
-        Ok(()) => Migrator::up(db, None).await.map_err(OpenError::Migration),
-        newer => newer,
-    };
-    guard.rollback().await.map_err(OpenError::Unreachable)?;
-    migrated
-}
-
-/// Refuses a schema that holds a migration which this binary does not know.
-async fn refuse_newer(db: &DatabaseConnection) -> Result<(), OpenError> {
-    let backend = db.get_database_backend();
-    let tables = match backend {
-        DbBackend::Postgres => {
-            "select count(*) as n from information_schema.tables \
-             where table_schema = current_schema() and table_name = 'seaql_migrations'"
-        }
-        _ => "select count(*) as n from sqlite_master where type = 'table' and name = 'seaql_migrations'",
-    };
-    let row = db.query_one_raw(Statement::from_string(backend, tables)).await.map_err(OpenError::Unreadable)?;
-    let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "n")).map_err(OpenError::Unreadable)?;
-    if count == 0 {
-        return Ok(());
-    }
-
-    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
-    let applied = Statement::from_string(backend, "select version from seaql_migrations order by version");
-    for row in db.query_all_raw(applied).await.map_err(OpenError::Unreadable)? {
-        let version: String = row.try_get("", "version").map_err(OpenError::Unreadable)?;
-        if !known.contains(&version) {
-            return Err(OpenError::Newer(version));
-        }
-    }
-    Ok(())
 }

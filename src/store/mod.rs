@@ -18,6 +18,7 @@ mod organization;
 mod outbox;
 mod queue;
 mod resource;
+mod schema;
 mod service_account;
 mod source;
 mod tx;
