@@ -37,7 +37,7 @@ impl Telemetry {
     /// If the exporter cannot be made, or logs were set up before.
     pub fn start(otlp_endpoint: Option<&str>) -> Result<Self, Box<dyn std::error::Error>> {
         let filter =
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn"));
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn,sqlx::postgres::notice=warn"));
         let logs =
             fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
         let spans = otlp_endpoint.map(exporter).transpose()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::index::OrganizationIndex;
 use super::installation::InstallationIndex;
@@ -62,7 +62,6 @@ pub struct Engine {
     loads: Semaphore,
     load_waiters: AtomicU64,
     streams: AtomicU64,
-    pub(super) hint: Notify,
     /// How often a history was replaced by another (a standby promoted, a restore).
     histories_replaced: AtomicU64,
 }
@@ -99,7 +98,6 @@ impl Engine {
             loads: Semaphore::new(settings.loads_max),
             load_waiters: AtomicU64::new(0),
             streams: AtomicU64::new(0),
-            hint: Notify::new(),
             histories_replaced: AtomicU64::new(0),
         };
         engine.proof.raise(asked_at);

@@ -1,4 +1,5 @@
-//! Following the log: a poll proves every loaded organization current, a hint makes it fast.
+//! Following the log: a poll proves every loaded organization current. What this process commits it applies at once,
+//! without waiting for the poll.
 
 use std::sync::Arc;
 
@@ -24,7 +25,6 @@ pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
         let pause = engine.world.clock.sleep(engine.world.jittered(engine.settings.poll_interval));
         tokio::select! {
             () = stop.cancelled() => return,
-            () = engine.hint.notified() => {}
             () = pause => {}
         }
         let asked_at = engine.world.clock.monotonic();

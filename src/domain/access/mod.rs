@@ -1,6 +1,6 @@
 //! The one rule of access, and the ceiling over what people may give and take.
 //!
-//! Written to be read: [`decide`] authorizes every write, and is what the index is held against. Nothing takes away:
+//! Written to be read: [`decide()`] authorizes every write, and is what the index is held against. Nothing takes away:
 //! adding a grant, an owner, a group member or a resource never loses anyone an access.
 
 mod ceiling;
