@@ -1,6 +1,9 @@
 //! The composition root: builds everything, owns every task it spawns, shuts down in order.
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -29,10 +32,18 @@ pub enum AppError {
     Open(#[from] OpenError),
     /// PostgreSQL needs a key that outlives this machine.
     #[error(
-        "a PostgreSQL database needs --installation-key-file: a file with 32 random bytes in base64, \
+        "a PostgreSQL database needs --installation-key-file: an existing file with 32 random bytes in base64, \
          the same on every replica (head -c 32 /dev/urandom | base64)"
     )]
     KeyMissing,
+    /// The data directory cannot be made.
+    #[error("the data directory {path}: {source}", path = .path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The key file cannot be used.
     #[error("the installation key: {0}")]
     Key(#[from] KeyError),
@@ -95,8 +106,8 @@ impl App {
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
 
-        let store = Store::open(&store_settings(config), world.clone()).await?;
         let sealer = Sealer::new(&installation_key(config, &world)?);
+        let store = Store::open(&store_settings(config), world.clone()).await?;
         let first = service::start(&store, &sealer, &world).await?;
         let engine_settings = authz::Settings::default();
         let engine = Engine::start(Arc::new(store.clone()), world.clone(), engine_settings, first.epoch).await?;
@@ -212,9 +223,14 @@ fn installation_key(config: &Config, world: &World) -> Result<InstallationKey, A
         return Ok(InstallationKey::from_base64(text)?);
     }
     let path = match &config.installation_key_file {
-        Some(path) => path.clone(),
-        None if config.is_embedded() => config.data_dir.join("installation.key"),
-        None => return Err(AppError::KeyMissing),
+        Some(path) if config.is_embedded() || path.exists() => path.clone(),
+        None if config.is_embedded() => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
+            made.map_err(|source| AppError::Directory { path: config.data_dir.clone(), source })?;
+            config.data_dir.join("installation.key")
+        }
+        // A key made here would be lost with this machine, and all that it seals.
+        Some(_) | None => return Err(AppError::KeyMissing),
     };
     Ok(InstallationKey::load_or_create(&path, world)?)
 }

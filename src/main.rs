@@ -41,10 +41,25 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("guildhall: {error}");
+            eprintln!("guildhall: {}", in_full(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells an error with its causes, as far as it does not tell them itself.
+fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !told.contains(&cause_text) {
+            told.push_str(": ");
+            told.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    told
 }
 
 async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {

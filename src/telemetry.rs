@@ -36,8 +36,8 @@ impl Telemetry {
     /// # Errors
     /// If the exporter cannot be made, or logs were set up before.
     pub fn start(otlp_endpoint: Option<&str>) -> Result<Self, Box<dyn std::error::Error>> {
-        let filter =
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn,sqlx::postgres::notice=warn"));
+        let filter = EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn,sqlx::postgres::notice=warn"));
         let logs =
             fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
         let spans = otlp_endpoint.map(exporter).transpose()?;

@@ -401,7 +401,16 @@ impl Engine {
         if self.installation.load().position().revision < token.installation.revision {
             self.catch_up_installation().await?;
         }
-        if self.installation.load().position().revision < token.installation.revision {
+        let installation = self.installation.load().position();
+        if installation.revision < token.installation.revision {
+            return Err(vanished());
+        }
+        let known = if installation.revision == token.installation.revision {
+            Some(installation.tag)
+        } else {
+            self.source.tag(Scope::Installation, token.installation.revision).await?
+        };
+        if token.installation.revision != Revision::default() && known != Some(token.installation.tag) {
             return Err(vanished());
         }
         Ok(())

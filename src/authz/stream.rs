@@ -182,7 +182,7 @@ impl Stream {
         }
         match update {
             Update::Ping(number) => self.ping = Some(self.ping.map_or(number, |ping| ping.max(number))),
-            Update::Subscribe { .. } if self.held.len() + items > SUBSCRIPTIONS_MAX => {
+            Update::Subscribe { .. } if self.subscriptions() + items > SUBSCRIPTIONS_MAX => {
                 let message = format!("a stream holds at most {SUBSCRIPTIONS_MAX} subscriptions");
                 return Err(Error::new(Reason::SubscriptionsExhausted, message));
             }
@@ -192,10 +192,19 @@ impl Stream {
         Ok(())
     }
 
+    /// Counts the subscriptions that are held, and those that wait to be.
+    fn subscriptions(&self) -> usize {
+        let waiting = self.waiting.iter().map(|update| match update {
+            Update::Subscribe { subscriptions, .. } => subscriptions.len(),
+            Update::Check { .. } | Update::Unsubscribe(_) | Update::Ping(_) => 0,
+        });
+        self.held.len() + waiting.sum::<usize>()
+    }
+
     /// Says whether everything that was taken in has been answered.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.ping.is_none()
     }
 
     /// Waits until there is something to say, and says it. Safe to drop while it waits.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use self::client::{Client, Session, User, list_entry, project, role};
 use self::report::Report;
 use crate::app::App;
+use crate::auth::InstallationKey;
 use crate::clock::World;
 use crate::config::Config;
 
@@ -26,7 +27,7 @@ const PASSWORD: &str = "Correct4Horse!";
 /// Settings of the demo.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Keep the data here. Without it: a directory that goes with the demo.
+    /// Keep the data here. Without it: with SQLite a directory that goes with the demo, with PostgreSQL `data`.
     #[arg(long)]
     data_dir: Option<PathBuf>,
 
@@ -46,16 +47,23 @@ pub struct Options {
 pub async fn run(options: &Options) -> Result<(), Failure> {
     let world = World::system();
     let scratch = std::env::temp_dir().join(format!("guildhall-demo-{}", world.id::<Uuid>()));
-    let data_dir = options.data_dir.clone().unwrap_or_else(|| scratch.clone());
+    // What seals a database that stays must stay too.
+    let kept = options.data_dir.clone().or_else(|| options.database_url.as_ref().map(|_| PathBuf::from("data")));
+    let data_dir = kept.clone().unwrap_or_else(|| scratch.clone());
     let mut config = Config::local(data_dir.clone());
     config.database_url.clone_from(&options.database_url);
-    config.installation_key_file = Some(data_dir.join("installation.key"));
+    let key_file = data_dir.join("installation.key");
     std::fs::create_dir_all(&data_dir)?;
+    InstallationKey::load_or_create(&key_file, &world)?;
+    config.installation_key_file = Some(key_file);
 
     let mut report = Report::new(world.clone());
     let app = App::start(&config, world.clone()).await?;
     let database = if options.database_url.is_some() { "PostgreSQL" } else { "SQLite" };
     report.step(&format!("a server on {database} listens on {}", app.grpc_address));
+    if let Some(key) = app.operator_key.as_ref().filter(|_| kept.is_some()) {
+        report.found(&format!("the operator's API key, shown this once: {}", key.text()));
+    }
     let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).or(options.operator_key.clone());
     let walked = match operator_key {
         Some(key) => walk(&mut report, &config, &app, &key).await,
@@ -63,7 +71,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     };
 
     app.stop().await;
-    if options.data_dir.is_none() {
+    if kept.is_none() {
         std::fs::remove_dir_all(&scratch)?;
     }
     walked

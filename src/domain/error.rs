@@ -61,7 +61,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Several fields are wrong; each violation has its own reason.
+    /// Several fields are wrong, each violation with its own reason; or the message as a whole cannot be read.
     RequestInvalid = "REQUEST_INVALID" => InvalidArgument;
     /// A field that must be set is not.
     FieldRequired = "FIELD_REQUIRED" => InvalidArgument;
@@ -77,8 +77,6 @@ reasons! {
     ResourceIdMalformed = "RESOURCE_ID_MALFORMED" => InvalidArgument;
     /// The catalog declares no such resource type.
     ResourceTypeUnknown = "RESOURCE_TYPE_UNKNOWN" => InvalidArgument;
-    /// The catalog declares no such permission.
-    PermissionUnknown = "PERMISSION_UNKNOWN" => InvalidArgument;
     /// The catalog declares no such role.
     RoleUnknown = "ROLE_UNKNOWN" => InvalidArgument;
     /// The role cannot be held at such a place, by such a principal, or with an expiry.
@@ -101,7 +99,7 @@ reasons! {
     RevisionInvalid = "REVISION_INVALID" => InvalidArgument;
     /// This `request_id` was used for another request.
     RequestIdReused = "REQUEST_ID_REUSED" => InvalidArgument;
-    /// The `grpc-timeout`, `authorization` or another header cannot be read.
+    /// The `grpc-timeout` header cannot be read.
     HeaderMalformed = "HEADER_MALFORMED" => InvalidArgument;
 
     /// No credential was sent.

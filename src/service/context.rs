@@ -10,9 +10,9 @@ use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 use crate::rpc::{Required, Rpc};
-use crate::store::Replay;
 
 pub use crate::authz::Caller;
+pub use crate::store::Replay;
 
 /// One call.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::context::see;
 use super::{Context, Services, Written};
 use crate::domain::access::{Actor, may_give, may_take, may_touch};
-use crate::domain::assignment::{Delta, Plan, plan};
+use crate::domain::assignment::{Act, Delta, Plan, plan};
 use crate::domain::cardinality;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, MemberState};
@@ -64,6 +64,7 @@ async fn change(mut tx: Tx, context: Context, request: ChangeGrants) -> Result<(
     may_change(&actor, &deltas, now)?;
     let states = see_principals(&tx, organization, &deltas).await?;
     must_be_assignable(&actor, &deltas)?;
+    may_apply(&actor, &deltas, now)?;
 
     let principals: Vec<Principal> = states.iter().map(|(principal, _)| *principal).collect();
     let held = tx.reads().grants_of(organization, &principals).await?;
@@ -148,6 +149,18 @@ fn must_be_assignable(actor: &Actor, deltas: &[Delta]) -> Result<(), Error> {
         violations.take(delta.assignment.must_be_assignable(&actor.catalog, delta.principal, &field))?;
     }
     violations.finish()
+}
+
+/// Asks the ceiling of each delta by itself, so that who may not is told so before what cannot be.
+fn may_apply(actor: &Actor, deltas: &[Delta], now: Timestamp) -> Result<(), Error> {
+    for Delta { principal, assignment, act } in deltas {
+        let place = actor.at(assignment.place.resource());
+        match act {
+            Act::Grant => may_give(&place, &assignment.held, *principal, now)?,
+            Act::Revoke => may_take(&place, &assignment.held, now)?,
+        }
+    }
+    Ok(())
 }
 
 /// Asks the ceiling of everything that is given and taken, replaced roles and default roles included.

@@ -174,7 +174,7 @@ impl Services {
             to: email.text().to_owned(),
             organization: organization.map(|organization| organization.display_name).unwrap_or_default(),
             invited_by: invited_by.filter(|name| !name.is_empty()),
-            link: self.invitation_link(&secret),
+            link: self.settings.invitation_link(&secret),
             expires_at: self.world.now().plus(request.lifetime.unwrap_or(policy.lifetime)),
             tell: tell.filter(|_| policy.notice == Notice::Inviter),
         };
@@ -327,6 +327,9 @@ fn plan_invitation(
     }
     violations.finish()?;
 
+    for assignment in assignments {
+        may_give(&actor.at(assignment.place.resource()), &assignment.held, principal, now)?;
+    }
     let plan = plan_member(&actor.catalog, principal, assignments)?;
     for (principal, assignment) in &plan.granted {
         may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now)?;

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use access::Checked;
-pub use context::{Caller, Context};
+pub use context::{Caller, Context, Replay};
 pub use grant::{ChangeGrants, Changed};
 pub use installation::{FirstStart, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
@@ -36,7 +36,7 @@ pub use service_account::{CreateApiKey, CreateServiceAccount, IssuedKey};
 pub use session::SignedIn;
 pub use write::{Read, Written};
 
-use crate::auth::{Passwords, Sealer, Tokens};
+use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;
 use crate::clock::World;
 use crate::store::Store;
@@ -75,4 +75,11 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// How long a session is good.
     pub session_lifetime: Duration,
+}
+
+impl Settings {
+    /// Makes the link that an invitation's mail carries. The token stands in the fragment, which browsers do not send.
+    fn invitation_link(&self, secret: &Secret) -> String {
+        format!("{}#token={}", self.join_url, secret.text())
+    }
 }

@@ -70,7 +70,12 @@ impl Services {
     ) -> Result<Written<Founded>, Error> {
         let founding = self.prepare_founding(context.subject()?, &request)?;
         let lock = Lock::NewOrganization(founding.organization);
-        self.write(context, lock, move |tx| found(tx, founding.clone())).await
+        let mut written = self.write(context, lock, move |tx| found(tx, founding.clone())).await?;
+        if written.is_replay {
+            // What was locked is not what was made then.
+            written.token = Some(self.token_before_reading(written.value.organization.id).await?);
+        }
+        Ok(written)
     }
 
     fn prepare_founding(&self, operator: Subject, request: &CreateOrganization) -> Result<Founding, Error> {
@@ -92,7 +97,7 @@ impl Services {
             to: email.text().to_owned(),
             organization: display_name.clone(),
             invited_by: None,
-            link: self.invitation_link(&secret),
+            link: self.settings.invitation_link(&secret),
             expires_at: self.world.now().plus(lifetime),
             tell: None,
         };
@@ -119,11 +124,6 @@ impl Services {
         see(&actor, id, None, self.world.now())?;
         let organization = reads.organization(id).await?;
         Ok(Read { value: organization.ok_or_else(|| Error::not_found("organization", id))?, token })
-    }
-
-    /// Makes the link that an invitation's mail carries. The token stands in the fragment, which browsers do not send.
-    pub(super) fn invitation_link(&self, secret: &Secret) -> String {
-        format!("{}#token={}", self.settings.join_url, secret.text())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opening the database: the pools, and the lock of the data directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,12 +101,11 @@ async fn connect_postgres(
         .connect_timeout(settings.patience)
         .set_application_name("guildhall")
         .record_stmt_in_spans(false)
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| {
+        .sqlx_logging(false);
+    if let Some(timeout) = statement_timeout {
+        options.statement_timeout(timeout).map_sqlx_postgres_opts(|options| {
             options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS)])
         });
-    if let Some(timeout) = statement_timeout {
-        options.statement_timeout(timeout);
     }
     Database::connect(options).await
 }
@@ -129,8 +129,10 @@ async fn connect_sqlite(settings: &Settings, path: &str, is_read_only: bool) -> 
 fn lock_file(database: &Path) -> Result<File, OpenError> {
     let refuse = |source| OpenError::Directory { path: database.to_owned(), source };
     if let Some(directory) = database.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory).map_err(refuse)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(refuse)?;
     }
+    // Made here, so that nobody else may read it; what SQLite puts beside it takes the same mode.
+    OpenOptions::new().create(true).append(true).mode(0o600).open(database).map_err(refuse)?;
     let path = database.with_added_extension("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(refuse)?;
     match file.try_lock() {

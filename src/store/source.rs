@@ -30,6 +30,7 @@ impl Source for Store {
                 sqlite_transaction_mode: None,
             };
             let db = self.reader.begin_with_options(options).await?;
+            must_take_writes(&db).await?;
             // The head first: what follows is read in the same snapshot.
             let state = match changelog::head(&db, scope).await? {
                 None => None,
@@ -51,7 +52,10 @@ impl Source for Store {
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
-        Box::pin(async move { Ok(changelog::head_positions(&self.reader, scopes).await?) })
+        Box::pin(async move {
+            must_take_writes(&self.reader).await?;
+            Ok(changelog::head_positions(&self.reader, scopes).await?)
+        })
     }
 
     fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
@@ -110,6 +114,19 @@ impl Store {
             moved.scopes.push((scope, position));
         }
         Ok(moved)
+    }
+}
+
+/// Asks that the database takes writes: a standby may lag, and proves nothing current.
+async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Error> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let sql = "select pg_is_in_recovery() as is_standby";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    match row.map(|row| row.try_get::<bool>("", "is_standby")).transpose()? {
+        Some(false) => Ok(()),
+        _ => Err(unavailable("a standby proves nothing current")),
     }
 }
 

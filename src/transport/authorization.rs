@@ -149,8 +149,12 @@ impl Dialogue {
                 output = self.stream.next() => return Ok(Some(self.encode(output?))),
                 frame = self.inbound.message(), if may_read => match frame {
                     Ok(Some(frame)) => self.take(frame)?,
-                    // A connection that broke is told to nobody.
-                    Ok(None) | Err(_) => self.is_half_closed = true,
+                    Ok(None) => self.is_half_closed = true,
+                    // Or the connection broke; then this is told to nobody.
+                    Err(_) => {
+                        let message = "a message of the stream cannot be read, or is too large";
+                        return Err(Error::new(Reason::RequestInvalid, message));
+                    }
                 },
             }
         }
@@ -158,6 +162,7 @@ impl Dialogue {
 
     fn take(&mut self, frame: StreamChecksRequest) -> Result<(), Error> {
         let bound = self.edge.services.engine.settings().staleness_bound;
+        must_hold_something(&frame)?;
         let update = match frame.frame {
             Some(Asked::Check(frame)) => Update::Check {
                 frame: frame.frame_id,
@@ -228,6 +233,16 @@ impl Drop for Dialogue {
     fn drop(&mut self) {
         self.edge.metrics.streams.dec();
     }
+}
+
+/// Asks that a frame is not empty; that it is not too large is asked by the stream.
+fn must_hold_something(frame: &StreamChecksRequest) -> Result<(), Error> {
+    let field = match &frame.frame {
+        Some(Asked::Check(frame)) if frame.items.is_empty() => "check.items",
+        Some(Asked::Subscribe(frame)) if frame.subscriptions.is_empty() => "subscribe.subscriptions",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid(field, Reason::OutOfRange, format!("must be from 1 to {ITEMS_MAX}")))
 }
 
 fn change_frame(organization: OrganizationId, changes: Vec<(u64, Answer)>, view: &View) -> ChangeFrame {

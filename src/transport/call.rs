@@ -14,8 +14,7 @@ use crate::domain::error::{Error, Reason};
 use crate::domain::id::RequestId;
 use crate::domain::place::Subject;
 use crate::rpc::Rpc;
-use crate::service::{Caller, Context, Services};
-use crate::store::Replay;
+use crate::service::{Caller, Context, Replay, Services};
 use crate::telemetry::Metrics;
 
 /// What every service of the wire works with.

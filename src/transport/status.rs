@@ -37,8 +37,8 @@ pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status 
     }
     match (error.kind(), &error.subject) {
         (Kind::FailedPrecondition, subject) => {
-            let (kind, name) = subject.as_ref().map_or(("", ""), |(kind, name)| (*kind, name.as_str()));
-            details.add_precondition_failure_violation(error.reason.name(), format!("{kind}/{name}"), &message);
+            let subject = subject.as_ref().map(|(kind, name)| format!("{kind}/{name}")).unwrap_or_default();
+            details.add_precondition_failure_violation(error.reason.name(), subject, &message);
         }
         (Kind::NotFound | Kind::AlreadyExists | Kind::PermissionDenied, Some((kind, name))) => {
             details.set_resource_info(*kind, name, "", &message);

@@ -21,12 +21,13 @@ const WRITERS: usize = 6;
 /// What each of them writes.
 const WRITES: usize = 6;
 
-fn scope(organization: &Organization) -> Scope {
+/// Gives the log of an organization.
+pub fn scope(organization: &Organization) -> Scope {
     Scope::Organization(OrganizationId::parse("id", &organization.id).unwrap())
 }
 
 /// Reads the whole log.
-async fn log(store: &Store, scope: Scope) -> Vec<Commit> {
+pub async fn log(store: &Store, scope: Scope) -> Vec<Commit> {
     let mut commits: Vec<Commit> = Vec::new();
     loop {
         let from = commits.last().map(|commit| commit.position).unwrap_or_default();
@@ -189,7 +190,7 @@ on_both! {
 
 /// What stands once facts are applied, whatever their order of arrival.
 #[derive(Debug, Default, PartialEq)]
-struct Standing {
+pub struct Standing {
     memberships: std::collections::BTreeMap<String, String>,
     resources: std::collections::BTreeMap<String, String>,
     grants: std::collections::BTreeMap<String, String>,
@@ -197,7 +198,8 @@ struct Standing {
 }
 
 impl Standing {
-    fn apply(&mut self, fact: &Fact) {
+    /// Takes a fact in.
+    pub fn apply(&mut self, fact: &Fact) {
         let text = format!("{fact:?}");
         match fact {
             Fact::Membership { id, .. } => self.memberships.insert(id.to_string(), text),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use guildhall::auth::InstallationKey;
 use guildhall::clock::World;
 use guildhall::config::Config;
 use guildhall::store::{Settings, Store};
@@ -26,7 +27,9 @@ impl Database {
     /// Gives the settings of a server on an empty database of its own.
     pub async fn config(self, data_dir: &Path) -> Config {
         let mut config = Config::local(data_dir.to_owned());
-        config.installation_key_file = Some(data_dir.join("installation.key"));
+        let key_file = data_dir.join("installation.key");
+        InstallationKey::load_or_create(&key_file, &World::system()).expect("a key of the test's own");
+        config.installation_key_file = Some(key_file);
         config.database_connections = 6;
         if self == Self::Postgres {
             config.database_url = Some(clone_template().await);

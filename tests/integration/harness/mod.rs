@@ -7,8 +7,8 @@ mod caller;
 mod clock;
 mod database;
 pub mod messages;
-mod traces;
 pub mod raw;
+mod traces;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,11 +23,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-pub use caller::{Caller, Checks};
+pub use caller::Caller;
 pub use clock::{ManualClock, SeededEntropy};
-pub use database::Database;
+pub use database::{Database, cluster_url};
 pub use messages::{as_member, at, project, role};
-pub use traces::Traces;
 
 /// The password that everybody in the tests has.
 pub const PASSWORD: &str = "Correct4Horse!";
@@ -86,7 +85,7 @@ pub struct TestApp {
     pub config: Config,
     channel: Channel,
     operator_key: String,
-    _data_dir: Arc<TempDir>,
+    data_dir: Arc<TempDir>,
 }
 
 /// An organization whose owner has joined.
@@ -125,21 +124,21 @@ impl TestApp {
         let endpoint = Endpoint::from_shared(format!("http://{}", app.grpc_address)).expect("an address");
         let channel = endpoint.tcp_nodelay(true).connect().await.expect("a server that listens");
         let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).unwrap_or_default();
-        Ok(Self { app, clock, config, channel, operator_key, _data_dir: data_dir })
+        Ok(Self { app, clock, config, channel, operator_key, data_dir })
     }
 
     /// Stops the server and starts another on the same data; the operator's key stays.
     pub async fn restart(self) -> Self {
-        let Self { app, clock, config, operator_key, _data_dir, .. } = self;
+        let Self { app, clock, config, operator_key, data_dir, .. } = self;
         app.stop().await;
-        let mut again = Self::start_with(config, _data_dir, clock, 2).await.expect("a server that starts again");
+        let mut again = Self::start_with(config, data_dir, clock, 2).await.expect("a server that starts again");
         again.operator_key = operator_key;
         again
     }
 
     /// Starts another server on the same database: a second replica (PostgreSQL only).
     pub async fn replica(&self) -> Self {
-        let mut again = Self::start_with(self.config.clone(), Arc::clone(&self._data_dir), Arc::clone(&self.clock), 7)
+        let mut again = Self::start_with(self.config.clone(), Arc::clone(&self.data_dir), Arc::clone(&self.clock), 7)
             .await
             .expect("a second replica");
         again.operator_key.clone_from(&self.operator_key);
