@@ -8,8 +8,18 @@ mod conformance;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod layering;
+#[cfg(test)]
 mod log;
+#[cfg(test)]
+mod permissions;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod rule;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod surface;

@@ -1,0 +1,439 @@
+//! Who may import whom: the rooms of `src/`, read from its sources.
+//!
+//! The tables below are the rule (docs/architecture.md says why). A room or a crate that is not in them fails the test,
+//! and so does an entry that nothing uses. What stands under `#[cfg(test)]` is not looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use guildhall::domain::catalog::{RoleId, parse};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// What each room may name of ours. `room::Item` is that item and nothing else.
+const ROOMS: &[(&str, &[&str])] = &[
+    // Leaves.
+    ("domain", &[]),
+    ("locked", &[]),
+    ("rpc", &[]),
+    ("config", &[]),
+    ("proto", &[]),
+    ("clock", &["domain"]),
+    ("telemetry", &["rpc"]),
+    // The spine: rows and the log below, what derives from the log beside them.
+    ("changelog", &["domain"]),
+    ("store", &["changelog", "clock", "domain"]),
+    ("authz", &["changelog", "clock", "domain"]),
+    // Credentials and mails.
+    ("auth", &["clock", "domain", "locked"]),
+    ("mail", &["auth", "clock", "domain", "locked", "store"]),
+    // The way of a request.
+    ("service", &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store"]),
+    ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry"]),
+    // A client like any other, and what builds everything.
+    ("demo", &["app", "auth::InstallationKey", "clock", "config", "proto"]),
+    ("app", &["auth", "authz", "clock", "config", "domain", "mail", "service", "store", "telemetry", "transport"]),
+    ("main", &["app", "clock", "config", "demo", "store", "telemetry"]),
+    ("lib", &[]),
+];
+
+/// Files of `service` that the others may use: how every call begins and is written, and texts. What else two of them
+/// share is a rule, and stands in `domain`.
+const SHARED_BY_SERVICES: &[&str] = &["context", "text", "write"];
+
+/// Which rooms may name a crate; [`ANY`] is every room but the pure ones.
+const CRATES: &[(&str, &[&str])] = &[
+    // The wire.
+    ("axum", &["app", "transport"]),
+    ("http", &["transport"]),
+    ("prost", &["transport"]),
+    ("prost_types", &["transport"]),
+    ("tonic", &["demo", "lib", "transport"]),
+    ("tonic_health", &["app", "transport"]),
+    ("tonic_reflection", &["transport"]),
+    ("tonic_types", &["transport"]),
+    ("tower", &["transport"]),
+    // The database.
+    ("migrations", &["store"]),
+    ("sea_orm", &["changelog", "store"]),
+    ("sea_orm_migration", &["store"]),
+    // Credentials.
+    ("argon2", &["auth"]),
+    ("jsonwebtoken", &["auth"]),
+    ("ring", &["auth"]),
+    ("secrecy", &["auth", "mail"]),
+    ("sha2", &["auth", "changelog", "transport"]),
+    // Mails.
+    ("lettre", &["mail"]),
+    // Time and randomness.
+    ("getrandom", &["clock"]),
+    ("rustix", &["clock"]),
+    // Settings, logs, metrics.
+    ("clap", &["config", "demo", "main"]),
+    ("mimalloc", &["main"]),
+    ("opentelemetry", &["telemetry", "transport"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry", "transport"]),
+    ("prometheus_client", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry", "transport"]),
+    ("tracing_subscriber", &["telemetry"]),
+    // The index.
+    ("arc_swap", &["authz"]),
+    ("imbl", &["authz"]),
+    ("quick_cache", &["transport"]),
+    // What any room may use.
+    ("base64", ANY),
+    ("futures_util", ANY),
+    ("parking_lot", ANY),
+    ("serde", ANY),
+    ("serde_json", ANY),
+    ("serde_saphyr", &["domain"]),
+    ("thiserror", ANY),
+    ("tokio", ANY),
+    ("tokio_stream", ANY),
+    ("tokio_util", ANY),
+    ("tracing", ANY),
+    ("uuid", ANY),
+];
+
+const ANY: &[&str] = &["*"];
+
+/// Crates of the manifest that the generated code names, or nothing does yet.
+const NOT_NAMED: &[&str] = &["bytes", "http_body", "rustc_hash", "tonic_prost"];
+
+/// Pure rooms and files: no runtime, no IO. They name these crates and no others.
+const PURE: &[(&str, &[&str])] = &[
+    ("domain", &["serde", "serde_saphyr", "thiserror", "uuid"]),
+    ("authz/index.rs", &["imbl"]),
+    ("authz/installation.rs", &["imbl"]),
+    ("authz/question.rs", &[]),
+];
+
+/// Names of roles and sets in catalogs that are words of the domain, too: what an error is about, a verb, a table.
+const WORDS: &[&str] = &["role", "user", "users", "view"];
+
+/// One source file.
+struct Source {
+    /// Its path below `src/`.
+    path: String,
+    /// Its module, as in `["store", "entity", "users"]`; empty for lib.rs.
+    module: Vec<String>,
+    tokens: TokenStream,
+}
+
+impl Source {
+    fn room(&self) -> &str {
+        self.module.first().map_or("lib", String::as_str)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path, extension));
+        } else if path.extension().is_some_and(|it| it == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Reads every file that is not a test.
+fn sources() -> Vec<Source> {
+    let src = root().join("src");
+    let is_test = |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs");
+    let source = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let path = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        let parts = path.trim_end_matches(".rs").split('/').filter(|part| !matches!(*part, "mod" | "lib"));
+        let module = parts.map(str::to_owned).collect();
+        Source { path, module, tokens: without_tests(text.parse().unwrap()) }
+    };
+    files_below(&src, "rs").into_iter().filter(|path| !is_test(path)).map(source).collect()
+}
+
+/// Drops every item that stands under `#[cfg(test)]`.
+fn without_tests(tokens: TokenStream) -> TokenStream {
+    let mut kept: Vec<TokenTree> = Vec::new();
+    let mut is_in_test = false;
+    for token in tokens {
+        let ends_item = match &token {
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+            TokenTree::Punct(punct) => punct.as_char() == ';',
+            TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+        };
+        let is_attribute = matches!(kept.last(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#');
+        if is_in_test {
+            is_in_test = !ends_item;
+        } else if is_attribute && token.to_string().replace(' ', "") == "[cfg(test)]" {
+            kept.pop();
+            is_in_test = true;
+        } else if let TokenTree::Group(group) = &token {
+            let inner = without_tests(group.stream());
+            kept.push(TokenTree::Group(proc_macro2::Group::new(group.delimiter(), inner)));
+        } else {
+            kept.push(token);
+        }
+    }
+    kept.into_iter().collect()
+}
+
+fn is_colon(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ':')
+}
+
+fn text(token: &TokenTree) -> Option<String> {
+    match token {
+        TokenTree::Ident(ident) => Some(ident.to_string()),
+        _ => None,
+    }
+}
+
+/// Gives every path that the tokens name, `use` groups spread out: `a::{b, c::d}` is `a::b` and `a::c::d`.
+///
+/// Modules written in the file are stepped into: what `super` means there is made right.
+fn paths(tokens: &TokenStream, depth: usize, found: &mut BTreeSet<Vec<String>>) {
+    let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let mut at = 0;
+    while at < tokens.len() {
+        if let TokenTree::Group(group) = &tokens[at] {
+            let is_module = at >= 2 && text(&tokens[at - 2]).is_some_and(|it| it == "mod");
+            paths(&group.stream(), depth + usize::from(is_module), found);
+        } else if text(&tokens[at]).is_some() && is_colon(tokens.get(at + 1)) && is_colon(tokens.get(at + 2)) {
+            let (spread, next) = spread(&tokens, at);
+            for mut path in spread {
+                // Out of a module written in the file, `super` is the file itself.
+                let ups = path.iter().take_while(|part| *part == "super").count().min(depth);
+                path.drain(..ups);
+                if ups > 0 && path.first().is_none_or(|part| part != "super") {
+                    path.insert(0, "self".to_owned());
+                }
+                found.insert(path);
+            }
+            at = next;
+            continue;
+        }
+        at += 1;
+    }
+}
+
+/// Spreads out one path that begins at `at`; gives where it ends.
+fn spread(tokens: &[TokenTree], mut at: usize) -> (Vec<Vec<String>>, usize) {
+    let mut prefix = Vec::new();
+    loop {
+        match tokens.get(at) {
+            Some(TokenTree::Ident(ident)) => prefix.push(ident.to_string()),
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace && !prefix.is_empty() => {
+                let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                let branches = inner.split(|token| matches!(token, TokenTree::Punct(it) if it.as_char() == ','));
+                let spread_all = branches.filter(|branch| !branch.is_empty()).flat_map(|branch| spread(branch, 0).0);
+                let all = spread_all.map(|rest| prefix.iter().cloned().chain(rest).collect()).collect();
+                return (all, at + 1);
+            }
+            _ => return (vec![prefix], at),
+        }
+        at += 1;
+        if !(is_colon(tokens.get(at)) && is_colon(tokens.get(at + 1))) {
+            return (vec![prefix], at);
+        }
+        at += 2;
+    }
+}
+
+/// Gives what a file names of ours, from the crate's root down; and the crates that it names.
+fn named(source: &Source, crates: &BTreeSet<String>) -> (BTreeSet<Vec<String>>, BTreeSet<String>) {
+    let mut all = BTreeSet::new();
+    paths(&source.tokens, 0, &mut all);
+    let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+    for path in all {
+        match path[0].as_str() {
+            "crate" | "guildhall" => drop(ours.insert(path[1..].to_vec())),
+            "super" => {
+                let ups = path.iter().take_while(|part| *part == "super").count();
+                let above = &source.module[..source.module.len() - ups];
+                ours.insert(above.iter().chain(&path[ups..]).cloned().collect());
+            }
+            name if crates.contains(name) => drop(theirs.insert(name.to_owned())),
+            _ => {}
+        }
+    }
+    (ours, theirs)
+}
+
+/// Names the crates of the manifest, as they are written in sources.
+fn crates() -> BTreeSet<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (section, _) = rest.split_once("\n[").unwrap();
+    section.lines().filter_map(|line| Some(line.split_once(" = ")?.0.replace('-', "_"))).collect()
+}
+
+#[test]
+fn every_room_names_only_what_it_may() {
+    let (crates, mut wrong) = (crates(), Vec::new());
+    let mut unused: BTreeSet<(&str, &str)> =
+        ROOMS.iter().flat_map(|(room, may)| may.iter().map(move |other| (*room, *other))).collect();
+    for source in sources() {
+        let room = source.room();
+        let Some((room, may)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            wrong.push(format!("{}: the room {room} is not in ROOMS", source.path));
+            continue;
+        };
+        for path in named(&source, &crates).0 {
+            let item = path.iter().take(2).map(String::as_str).collect::<Vec<_>>().join("::");
+            let other = path.first().map_or("", String::as_str);
+            if other.is_empty() || other == *room || !ROOMS.iter().any(|(name, _)| *name == other) {
+                continue;
+            }
+            match may.iter().find(|allowed| **allowed == other || **allowed == item) {
+                Some(allowed) => drop(unused.remove(&(room, allowed))),
+                None => wrong.push(format!("{}: {room} may not name {item}", source.path)),
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(unused, BTreeSet::new(), "allowed and not used");
+}
+
+#[test]
+fn every_crate_is_named_only_where_it_may_be() {
+    let (crates, mut wrong) = (crates(), Vec::new());
+    let listed: BTreeSet<String> =
+        CRATES.iter().map(|(name, _)| *name).chain(NOT_NAMED.iter().copied()).map(str::to_owned).collect();
+    assert_eq!(crates, listed, "the manifest on the left, the tables on the right");
+
+    let mut unused: BTreeSet<(&str, &str)> =
+        CRATES.iter().flat_map(|(name, rooms)| rooms.iter().map(move |room| (*name, *room))).collect();
+    for source in sources() {
+        let pure = PURE.iter().find(|(place, _)| *place == source.room() || *place == source.path);
+        for name in named(&source, &crates).1 {
+            let Some((name, rooms)) = CRATES.iter().find(|(other, _)| *other == name) else {
+                wrong.push(format!("{}: {name} is not to be named", source.path));
+                continue;
+            };
+            let room = rooms.iter().find(|room| **room == "*" || **room == source.room());
+            let is_pure_enough = pure.is_none_or(|(_, may)| may.contains(name));
+            match room.filter(|_| is_pure_enough) {
+                Some(room) => drop(unused.remove(&(name, room))),
+                None => wrong.push(format!("{} may not name {name}", source.path)),
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(unused, BTreeSet::new(), "allowed and not used");
+    for (place, _) in PURE {
+        assert!(root().join("src").join(place).exists(), "{place} is no more");
+    }
+}
+
+#[test]
+fn no_service_uses_another() {
+    let sources = sources();
+    let of_service = |source: &&Source| source.room() == "service" && source.module.len() == 2;
+    let files: BTreeSet<String> = sources.iter().filter(of_service).map(|source| source.module[1].clone()).collect();
+    let index = sources.iter().find(|source| source.path == "service/mod.rs").unwrap();
+    let mut named_there = BTreeSet::new();
+    paths(&index.tokens, 0, &mut named_there);
+    // `pub use invitation::Offer` makes `Offer` the name of something in that file.
+    let owners: BTreeMap<String, String> = named_there
+        .into_iter()
+        .filter(|path| path.len() == 2 && files.contains(&path[0]))
+        .map(|path| (path[1].clone(), path[0].clone()))
+        .collect();
+    assert!(owners.len() > 10, "the list of what each file gives");
+
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(of_service) {
+        let file = &source.module[1];
+        for path in named(source, &BTreeSet::new()).0 {
+            let Some(name) = path.get(1).filter(|_| path[0] == "service") else { continue };
+            let owner = owners.get(name).unwrap_or(name);
+            let is_other = files.contains(owner) && owner != file;
+            if is_other && !SHARED_BY_SERVICES.contains(&owner.as_str()) {
+                wrong.push(format!("{} uses {owner}.rs, by {name}", source.path));
+            }
+        }
+        let text = source.tokens.to_string().replace(' ', "");
+        if !SHARED_BY_SERVICES.contains(&file.as_str()) && (text.contains("pub(super)") || text.contains("pub(crate)"))
+        {
+            wrong.push(format!("{} offers something to the other services", source.path));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn no_source_knows_a_role_or_a_set_of_a_catalog() {
+    let mut names = BTreeSet::new();
+    for folder in ["presets", "tests/catalogs"] {
+        for path in files_below(&root().join(folder), "yaml") {
+            let catalog = parse(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap()).unwrap();
+            let own = catalog.roles().filter(|(id, _)| *id != RoleId::OPERATOR);
+            for (_, role) in own {
+                names.insert(role.name.to_string());
+                names.extend(role.set.map(|set| catalog.set(set).name.to_string()));
+            }
+        }
+    }
+    assert!(names.contains("admin") && names.len() > 10, "{names:?}");
+
+    let (mut wrong, mut words) = (Vec::new(), BTreeSet::new());
+    for source in sources().into_iter().filter(|source| source.room() != "demo") {
+        let mut literals = BTreeSet::new();
+        literals_in(&source.tokens, &mut literals);
+        for name in literals.intersection(&names) {
+            match WORDS.iter().find(|word| *word == name) {
+                Some(word) => drop(words.insert(*word)),
+                None => wrong.push(format!("{} says {name:?}", source.path)),
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(words, WORDS.iter().copied().collect(), "words that nobody says");
+}
+
+fn literals_in(tokens: &TokenStream, found: &mut BTreeSet<String>) {
+    for token in tokens.clone() {
+        match token {
+            TokenTree::Group(group) => literals_in(&group.stream(), found),
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                if let (Some(begin), Some(end)) = (text.find('"'), text.rfind('"')) {
+                    found.insert(text[begin + 1..end].to_owned());
+                }
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+    }
+}
+
+#[test]
+fn what_is_forbidden_is_found_however_it_is_written() {
+    let source = "
+        use crate::{store::{Tx, self}, domain as d};
+        use super::super::mail::Mail;
+        mod inner { use super::super::store::Lock; fn f() { let x: crate::auth::Secret = tonic::Status::ok(); } }
+        #[cfg(test)] mod tests { use crate::transport::serve; }
+        #[cfg(test)] use crate::telemetry::Metrics;
+        // use crate::app::App;
+        const TEXT: &str = \"crate::config::Config\";
+        #[tokio::main] fn main() { pub(crate) struct X; let owner = \"admin\"; }
+    ";
+    let module = vec!["service".to_owned(), "grant".to_owned()];
+    let source = Source { path: String::new(), module, tokens: without_tests(source.parse().unwrap()) };
+    let crates = ["tonic", "tokio"].map(str::to_owned).into();
+    let (ours, theirs) = named(&source, &crates);
+    let ours: BTreeSet<String> = ours.into_iter().map(|path| path.join("::")).collect();
+    let expected = ["auth::Secret", "domain", "mail::Mail", "service::store::Lock", "store::Tx", "store::self"];
+    assert_eq!(ours, expected.map(str::to_owned).into());
+    assert_eq!(theirs, crates);
+    let mut literals = BTreeSet::new();
+    literals_in(&source.tokens, &mut literals);
+    assert!(literals.contains("admin"));
+}

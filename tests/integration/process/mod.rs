@@ -1,0 +1,10 @@
+//! The binary as it is run: started, refused, stopped, killed.
+//!
+//! [`program`] starts it and reads what it says; nothing here looks behind the command line, the ports and the data.
+
+mod crash;
+mod program;
+mod refusals;
+mod secrets;
+mod starts;
+mod stops;

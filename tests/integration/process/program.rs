@@ -1,0 +1,254 @@
+//! A process of the binary, and clients of the server in it.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use guildhall::config::Config;
+use guildhall::proto;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::harness::messages::{accept, create_organization, invite, sign_in};
+use crate::harness::{Caller, Database, Organization, PASSWORD, Person, eventually, mails_in, token_in};
+
+/// A process of the binary; killed if it is dropped.
+pub struct Process {
+    child: Child,
+    output: Said,
+    errors: Said,
+}
+
+/// How a process has ended, and all it has said.
+#[derive(Debug)]
+pub struct Ended {
+    /// None if a signal ended it.
+    pub code: Option<i32>,
+    pub output: String,
+    pub errors: String,
+}
+
+/// What a process has said so far, read by a thread of its own.
+struct Said {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Said {
+    fn read(from: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&text);
+        let read = move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                let _ = writeln!(all.lock(), "{line}");
+            }
+        };
+        Self { text, reader: Some(std::thread::spawn(read)) }
+    }
+
+    /// Gives all of it, once the process has ended.
+    fn all(&mut self) -> String {
+        self.reader.take().expect("asked once").join().expect("a reader that does not panic");
+        std::mem::take(&mut self.text.lock())
+    }
+}
+
+impl Process {
+    /// Starts the binary with these arguments and no environment but `environment`.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_guildhall"))
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary");
+        let output = Said::read(child.stdout.take().expect("a pipe"));
+        let errors = Said::read(child.stderr.take().expect("a pipe"));
+        Self { child, output, errors }
+    }
+
+    /// Waits until the process has ended.
+    pub async fn ended(mut self) -> Ended {
+        let status = eventually("the end of the process", || self.child.try_wait().expect("a child")).await;
+        Ended { code: status.code(), output: self.output.all(), errors: self.errors.all() }
+    }
+
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let command = format!("kill -s {name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().expect("a shell").success());
+    }
+
+    /// Ends the process at once: it can do nothing about it.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a process that runs");
+        self.child.wait().expect("a child");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Data of an installation, on which servers run one after the other.
+pub struct Site {
+    pub config: Config,
+    _data_dir: TempDir,
+}
+
+impl Site {
+    /// Makes an empty database.
+    pub async fn new(database: Database) -> Self {
+        let data_dir = TempDir::new().expect("a temporary directory");
+        Self { config: database.config(data_dir.path()).await, _data_dir: data_dir }
+    }
+
+    /// Gives the arguments by which `command` finds the data, and takes any port that is free.
+    pub fn arguments(&self, command: &str) -> Vec<String> {
+        let Config { data_dir, database_url, installation_key_file, .. } = &self.config;
+        let mut arguments = vec![command.to_owned(), format!("--data-dir={}", data_dir.display())];
+        arguments.extend(["--listen=127.0.0.1:0".to_owned(), "--http-listen=127.0.0.1:0".to_owned()]);
+        arguments.extend(database_url.iter().map(|url| format!("--database-url={url}")));
+        let key = installation_key_file.iter().map(|path| format!("--installation-key-file={}", path.display()));
+        arguments.extend(key);
+        arguments
+    }
+
+    /// Runs `command` with `further` arguments, which win over those before, to its end.
+    pub async fn run(&self, command: &str, further: &[&str]) -> Ended {
+        let arguments = self.arguments(command);
+        let said_again = |argument: &&str| {
+            let name = argument.split('=').next();
+            !further.iter().any(|other| other.split('=').next() == name)
+        };
+        let arguments: Vec<&str> =
+            arguments.iter().map(String::as_str).filter(said_again).chain(further.iter().copied()).collect();
+        Process::start(&arguments, &[]).ended().await
+    }
+
+    /// Starts a server, and waits until it listens.
+    pub async fn serve(&self) -> Server {
+        self.serve_logging("info").await
+    }
+
+    /// Starts a server that logs what `filter` lets through.
+    pub async fn serve_logging(&self, filter: &str) -> Server {
+        let arguments = self.arguments("serve");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut process = Process::start(&arguments, &[("RUST_LOG", filter)]);
+        let greeting = eventually("the greeting", || {
+            let said = process.output.text.lock().clone();
+            let is_over = said.contains("The last line accepts") || said.contains("Try: grpcurl");
+            let has_ended = process.child.try_wait().expect("a child").is_some();
+            assert!(!has_ended, "the server has ended: {}", process.errors.text.lock());
+            is_over.then_some(said)
+        })
+        .await;
+
+        let after = |mark: &str| greeting.split_once(mark).map(|(_, rest)| rest.split_whitespace().next().unwrap());
+        let address = |mark: &str| after(mark).expect("an address").parse::<SocketAddr>().expect("an address");
+        let grpc = address("guildhall listens on ");
+        let endpoint = Endpoint::from_shared(format!("http://{grpc}")).expect("an address").tcp_nodelay(true);
+        Server {
+            http: address("(gRPC) and http://"),
+            operator_key: after("GUILDHALL_KEY=").map(str::to_owned),
+            channel: endpoint.connect().await.expect("a server that listens"),
+            mail_dir: self.config.mail_dir(),
+            process,
+            greeting,
+        }
+    }
+}
+
+/// A process that serves.
+pub struct Server {
+    pub process: Process,
+    pub http: SocketAddr,
+    /// Told at the first start.
+    pub operator_key: Option<String>,
+    /// All it said when it was ready.
+    pub greeting: String,
+    channel: Channel,
+    mail_dir: std::path::PathBuf,
+}
+
+impl Server {
+    /// Calls with a credential.
+    pub fn with(&self, credential: &str) -> Caller {
+        Caller::new(self.channel.clone(), Some(credential.to_owned()))
+    }
+
+    /// Calls without one.
+    pub fn anyone(&self) -> Caller {
+        Caller::new(self.channel.clone(), None)
+    }
+
+    /// Makes an organization, whose owner joins and signs in.
+    pub async fn found(&self, operator_key: &str, email: &str) -> Organization {
+        let request = create_organization("Example", email);
+        let made = self.with(operator_key).create_organization(request).await.expect("an organization");
+        Organization { id: made.organization.expect("it is in the answer").id, owner: self.join(email).await }
+    }
+
+    /// Has the owner invite an address, and takes the person from the mail to a session.
+    pub async fn invite_and_join(&self, organization: &Organization, email: &str) -> Person {
+        let request = invite(&organization.id, email, vec![]);
+        organization.owner.call.create_invitation(request).await.expect("an invitation");
+        self.join(email).await
+    }
+
+    async fn join(&self, email: &str) -> Person {
+        let token = self.token_mailed_to(email).await;
+        let joined = self.anyone().accept_invitation(accept(&token, PASSWORD)).await.expect("an open invitation");
+        self.sign_in(email, &joined.member.expect("it is in the answer").id).await
+    }
+
+    /// Waits for the newest mail to an address, and gives the token in it.
+    pub async fn token_mailed_to(&self, email: &str) -> String {
+        let mail = eventually("the mail", || mails_in(&self.mail_dir, email).pop()).await;
+        token_in(&mail)
+    }
+
+    /// Signs in with the password of the tests.
+    pub async fn sign_in(&self, email: &str, membership_id: &str) -> Person {
+        let answer = self.anyone().sign_in(sign_in(email, PASSWORD)).await.expect("a sign-in");
+        let Some(proto::sign_in_response::Outcome::SignedIn(signed_in)) = answer.outcome else {
+            panic!("the sign-in asks for more")
+        };
+        Person {
+            email: email.to_owned(),
+            user_id: signed_in.user_id,
+            membership_id: membership_id.to_owned(),
+            call: self.with(&signed_in.access_token),
+        }
+    }
+
+    /// Gets a page over plain HTTP: its status and its body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut connection = TcpStream::connect(self.http).expect("a server that listens");
+        connection.set_read_timeout(Some(crate::harness::PATIENCE)).expect("a duration");
+        write!(connection, "GET {path} HTTP/1.0\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        (head.split(' ').nth(1).expect("a status").parse().expect("a number"), body.to_owned())
+    }
+
+    /// Asks the server to end, and waits for it.
+    pub async fn stop(self) -> Ended {
+        self.process.signal("TERM");
+        drop(self.channel);
+        self.process.ended().await
+    }
+}

@@ -1,0 +1,48 @@
+//! Ends: asked for, with calls under way.
+
+use tonic::Code;
+
+use super::program::Site;
+use crate::harness::messages::{item, register};
+use crate::harness::{assert_refused, project};
+use crate::on_both;
+
+on_both! {
+    async fn a_signal_ends_open_streams_with_a_word_and_the_process_well(database: Database) {
+        for signal in ["TERM", "INT"] {
+            let site = Site::new(database).await;
+            let server = site.serve().await;
+            let key = server.operator_key.clone().unwrap();
+            let organization = server.found(&key, "ada@example.test").await;
+            let owner = &organization.owner;
+            let mut stream = owner.call.stream().await.unwrap();
+            stream.subscribe(&organization.id, vec![item(&owner.user_id, "project.view", None)]).await;
+            assert_eq!(stream.changes().await, [(1, true)].into());
+            let revision =
+                owner.call.register_resource(register(&organization.id, project("alpha"))).await.unwrap().revision;
+
+            server.process.signal(signal);
+            assert_refused(stream.receive().await, Code::Unavailable, "DRAINING");
+            let ended = server.process.ended().await;
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            assert!(!ended.errors.contains("panicked") && !ended.errors.contains("cut off"), "{}", ended.errors);
+
+            let again = site.serve().await;
+            let owner = again.sign_in("ada@example.test", "").await;
+            let answer = owner.call.register_resource(register(&organization.id, project("alpha"))).await.unwrap();
+            assert_eq!(answer.revision, revision, "what was answered is there");
+        }
+    }
+
+    async fn a_second_signal_does_not_wait_for_calls_under_way(database: Database) {
+        let site = Site::new(database).await;
+        let server = site.serve().await;
+        let key = server.operator_key.clone().unwrap();
+        let organization = server.found(&key, "ada@example.test").await;
+        let _stream = organization.owner.call.stream().await.unwrap();
+        server.process.signal("TERM");
+        server.process.signal("TERM");
+        assert_eq!(server.process.ended().await.code, Some(0));
+        site.serve().await;
+    }
+}
