@@ -108,6 +108,8 @@ impl App {
 
         let sealer = Sealer::new(&installation_key(config, &world)?);
         let store = Store::open(&store_settings(config), world.clone()).await?;
+        // Before the first start can make anything that is told only once.
+        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let first = service::start(&store, &sealer, &world).await?;
         let engine_settings = authz::Settings::default();
         let engine = Engine::start(Arc::new(store.clone()), world.clone(), engine_settings, first.epoch).await?;
@@ -127,7 +129,6 @@ impl App {
             writes: TaskTracker::new(),
             store: store.clone(),
         });
-        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let worker = Worker::new(store, sealer.clone(), post, world.clone(), mail::Settings::default());
 
         let (soft, background) = (CancellationToken::new(), CancellationToken::new());

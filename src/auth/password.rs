@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use argon2::password_hash::Error as HashError;
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
@@ -9,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::clock::World;
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Reason};
 
 /// Memory of one hash, KiB. With [`PASSES`] and [`LANES`] the least that OWASP's cheat sheet names.
 const MEMORY_KIB: u32 = 19_456;
@@ -19,6 +20,9 @@ const PASSES: u32 = 2;
 
 /// Lanes, which is also how many threads could share the work.
 const LANES: u32 = 1;
+
+/// Most hashes that wait for their turn, about two seconds' worth; above it `PASSWORDS_BUSY`.
+const WAITING_MAX: usize = 256;
 
 /// Bytes of salt (RFC 9106, 3.1).
 const SALT_BYTES: usize = 16;
@@ -32,6 +36,8 @@ pub struct Passwords {
     world: World,
     argon2: Argon2<'static>,
     permits: Arc<Semaphore>,
+    /// A place for every hash that runs or waits.
+    places: Arc<Semaphore>,
 }
 
 impl Passwords {
@@ -44,6 +50,7 @@ impl Passwords {
             world,
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             permits: Arc::new(Semaphore::new(concurrency)),
+            places: Arc::new(Semaphore::new(concurrency + WAITING_MAX)),
         }
     }
 
@@ -52,6 +59,7 @@ impl Passwords {
     /// Waits for its turn. Dropped while it hashes, it keeps its turn to the end.
     ///
     /// # Errors
+    /// - [`PasswordsBusy`](Reason::PasswordsBusy) if too many wait.
     /// - [`Internal`](crate::domain::error::Reason::Internal) if there is no memory.
     ///
     /// # Panics
@@ -68,6 +76,7 @@ impl Passwords {
     /// With no hash it takes as long, and says no: how long a refusal takes does not tell who has an account.
     ///
     /// # Errors
+    /// - [`PasswordsBusy`](Reason::PasswordsBusy) if too many wait.
     /// - [`Internal`](crate::domain::error::Reason::Internal) if `hash` is no PHC string of Argon2, or there is no
     ///   memory.
     ///
@@ -96,10 +105,14 @@ impl Passwords {
         work: impl FnOnce(&[u8]) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, Error> {
         let password = SecretString::from(password);
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let message = "too many passwords wait to be hashed";
+            return Err(Error::new(Reason::PasswordsBusy, message).retry_after(Duration::from_secs(1)));
+        };
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
         let hashing = tokio::task::spawn_blocking(move || {
             // The permit goes along: a caller who hangs up does not end the hash, nor make room for another.
-            let _permit = permit;
+            let _permits = (permit, place);
             work(password.expose_secret().as_bytes())
         });
         hashing.await.map_err(Error::internal)?.map_err(Error::internal)
@@ -115,7 +128,6 @@ impl fmt::Debug for Passwords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::error::Reason;
 
     fn passwords() -> Passwords {
         Passwords::new(World::system(), 2)

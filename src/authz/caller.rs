@@ -1,7 +1,7 @@
 //! Who asks: whether their credential still stands, and whether they may be told.
 
 use super::engine::Engine;
-use super::question::{Answer, Denial, Item, Question};
+use super::question::{Answer, Item, Question};
 use super::view::View;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ApiKeyId, SessionId};
@@ -45,7 +45,10 @@ impl Engine {
             Subject::User(user) if !installation.is_user_active(user) => {
                 Err(Error::new(Reason::UserDisabled, "the user is disabled"))
             }
-            _ => Ok(()),
+            Subject::ServiceAccount(id) if installation.service_account(id) == Some(false) => {
+                Err(Error::new(Reason::KeyRevoked, "the service account is disabled"))
+            }
+            Subject::User(_) | Subject::ServiceAccount(_) => Ok(()),
         }
     }
 }
@@ -60,17 +63,15 @@ pub fn may_ask<'a>(view: &View, caller: Subject, mut items: impl Iterator<Item =
         return Err(Error::not_found("organization", view.token().organization));
     }
     let is_about_others = items.any(|item| item.as_ref().is_ok_and(|question| question.subject != caller));
-    if is_about_others && !is_right_to_check(view, caller) {
+    if is_about_others && !right_to_check(view, caller).is_allowed() {
         return Err(Error::new(Reason::PermissionMissing, "lacks access.check").about("permission", ACCESS_CHECK));
     }
     Ok(())
 }
 
-/// Says whether a caller may be told about others.
-pub(super) fn is_right_to_check(view: &View, caller: Subject) -> bool {
-    let question = Question { subject: caller, permission: ACCESS_CHECK.into(), target: None };
-    // Staleness is told in the answers themselves.
-    matches!(view.answer(&question), Answer::Allowed { .. } | Answer::Denied(Denial::Stale))
+/// Answers whether a caller may be told about others. Staleness is told in the answers themselves.
+pub(super) fn right_to_check(view: &View, caller: Subject) -> Answer {
+    view.answer_however_old(&Question { subject: caller, permission: ACCESS_CHECK.into(), target: None })
 }
 
 /// Asks for the right of a caller as it is watched by their streams.

@@ -14,11 +14,12 @@ use super::installation::InstallationIndex;
 use super::slot::{Proof, Slot};
 use super::subscriptions::{StreamId, Touched};
 use super::view::{Requirement, View};
-use crate::changelog::Source;
+use crate::changelog::{Cursor, Source};
 use crate::clock::World;
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::{Commit, Scope};
 use crate::domain::id::OrganizationId;
+use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision, Token};
 
 /// How the engine behaves.
@@ -48,6 +49,9 @@ impl Default for Settings {
     }
 }
 
+/// How often a view is looked for while an organization's history is being replaced.
+const VIEWS_MAX: u32 = 3;
+
 /// The index of this process.
 pub struct Engine {
     pub(super) source: Arc<dyn Source>,
@@ -64,6 +68,8 @@ pub struct Engine {
     streams: AtomicU64,
     /// How often a history was replaced by another (a standby promoted, a restore).
     histories_replaced: AtomicU64,
+    /// From where the first poll goes on.
+    pub(super) beginning: Cursor,
 }
 
 impl std::fmt::Debug for Engine {
@@ -84,6 +90,8 @@ impl Engine {
         epoch: u32,
     ) -> Result<Arc<Self>, Error> {
         let asked_at = world.clock.monotonic();
+        // Before anything is loaded: what the first poll need not look at is in what is loaded after.
+        let beginning = source.cursor().await?;
         let state = source.load(Scope::Installation).await?;
         let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
         let engine = Self {
@@ -99,6 +107,7 @@ impl Engine {
             load_waiters: AtomicU64::new(0),
             streams: AtomicU64::new(0),
             histories_replaced: AtomicU64::new(0),
+            beginning,
         };
         engine.proof.raise(asked_at);
         Ok(Arc::new(engine))
@@ -134,27 +143,38 @@ impl Engine {
         self.world.clock.monotonic().since(self.proof.at())
     }
 
-    /// Gives a pair of snapshots as fresh as asked, loading the organization if need be.
+    /// Gives a pair of snapshots as fresh as asked, loading the organization if need be. Whether `caller` sees the
+    /// organization is theirs to ask of the view; what is wrong with a revision is told only to who does.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] if there is no such organization.
     /// - [`Reason::RevisionInvalid`] for a token of another organization.
     /// - [`Reason::RevisionVanished`] for a token of a history that is no more.
     /// - [`Reason::IndexLoading`] if too many wait for a load; [`Reason::DatabaseUnavailable`].
-    pub async fn view(&self, id: OrganizationId, requirement: Requirement) -> Result<View, Error> {
-        let slot = self.loaded(id).await?;
-        let max_age = match requirement {
-            Requirement::MaxAge(max_age) => max_age.unwrap_or(self.settings.staleness_bound),
-            Requirement::AtLeast(token) => {
-                self.reach(id, &slot, &token).await?;
-                self.settings.staleness_bound
-            }
-            Requirement::Fresh => {
-                self.reach_head(id, &slot).await?;
-                self.settings.staleness_bound
-            }
-        };
-        self.view_now(id, max_age).ok_or_else(|| Error::not_found("organization", id))
+    pub async fn view(
+        self: &Arc<Self>,
+        id: OrganizationId,
+        requirement: Requirement,
+        caller: Subject,
+    ) -> Result<View, Error> {
+        let bound = self.settings.staleness_bound;
+        for _ in 0..VIEWS_MAX {
+            let slot = self.loaded(id).await?;
+            let (reached, max_age) = match requirement {
+                Requirement::MaxAge(max_age) => (Ok(()), max_age.unwrap_or(bound)),
+                Requirement::AtLeast(token) => (self.reach(id, &slot, &token).await, bound),
+                Requirement::Fresh => (self.reach_head(id, &slot).await, bound),
+            };
+            // Between a history that is replaced and the next there is nothing to see: load again.
+            let Some(view) = self.view_now(id, max_age) else { continue };
+            return match reached {
+                Ok(()) => Ok(view),
+                Err(error) if error.kind() == Kind::Unavailable || view.is_seen_by(caller) => Err(error),
+                Err(_) => Err(Error::not_found("organization", id)),
+            };
+        }
+        Err(Error::new(Reason::IndexLoading, "the organization is being loaded")
+            .retry_after(self.settings.poll_interval))
     }
 
     /// Gives the pair of snapshots as it stands; `None` if the organization is not loaded.
@@ -203,10 +223,17 @@ impl Engine {
     }
 
     /// Gives the slot of an organization, loaded.
-    pub(super) async fn loaded(&self, id: OrganizationId) -> Result<Arc<Slot>, Error> {
+    pub(super) async fn loaded(self: &Arc<Self>, id: OrganizationId) -> Result<Arc<Slot>, Error> {
         if let Some(slot) = self.slot(id).filter(|slot| slot.snapshot().is_some()) {
             return Ok(slot);
         }
+        // In a task of its own: a load that outlasts its first caller's deadline is there for the next.
+        let engine = Arc::clone(self);
+        tokio::spawn(async move { engine.load_in_turn(id).await }).await.map_err(Error::internal)?
+    }
+
+    /// Loads an organization, unless somebody else has while this waited.
+    async fn load_in_turn(&self, id: OrganizationId) -> Result<Arc<Slot>, Error> {
         let waiters = self.load_waiters.fetch_add(1, Ordering::AcqRel);
         let _waiting = OnDrop(|| {
             self.load_waiters.fetch_sub(1, Ordering::AcqRel);
@@ -243,6 +270,8 @@ impl Engine {
         let scope = Scope::Organization(id);
         let _permit = self.loads.acquire().await.map_err(Error::internal)?;
         let asked_at = self.world.clock.monotonic();
+        // What is proven of a view is proven of both its halves.
+        self.catch_up_installation().await?;
         let state = self.source.load(scope).await?.ok_or_else(|| Error::not_found("organization", id))?;
         let mut index = OrganizationIndex::load(state.position, &state.facts)
             .ok_or_else(|| Error::internal("an organization follows a catalog that is not known"))?;
@@ -385,7 +414,7 @@ impl Engine {
         if token.epoch != self.epoch {
             return Err(vanished());
         }
-        self.catch_up(id, slot, token.position).await?;
+        self.reach_revision(id, slot, token.position.revision).await?;
         let head = slot.snapshot().map(|snapshot| snapshot.position()).unwrap_or_default();
         if head.revision < token.position.revision {
             return Err(vanished());
@@ -414,6 +443,27 @@ impl Engine {
             return Err(vanished());
         }
         Ok(())
+    }
+
+    /// Follows the log as far as `revision`, if it goes that far. A caller names it: nothing is believed of it.
+    async fn reach_revision(&self, id: OrganizationId, slot: &Slot, revision: Revision) -> Result<(), Error> {
+        let has_come = |snapshot: &Arc<OrganizationIndex>| snapshot.position().revision >= revision;
+        if slot.snapshot().as_ref().is_some_and(has_come) {
+            return Ok(());
+        }
+        let _turn = slot.turn.lock().await;
+        match slot.snapshot() {
+            None => self.load(id, slot).await,
+            Some(snapshot) if has_come(&snapshot) => Ok(()),
+            Some(snapshot) => self.follow_log(id, slot, &snapshot).await,
+        }
+    }
+
+    /// Drops an organization that cannot be followed, and resets its streams; whoever asks next loads it anew.
+    pub(super) async fn drop_snapshot(&self, id: OrganizationId, slot: &Slot) {
+        let _turn = slot.turn.lock().await;
+        slot.clear();
+        slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
     }
 
     /// Brings both logs to where their heads are now.

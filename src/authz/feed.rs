@@ -6,10 +6,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
+use super::slot::Slot;
 use crate::changelog::{Cursor, Moved};
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Kind};
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
+use crate::domain::revision::Position;
 
 /// How many heads one statement compares.
 const HEADS_MAX: usize = 1_000;
@@ -19,7 +21,7 @@ const HEADS_MAX: usize = 1_000;
 /// A poll that fails proves nothing; the index grows older and in the end allows nothing. After a failure every loaded
 /// head is compared, since another server may answer by then.
 pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut cursor = Cursor::default();
+    let mut cursor = engine.beginning;
     let mut has_failed = false;
     loop {
         let pause = engine.world.clock.sleep(engine.world.jittered(engine.settings.poll_interval));
@@ -59,12 +61,25 @@ async fn poll(engine: &Engine, cursor: Cursor, has_failed: bool) -> Result<Curso
             }
             Scope::Organization(id) => {
                 if let Some(slot) = engine.slot(id) {
-                    engine.follow_to(id, &slot, position).await?;
+                    follow_one(engine, id, &slot, position).await?;
                 }
             }
         }
     }
     Ok(moved.cursor)
+}
+
+/// Follows what moved in one organization. One that cannot be followed, for a fact that is not known here, say, does not
+/// keep the others from being proven current.
+async fn follow_one(engine: &Engine, id: OrganizationId, slot: &Slot, position: Position) -> Result<(), Error> {
+    match engine.follow_to(id, slot, position).await {
+        Err(error) if error.kind() == Kind::Internal => {
+            tracing::error!(organization = %id, cause = error.cause(), "an organization cannot be followed");
+            engine.drop_snapshot(id, slot).await;
+            Ok(())
+        }
+        followed => followed,
+    }
 }
 
 /// Adds the heads of everything that is loaded.

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::caller::{Caller, caller_question, is_right_to_check, may_ask};
+use super::caller::{Caller, caller_question, may_ask, right_to_check};
 use super::engine::Engine;
 use super::question::{Answer, Denial, Item};
 use super::subscriptions::{Inbox, StreamId, Watched};
@@ -131,6 +131,8 @@ struct Watch {
     dirty: BTreeSet<u64>,
     /// Whether the caller's right is to be asked again.
     is_caller_dirty: bool,
+    /// When the caller's right ends, if it does.
+    right_until: Option<Timestamp>,
     /// Whether any question is about somebody else than the caller, so that a right is needed.
     is_about_others: bool,
 }
@@ -242,7 +244,8 @@ impl Stream {
         let inbox = Arc::clone(&self.inbox);
         let clock = Arc::clone(&self.engine.world.clock);
         let turn = self.expiries.first().map(|(at, _)| *at);
-        let next = turn.into_iter().chain(self.caller.expires_at).min();
+        let rights = self.organizations.values().filter_map(|watch| watch.right_until);
+        let next = turn.into_iter().chain(self.caller.expires_at).chain(rights).min();
         let prepared = async {
             match &mut self.preparing {
                 Some(view) => view.await,
@@ -284,8 +287,8 @@ impl Stream {
                 }
                 Some(Update::Ping(_)) | None => return,
             };
-            let engine = Arc::clone(&self.engine);
-            self.preparing = Some(Box::pin(async move { engine.view(organization, requirement).await }));
+            let (engine, caller) = (Arc::clone(&self.engine), self.caller.subject);
+            self.preparing = Some(Box::pin(async move { engine.view(organization, requirement, caller).await }));
         }
     }
 
@@ -305,7 +308,7 @@ impl Stream {
                 let allowed = view.and_then(|view| may_ask(&view, self.caller.subject, items));
                 match allowed {
                     Ok(()) => self.hold(organization, subscriptions),
-                    Err(error) => self.resets.push_back((organization, error.reason)),
+                    Err(error) => self.reset(organization, error.reason),
                 }
                 None
             }
@@ -315,7 +318,9 @@ impl Stream {
 
     /// Registers subscriptions, then marks them dirty: nothing falls in between.
     fn hold(&mut self, organization: OrganizationId, subscriptions: Vec<(u64, Item, Option<bool>)>) {
-        let Some(slot) = self.engine.slot(organization) else { return };
+        let Some(slot) = self.engine.slot(organization) else {
+            return self.reset(organization, Reason::RevisionVanished);
+        };
         for (id, item, known) in subscriptions {
             self.let_go(id);
             let watch = self.organizations.entry(organization).or_default();
@@ -324,6 +329,8 @@ impl Stream {
             }
             watch.subscriptions.insert(id);
             watch.dirty.insert(id);
+            // Registered by now: a right that was lost since it was asked is found lost.
+            watch.is_caller_dirty = true;
             if let Ok(question) = &item {
                 watch.is_about_others |= question.subject != self.caller.subject;
                 slot.registry.lock().add(self.id, &self.inbox, Watched::Subscription(id), question);
@@ -357,8 +364,8 @@ impl Stream {
 
     /// Lets everything of one organization go, and says so.
     fn reset(&mut self, organization: OrganizationId, reason: Reason) {
-        let Some(watch) = self.organizations.get(&organization) else { return };
-        for id in watch.subscriptions.clone() {
+        let held = self.organizations.get(&organization).map(|watch| watch.subscriptions.clone()).unwrap_or_default();
+        for id in held {
             self.let_go(id);
         }
         self.resets.push_back((organization, reason));
@@ -368,7 +375,9 @@ impl Stream {
     fn collect(&mut self) {
         let marked = self.inbox.take();
         for organization in marked.replaced {
-            self.reset(organization, Reason::RevisionVanished);
+            if self.organizations.contains_key(&organization) {
+                self.reset(organization, Reason::RevisionVanished);
+            }
         }
         for (organization, marks) in marked.subscriptions {
             let Some(watch) = self.organizations.get_mut(&organization) else { continue };
@@ -392,6 +401,11 @@ impl Stream {
                 }
             }
         }
+        for watch in self.organizations.values_mut() {
+            if watch.right_until.is_some_and(|until| now >= until) {
+                watch.is_caller_dirty = true;
+            }
+        }
         self.judge_caller();
     }
 
@@ -405,11 +419,18 @@ impl Stream {
             })
             .collect();
         for (organization, is_about_others) in dirty {
-            let Some(view) = self.view_of(organization) else { continue };
+            let Some(view) = self.view_of(organization) else {
+                self.reset(organization, Reason::RevisionVanished);
+                continue;
+            };
+            let right = right_to_check(&view, self.caller.subject);
             if !view.is_seen_by(self.caller.subject) {
                 self.reset(organization, Reason::NotFound);
-            } else if is_about_others && !is_right_to_check(&view, self.caller.subject) {
+            } else if is_about_others && !right.is_allowed() {
                 self.reset(organization, Reason::PermissionMissing);
+            } else if let (Answer::Allowed { until }, Some(watch)) = (right, self.organizations.get_mut(&organization))
+            {
+                watch.right_until = until;
             }
         }
     }
@@ -421,7 +442,10 @@ impl Stream {
     /// Evaluates a slice of what is dirty in one organization; tells what differs from what was told last.
     fn changes(&mut self) -> Option<Output> {
         let organization = *self.organizations.iter().find(|(_, watch)| !watch.dirty.is_empty())?.0;
-        let view = self.view_of(organization)?;
+        let Some(view) = self.view_of(organization) else {
+            self.reset(organization, Reason::RevisionVanished);
+            return None;
+        };
         let mut changes = Vec::new();
         for _ in 0..CHANGES_MAX {
             let Some(id) = self.organizations.get_mut(&organization).and_then(|watch| watch.dirty.pop_first()) else {

@@ -57,6 +57,9 @@ pub trait Source: Send + Sync + 'static {
     /// Reads the tag of one commit; `None` if there is none.
     fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>>;
 
+    /// Gives the cursor of now: a poll from it finds what is committed after. What is loaded after it misses nothing.
+    fn cursor(&self) -> Reading<'_, Cursor>;
+
     /// Asks what moved since `cursor`. One such answer proves every scope current as of the moment it was asked, once
     /// what it names is applied. Only a database that takes writes may answer.
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved>;

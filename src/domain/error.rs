@@ -185,6 +185,8 @@ reasons! {
     IndexStale = "INDEX_STALE" => Unavailable;
     /// The organization is being loaded and the limit of loads is reached.
     IndexLoading = "INDEX_LOADING" => Unavailable;
+    /// Too many passwords wait to be hashed.
+    PasswordsBusy = "PASSWORDS_BUSY" => Unavailable;
     /// Too many writes wait for this organization.
     OrganizationBusy = "ORGANIZATION_BUSY" => Unavailable;
     /// The server is shutting down.
@@ -308,6 +310,9 @@ impl Error {
     }
 }
 
+/// Most violations that the message of an error spells out.
+const MESSAGES_MAX: usize = 5;
+
 /// Gathers what is wrong with a request, so that the caller learns all of it at once.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<Violation>);
@@ -351,8 +356,13 @@ impl Violations {
         let mut reasons = self.0.iter().map(|violation| violation.reason);
         let first = reasons.next().unwrap_or(Reason::RequestInvalid);
         let reason = if reasons.all(|reason| reason == first) { first } else { Reason::RequestInvalid };
-        let message = self.0.iter().map(|violation| format!("{} {}", violation.field, violation.message));
-        let mut error = Error::new(reason, message.collect::<Vec<_>>().join("; "));
+        // What goes over the wire stands in headers, which are small.
+        let told = self.0.iter().take(MESSAGES_MAX);
+        let mut message: Vec<String> = told.map(|it| format!("{} {}", it.field, it.message)).collect();
+        if self.0.len() > MESSAGES_MAX {
+            message.push(format!("and {} more", self.0.len() - MESSAGES_MAX));
+        }
+        let mut error = Error::new(reason, message.join("; "));
         error.violations = self.0;
         error
     }

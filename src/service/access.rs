@@ -29,7 +29,7 @@ impl Services {
         requirement: Requirement,
     ) -> Result<Checked, Error> {
         let caller = context.subject()?;
-        let view = self.engine.view(organization, requirement).await?;
+        let view = self.engine.view(organization, requirement, caller).await?;
         may_ask(&view, caller, items.iter())?;
         let answers = items.iter().map(|item| view.answer_item(item)).collect();
         Ok(Checked { answers, view })

@@ -70,10 +70,13 @@ impl Context {
             see(actor, organization, place, now)?;
         }
         let Required::Permission { permission, .. } = self.rpc.required() else { return Ok(()) };
-        let name = permission.replace("{type}", kind);
-        let Some(permission) = actor.catalog.permission(&name) else {
+        if permission.contains("{type}") && actor.catalog.resource_type(kind).is_none() {
             let message = "is not declared by the organization's catalog";
             return Err(Error::invalid("resource.type", Reason::ResourceTypeUnknown, message));
+        }
+        let name = permission.replace("{type}", kind);
+        let Some(permission) = actor.catalog.permission(&name) else {
+            return Err(Error::internal(format!("an RPC asks for {name}, which no catalog has")));
         };
         if decide(&actor.at(place), permission, now).is_allowed() {
             return Ok(());

@@ -16,6 +16,9 @@ use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 use crate::store::{Lock, Tx};
 
+/// Most grants that one call makes or removes, what a role takes along included.
+const CHANGES_MAX: usize = 10_000;
+
 /// Asks for grants to change.
 #[derive(Clone, Debug)]
 pub struct ChangeGrants {
@@ -63,12 +66,16 @@ async fn change(mut tx: Tx, context: Context, request: ChangeGrants) -> Result<(
     see_places(&actor, organization, &deltas, now)?;
     may_change(&actor, &deltas, now)?;
     let states = see_principals(&tx, organization, &deltas).await?;
-    must_be_assignable(&actor, &deltas)?;
+    must_be_assignable(&actor, &deltas, now)?;
     may_apply(&actor, &deltas, now)?;
 
     let principals: Vec<Principal> = states.iter().map(|(principal, _)| *principal).collect();
     let held = tx.reads().grants_of(organization, &principals).await?;
     let plan = plan(&actor.catalog, &held, &deltas)?;
+    if plan.gone().count() + plan.granted.len() > CHANGES_MAX {
+        let message = format!("come to more than {CHANGES_MAX} changes at once");
+        return Err(Error::invalid("deltas", Reason::OutOfRange, message));
+    }
     must_be_under_the_ceiling(&actor, &plan, now)?;
 
     let before = tx.counters().clone();
@@ -142,10 +149,13 @@ async fn member_state(tx: &Tx, organization: OrganizationId, id: MembershipId) -
     Ok(member.ok_or_else(|| Error::not_found("member", id))?.state)
 }
 
-fn must_be_assignable(actor: &Actor, deltas: &[Delta]) -> Result<(), Error> {
+fn must_be_assignable(actor: &Actor, deltas: &[Delta], now: Timestamp) -> Result<(), Error> {
     let mut violations = Violations::default();
     for (index, delta) in deltas.iter().enumerate() {
         let field = format!("deltas[{index}]");
+        if delta.act == Act::Grant && delta.assignment.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            violations.add(format!("{field}.grant.expire_time"), Reason::OutOfRange, "must be in the future");
+        }
         violations.take(delta.assignment.must_be_assignable(&actor.catalog, delta.principal, &field))?;
     }
     violations.finish()

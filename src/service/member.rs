@@ -6,7 +6,7 @@ use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, may_give, may_take_role};
 use crate::domain::cardinality;
 use crate::domain::error::{Error, Reason};
-use crate::domain::fact::{Grant, MemberState};
+use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::member::Member;
 use crate::domain::place::{Principal, ResourceKey};
@@ -100,7 +100,8 @@ async fn move_state(
     act: Act,
 ) -> Result<(Tx, Member), Error> {
     let grants = tx.reads().grants_of(organization, &[Principal::Membership(id)]).await?;
-    let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    let judged = grants.iter().filter(|grant| act == Act::Enable || matches!(grant.held, Held::Role(_)));
+    let places: Vec<ResourceKey> = judged.filter_map(|grant| grant.place.resource().cloned()).collect();
     let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
     context.authorize(&actor, organization, None, "", tx.now())?;
     let member = tx.reads().membership(organization, id).await?;

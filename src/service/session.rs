@@ -37,23 +37,21 @@ impl Services {
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn, Error> {
         let email = Email::parse("email", email)?;
         let email_hash = hash_of(email.key());
-        let reads = self.store.reads();
-        let failures = reads.sign_in_failures(&email_hash, self.world.now().minus(WINDOW)).await?;
-        if failures >= FAILURES_MAX {
+        // Counted before it is judged: of many tries at once only so many are.
+        let (tries, window_began_at) = self.store.sign_in_count(&email_hash, WINDOW).await?;
+        if tries > FAILURES_MAX {
+            let left = window_began_at.plus(WINDOW).since(self.world.now());
             let message = "too many refused sign-ins for this address";
-            return Err(Error::new(Reason::RateLimited, message).retry_after(WINDOW));
+            return Err(Error::new(Reason::RateLimited, message).retry_after(left));
         }
 
-        let credential = reads.credential_by_email(&email).await?;
+        let credential = self.store.reads().credential_by_email(&email).await?;
         let hash = credential.as_ref().and_then(|credential| credential.password_hash.as_deref());
         let is_right = self.passwords.verify(password, hash).await?;
         let Some(credential) = credential.filter(|it| is_right && it.state == UserState::Active) else {
-            self.store.sign_in_failure_count(&email_hash, WINDOW).await?;
             return Err(Error::new(Reason::SignInRefused, "address and password do not fit"));
         };
-        if failures > 0 {
-            self.store.sign_in_failures_clear(&email_hash).await?;
-        }
+        self.store.sign_in_failures_clear(&email_hash).await?;
 
         let session: SessionId = self.world.id();
         let expires_at = self.world.now().plus(self.settings.session_lifetime);

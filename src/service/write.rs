@@ -77,8 +77,7 @@ impl Services {
                 }
                 Err(error) => error,
             };
-            let is_late = context.deadline.is_some_and(|deadline| self.world.clock.monotonic() >= deadline);
-            if error.reason != Reason::ConcurrentUpdate || attempt == ATTEMPTS_MAX || is_late {
+            if error.reason != Reason::ConcurrentUpdate || attempt == ATTEMPTS_MAX || self.is_late(context) {
                 return Err(error);
             }
             tracing::debug!(attempt, cause = error.cause(), "another writer was in the way");
@@ -86,6 +85,10 @@ impl Services {
             pause *= 2;
         }
         unreachable!("the last attempt returns")
+    }
+
+    fn is_late(&self, context: &Context) -> bool {
+        context.deadline.is_some_and(|deadline| self.world.clock.monotonic() >= deadline)
     }
 
     async fn write_once<T, Act, Acting>(
@@ -110,6 +113,11 @@ impl Services {
             return Ok((Written { value, token, is_replay: true }, Committed::default()));
         }
 
+        if self.is_late(context) {
+            // Whoever asked has stopped waiting: what is not done need not be.
+            tx.rollback().await?;
+            return Err(Error::new(Reason::DeadlineExceeded, "the deadline has passed"));
+        }
         let (tx, value) = act(tx).await?;
         if context.validate_only {
             tx.rollback().await?;

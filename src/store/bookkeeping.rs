@@ -3,26 +3,13 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 
+use super::Store;
 use super::entity::{idempotency_records, sessions, sign_in_failures};
-use super::{Reads, Store};
 use crate::domain::error::Error;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
-
-impl Reads<'_> {
-    /// Reads how many sign-ins were refused for an address since `since`, by the hash of its key.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn sign_in_failures(&self, email_hash: &[u8; 32], since: Timestamp) -> Result<u32, Error> {
-        let row = sign_in_failures::Entity::find_by_id(email_hash.to_vec()).one(&self.db).await?;
-        let row = row.filter(|row| row.window_started_at > since.as_micros());
-        Ok(row.map_or(0, |row| u32::try_from(row.failures).unwrap_or(u32::MAX)))
-    }
-}
 
 impl Store {
     /// Begins a session.
@@ -41,27 +28,28 @@ impl Store {
         Ok(())
     }
 
-    /// Counts a refused sign-in for an address, in a window that begins with the first.
+    /// Counts a sign-in for an address that may yet be refused, in a window that begins with the first; gives how many
+    /// there were, this one among them, and when the window began. In one statement: of many at once each gets a number.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn sign_in_failure_count(&self, email_hash: &[u8; 32], window: Duration) -> Result<(), Error> {
-        use sign_in_failures::Column::{EmailHash, Failures, WindowStartedAt};
+    pub async fn sign_in_count(&self, email_hash: &[u8; 32], window: Duration) -> Result<(u32, Timestamp), Error> {
         let now = self.world.now();
-        let row = sign_in_failures::ActiveModel {
-            email_hash: Set(email_hash.to_vec()),
-            window_started_at: Set(now.as_micros()),
-            failures: Set(1),
-        };
-        let is_over = || Expr::col((sign_in_failures::Entity, WindowStartedAt)).lte(now.minus(window).as_micros());
-        let failures = Expr::col((sign_in_failures::Entity, Failures));
-        let started_at = Expr::col((sign_in_failures::Entity, WindowStartedAt));
-        let conflict = OnConflict::column(EmailHash)
-            .value(Failures, Expr::case(is_over(), 1).finally(failures.add(1)))
-            .value(WindowStartedAt, Expr::case(is_over(), now.as_micros()).finally(started_at))
-            .to_owned();
-        sign_in_failures::Entity::insert(row).on_conflict(conflict).exec_without_returning(&self.writer).await?;
-        Ok(())
+        let sql = "insert into sign_in_failures (email_hash, window_started_at, failures) values ($1, $2, 1) \
+                   on conflict (email_hash) do update set \
+                   failures = case when sign_in_failures.window_started_at <= $3 then 1 \
+                   else sign_in_failures.failures + 1 end, \
+                   window_started_at = case when sign_in_failures.window_started_at <= $3 then $2 \
+                   else sign_in_failures.window_started_at end \
+                   returning failures, window_started_at";
+        let values: [Value; 3] =
+            [email_hash.to_vec().into(), now.as_micros().into(), now.minus(window).as_micros().into()];
+        let statement = Statement::from_sql_and_values(self.writer.get_database_backend(), sql, values);
+        let row = self.writer.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| Error::internal("an upsert that returns nothing"))?;
+        let failures: i64 = row.try_get("", "failures")?;
+        let started_at: i64 = row.try_get("", "window_started_at")?;
+        Ok((u32::try_from(failures).unwrap_or(u32::MAX), Timestamp::from_micros(started_at)))
     }
 
     /// Forgets the refused sign-ins for an address.

@@ -1,6 +1,6 @@
 //! Gathering what a writing call is judged by: one subject before the targets it names, in at most three statements.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
@@ -16,6 +16,9 @@ use crate::domain::error::Error;
 use crate::domain::fact::{MemberState, OrganizationState, Scope, UserState};
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+
+/// Most places that one statement names: SQLite takes expressions of at most 1,000 terms.
+const TERMS_MAX: usize = 300;
 
 impl Reads<'_> {
     /// Gathers `subject` before `targets`, whatever state it is in.
@@ -94,9 +97,19 @@ impl Reads<'_> {
         organization: OrganizationId,
         targets: &[ResourceKey],
     ) -> Result<HashMap<ResourceKey, Vec<Node>>, Error> {
-        if targets.is_empty() {
-            return Ok(HashMap::new());
+        let mut chains = HashMap::new();
+        for targets in targets.chunks(TERMS_MAX) {
+            self.add_chains(organization, targets, &mut chains).await?;
         }
+        Ok(chains)
+    }
+
+    async fn add_chains(
+        &self,
+        organization: OrganizationId,
+        targets: &[ResourceKey],
+        chains: &mut HashMap<ResourceKey, Vec<Node>>,
+    ) -> Result<(), Error> {
         let mut values: Vec<Value> = vec![organization.0.into()];
         let mut starts = Vec::new();
         for target in targets {
@@ -117,7 +130,6 @@ impl Reads<'_> {
         );
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
 
-        let mut chains: HashMap<ResourceKey, Vec<Node>> = HashMap::new();
         for row in self.db.query_all_raw(statement).await? {
             let key = |kind: &str, id: &str| -> Result<ResourceKey, Error> {
                 let (kind, id): (String, String) = (row.try_get("", kind)?, row.try_get("", id)?);
@@ -127,7 +139,7 @@ impl Reads<'_> {
             let node = Node { key: key("type", "id")?, owner };
             chains.entry(key("start_type", "start_id")?).or_default().push(node);
         }
-        Ok(chains)
+        Ok(())
     }
 
     /// Reads the grants of every principal that the subject is among: above the resources, and on those of `chains`.
@@ -147,14 +159,20 @@ impl Reads<'_> {
         if let Some(membership) = standing.membership() {
             principals = principals.add(holds(Principal::Membership(membership)));
         }
-        let mut places = Condition::any().add(grants::Column::PlaceKind.ne("resource"));
-        for node in chains.values().flatten() {
-            let at = Condition::all()
+        let nodes: HashSet<&ResourceKey> = chains.values().flatten().map(|node| &node.key).collect();
+        let at = |key: &ResourceKey| {
+            Condition::all()
                 .add(grants::Column::PlaceKind.eq("resource"))
-                .add(grants::Column::PlaceType.eq(&*node.key.kind))
-                .add(grants::Column::PlaceId.eq(&*node.key.id));
-            places = places.add(at);
-        }
+                .add(grants::Column::PlaceType.eq(&*key.kind))
+                .add(grants::Column::PlaceId.eq(&*key.id))
+        };
+        // With more places than a statement takes, all grants are read: those elsewhere do not count.
+        let places = if nodes.len() > TERMS_MAX {
+            Condition::all()
+        } else {
+            let above = Condition::any().add(grants::Column::PlaceKind.ne("resource"));
+            nodes.into_iter().fold(above, |any, key| any.add(at(key)))
+        };
         let here = Condition::all().add(scope(Scope::Organization(organization))).add(principals).add(places);
         let above = Condition::all().add(scope(Scope::Installation)).add(holds(subject.above()));
         let rows = grants::Entity::find().filter(Condition::any().add(here).add(above)).all(&self.db).await?;

@@ -31,6 +31,10 @@ impl Source for Store {
             };
             let db = self.reader.begin_with_options(options).await?;
             must_take_writes(&db).await?;
+            if is_postgres {
+                // A large organization takes longer than any call's statement may.
+                db.execute_unprepared("set local statement_timeout = '60s'").await?;
+            }
             // The head first: what follows is read in the same snapshot.
             let state = match changelog::head(&db, scope).await? {
                 None => None,
@@ -62,6 +66,19 @@ impl Source for Store {
         Box::pin(async move { Ok(changelog::tag(&self.reader, scope, revision).await?) })
     }
 
+    fn cursor(&self) -> Reading<'_, Cursor> {
+        Box::pin(async move {
+            let backend = self.reader.get_database_backend();
+            let sql = match backend {
+                DbBackend::Postgres => "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as cursor",
+                _ => "select coalesce(max(sequence), 0) as cursor from commits",
+            };
+            let row = self.reader.query_one_raw(Statement::from_string(backend, sql)).await?;
+            let row = row.ok_or_else(|| Error::internal("a database without a present"))?;
+            Ok(Cursor(row.try_get::<i64>("", "cursor")?.cast_unsigned()))
+        })
+    }
+
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
         Box::pin(async move {
             match self.reader.get_database_backend() {
@@ -74,12 +91,14 @@ impl Source for Store {
 
 impl Store {
     /// Finds commits by the transaction that wrote them. What the previous poll could not see was written by a
-    /// transaction that had not ended then, so its id is at or above that poll's `xmin`.
+    /// transaction that had not ended then, so its id is at or above that poll's `xmin`. Ids at or above `xmax` are of no
+    /// transaction that has ended here: they came with a restore from another cluster.
     async fn moved_since_transaction(&self, cursor: Cursor) -> Result<Moved, Error> {
         let sql = "with now as (select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, \
                    pg_is_in_recovery() as is_standby) \
                    select now.xmin, now.is_standby, c.scope, c.revision, c.tag from now left join \
                    (select distinct on (scope) scope, revision, tag from commits where txid >= ($1::text)::xid8 \
+                   and txid < pg_snapshot_xmax(pg_current_snapshot()) \
                    order by scope, revision desc) c on true";
         let values: [Value; 1] = [cursor.0.to_string().into()];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
@@ -101,17 +120,17 @@ impl Store {
 
     /// Finds commits by their number: SQLite has one writer at a time, so numbers become visible in order.
     async fn moved_since_sequence(&self, cursor: Cursor) -> Result<Moved, Error> {
+        // Beside max(), SQLite gives the other columns of the row that has it.
         let sql =
-            "select c.sequence, c.scope, c.revision, c.tag from commits c where c.sequence > $1 order by c.sequence";
+            "select scope, revision, tag, max(sequence) as sequence from commits where sequence > $1 group by scope";
         let values: [Value; 1] = [cursor.0.cast_signed().into()];
         let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
         let mut moved = Moved { cursor, scopes: Vec::new() };
         for row in self.reader.query_all_raw(statement).await? {
-            moved.cursor = Cursor(row.try_get::<i64>("", "sequence")?.cast_unsigned());
+            let sequence = Cursor(row.try_get::<i64>("", "sequence")?.cast_unsigned());
+            moved.cursor = Cursor(moved.cursor.0.max(sequence.0));
             let scope = scope_of(row.try_get("", "scope")?);
-            let position = position(row.try_get("", "revision")?, row.try_get("", "tag")?);
-            moved.scopes.retain(|(other, _)| *other != scope);
-            moved.scopes.push((scope, position));
+            moved.scopes.push((scope, position(row.try_get("", "revision")?, row.try_get("", "tag")?)));
         }
         Ok(moved)
     }

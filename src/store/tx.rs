@@ -215,7 +215,9 @@ impl Tx {
     /// Appends what changed to the logs and commits. Without a change nothing is appended, and no revision made.
     ///
     /// # Errors
-    /// - [`Reason::ConcurrentUpdate`], [`Reason::DatabaseUnavailable`]; nothing has happened then.
+    /// - [`Reason::ConcurrentUpdate`]; nothing has happened then.
+    /// - [`Reason::DatabaseUnavailable`]; nothing has happened, unless the answer to COMMIT was lost and the database does
+    ///   not come back to tell. A request id makes trying again safe.
     pub async fn commit(mut self) -> Result<Committed, Error> {
         let mut committed =
             Committed { organization: self.log.as_ref().map(|log| log.head.position), installation: None };

@@ -11,6 +11,9 @@ use crate::domain::error::{Error, Kind, Reason};
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "guildhall";
 
+/// Most violations that go over the wire: details stand in a trailer, and clients take 8 to 16 KiB of them.
+const VIOLATIONS_MAX: usize = 20;
+
 /// Turns an error into a status with `ErrorInfo` and what its class calls for. A bug is logged here, once, under the
 /// call's id; the caller gets a fixed text and that id.
 pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status {
@@ -31,7 +34,7 @@ pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status 
     };
 
     let mut details = ErrorDetails::with_error_info(error.reason.name(), DOMAIN, HashMap::new());
-    for violation in &error.violations {
+    for violation in error.violations.iter().take(VIOLATIONS_MAX) {
         details
             .add_bad_request_violation(&violation.field, format!("{}: {}", violation.reason.name(), violation.message));
     }

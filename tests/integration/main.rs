@@ -10,6 +10,8 @@ mod harness;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod permissions;

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use guildhall::domain::revision::{Position, Token};
 use guildhall::proto;
 use guildhall::proto::stream_checks_request::Frame as Asked;
 use guildhall::proto::stream_checks_response::Frame as Told;
@@ -131,7 +134,7 @@ on_both! {
     async fn a_grant_that_expires_turns_by_itself_and_not_before(app) {
         let (organization, bob) = scene(&app).await;
         let now = app.app.services().world.now();
-        let expires_at = now.plus(Duration::from_secs(60));
+        let expires_at = now.plus(Duration::from_mins(1));
         let mut entry = as_member(project("beta"));
         let seconds = expires_at.as_micros() / 1_000_000;
         entry.expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
@@ -172,6 +175,61 @@ on_both! {
         }
         owner.disable_member(disable(&organization.id, &bob.membership_id)).await.unwrap();
         assert!(stream.progress(1).await.organizations.is_empty());
+    }
+
+    async fn a_right_that_expires_ends_what_it_allowed(app) {
+        let (organization, bob) = scene(&app).await;
+        let owner = &organization.owner.call;
+        let request = crate::harness::messages::create_service_account(&organization.id, "backend");
+        let account = owner.create_service_account(request).await.unwrap().service_account.unwrap().id;
+        let mut right = role("backend");
+        let expires_at = app.app.services().world.now().plus(Duration::from_mins(1));
+        right.expire_time = Some(prost_types::Timestamp { seconds: expires_at.as_micros() / 1_000_000, nanos: 0 });
+        owner.change_grants(change(&organization.id, vec![grant(service_account(&account), right)])).await.unwrap();
+        let request = crate::harness::messages::create_api_key(&organization.id, &account);
+        let key = owner.create_api_key(request).await.unwrap().secret;
+        let mut stream = app.with(&key).stream().await.unwrap();
+        stream.subscribe(&organization.id, vec![view(&bob, "alpha")]).await;
+        stream.changes().await;
+
+        app.clock.advance(Duration::from_mins(1));
+        match stream.receive().await.unwrap() {
+            Some(Told::Reset(reset)) => assert_eq!(reset.reason, "PERMISSION_MISSING"),
+            other => panic!("expected a reset, got {other:?}"),
+        }
+    }
+
+    async fn a_forged_revision_moves_nobody_elses_stream(app) {
+        let (organization, bob) = scene(&app).await;
+        let backend = app.backend(&organization).await;
+        let mut stream = backend.stream().await.unwrap();
+        stream.subscribe(&organization.id, vec![view(&bob, "alpha")]).await;
+        stream.changes().await;
+
+        let outsider = app.found_by("eve@example.test").await.owner;
+        let shown = bob.call.get_organization(crate::harness::messages::get_organization(&organization.id)).await;
+        let mut token = token(&shown.unwrap().revision);
+        for (revision, tag) in [(0, 1), (1, 0), (u64::MAX, 0)] {
+            token.position.tag.0 ^= tag;
+            token.position.revision.0 = token.position.revision.0.saturating_add(revision);
+            for (who, expected) in [(&bob, "REVISION_VANISHED"), (&outsider, "NOT_FOUND")] {
+                let refused = who.call.check(at_least(&organization.id, view(who, "alpha"), token)).await;
+                assert_eq!(reason(&refused.unwrap_err()), expected);
+            }
+        }
+        assert_eq!(stream.progress(1).await.organizations.len(), 1);
+        assert_eq!(app.app.services().engine.histories_replaced(), 0);
+    }
+
+    async fn a_revision_of_ones_own_tells_nothing_of_an_organization_of_others(app) {
+        let (organization, _) = scene(&app).await;
+        let outsider = app.found_by("eve@example.test").await;
+        let shown = outsider.owner.call.get_organization(crate::harness::messages::get_organization(&outsider.id)).await;
+        let token = token(&shown.unwrap().revision);
+        for id in [organization.id.as_str(), "018f4e9a-7b3c-7def-8a12-0123456789ab"] {
+            let refused = outsider.owner.call.check(at_least(id, view(&outsider.owner, "alpha"), token)).await;
+            assert_eq!(reason(&refused.unwrap_err()), "NOT_FOUND", "{id}");
+        }
     }
 
     async fn who_may_not_ask_about_others_may_about_themselves(app) {
@@ -242,8 +300,19 @@ async fn a_change_on_one_replica_is_pushed_on_another_by_the_poll_alone() {
 }
 
 /// Gives the part of a revision token that names the organization's revision; the installation's may differ.
-fn at(token: &str) -> guildhall::domain::revision::Position {
-    use base64::Engine;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).unwrap();
-    guildhall::domain::revision::Token::from_bytes(&bytes).unwrap().position
+fn at(text: &str) -> Position {
+    token(text).position
+}
+
+fn token(text: &str) -> Token {
+    Token::from_bytes(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
+}
+
+fn at_least(organization: &str, item: proto::CheckItem, token: Token) -> proto::CheckRequest {
+    let at_least = proto::consistency::Requirement::AtLeast(URL_SAFE_NO_PAD.encode(token.to_bytes()));
+    proto::CheckRequest {
+        organization_id: organization.into(),
+        item: Some(item),
+        consistency: Some(proto::Consistency { requirement: Some(at_least) }),
+    }
 }

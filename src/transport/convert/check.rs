@@ -12,6 +12,9 @@ use crate::proto;
 use crate::proto::consistency::Requirement as ProtoRequirement;
 use crate::proto::subject::Kind;
 
+/// Longest name of a permission: a type, a dot and a verb.
+const PERMISSION_BYTES_MAX: usize = 129;
+
 /// Reads one item. What is wrong with it is its own answer.
 pub fn item(item: &proto::CheckItem) -> Item {
     question(item).ok_or(Denial::Malformed)
@@ -31,7 +34,7 @@ fn question(item: &proto::CheckItem) -> Option<Question> {
         Some(reference) => Some(resource_key("", reference).ok()?),
         None => None,
     };
-    if item.permission.is_empty() {
+    if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
         return None;
     }
     Some(Question { subject, permission: item.permission.as_str().into(), target })

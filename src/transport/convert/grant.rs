@@ -73,7 +73,8 @@ pub fn delta(field: &str, delta: &proto::GrantDelta) -> Result<Delta, Error> {
             violations.take(assignment(&format!("{field}.grant"), it))?.map(|it| (Act::Grant, it))
         }
         Some(ProtoAct::Revoke(it)) => {
-            violations.take(assignment(&format!("{field}.revoke"), it))?.map(|it| (Act::Revoke, it))
+            let it = proto::Assignment { expire_time: None, ..it.clone() };
+            violations.take(assignment(&format!("{field}.revoke"), &it))?.map(|it| (Act::Revoke, it))
         }
         None => {
             violations.add(format!("{field}.act"), Reason::FieldRequired, "is required");
