@@ -106,8 +106,10 @@ impl App {
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
 
+        let settings = store_settings(config);
+        settings.must_be_known()?;
         let sealer = Sealer::new(&installation_key(config, &world)?);
-        let store = Store::open(&store_settings(config), world.clone()).await?;
+        let store = Store::open(&settings, world.clone()).await?;
         // Before the first start can make anything that is told only once.
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let first = service::start(&store, &sealer, &world).await?;

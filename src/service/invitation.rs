@@ -370,6 +370,9 @@ async fn accept(mut tx: Tx, token: String, joiner: Joiner, display_name: String)
         member.display_name = display_name;
     }
     if let Joiner::New { password_hash, .. } = &joiner {
+        if tx.reads().user_by_email(&email).await?.is_some() {
+            return Err(Error::new(Reason::SignInRequired, "the address has an account by now: sign in first"));
+        }
         tx.user_insert(user, &member.display_name, &email, password_hash).await?;
     }
     member.user = Some(user);

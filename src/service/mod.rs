@@ -7,6 +7,7 @@
 
 mod access;
 mod context;
+mod credential;
 mod grant;
 mod installation;
 mod invitation;

@@ -57,6 +57,19 @@ pub enum OpenError {
     Migration(#[source] DbErr),
 }
 
+impl Settings {
+    /// Asks that the URL is of a database that is known, before anything is made.
+    ///
+    /// # Errors
+    /// - [`OpenError::UrlUnknown`].
+    pub fn must_be_known(&self) -> Result<(), OpenError> {
+        match self.url.split_once("://") {
+            Some(("postgres" | "postgresql" | "sqlite", _)) => Ok(()),
+            _ => Err(OpenError::UrlUnknown),
+        }
+    }
+}
+
 impl Store {
     /// Opens the database and brings its schema up to date; makes the SQLite file if it is absent.
     ///

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::call::Call;
 use super::status::status;
-use crate::auth::{SecretKind, hash_of, kind_of, looks_like_jwt};
+use crate::auth::hash_of;
 use crate::clock::Monotonic;
 use crate::domain::catalog::{Catalog, RoleId};
 use crate::domain::error::{Error, Reason};
@@ -77,7 +77,7 @@ impl Authenticator {
         let caller = match self.remembered.get(&hash) {
             Some(caller) => caller,
             None => {
-                let caller = self.verify(credential, &hash).await?;
+                let caller = self.services.authenticate(credential).await?;
                 self.remembered.insert(hash, caller);
                 caller
             }
@@ -86,35 +86,6 @@ impl Authenticator {
             self.remembered.remove(&hash);
         })?;
         Ok(Some(caller))
-    }
-
-    async fn verify(&self, credential: &str, hash: &[u8; 32]) -> Result<Caller, Error> {
-        if kind_of(credential) == Some(SecretKind::ApiKey) {
-            return self.verify_key(hash).await;
-        }
-        if !looks_like_jwt(credential) {
-            return Err(invalid());
-        }
-        let claims = self.services.tokens.verify(credential)?;
-        Ok(Caller {
-            subject: Subject::User(claims.user),
-            session: Some(claims.session),
-            key: None,
-            expires_at: Some(claims.expires_at),
-        })
-    }
-
-    async fn verify_key(&self, hash: &[u8; 32]) -> Result<Caller, Error> {
-        let owner = self.services.store.reads().key_owner(hash).await?.ok_or_else(invalid)?;
-        if owner.is_revoked || !owner.is_enabled {
-            return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
-        }
-        Ok(Caller {
-            subject: Subject::ServiceAccount(owner.service_account),
-            session: None,
-            key: Some(owner.key),
-            expires_at: owner.expires_at,
-        })
     }
 
     /// Asks what the method option asks of whoever calls, as far as it needs no message.
