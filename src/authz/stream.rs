@@ -203,10 +203,13 @@ impl Stream {
         self.held.len() + waiting.sum::<usize>()
     }
 
-    /// Says whether everything that was taken in has been answered.
+    /// Says whether everything that was taken in has been answered, first answers of subscriptions included.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.ping.is_none()
+        self.waiting.is_empty()
+            && self.ping.is_none()
+            && self.resets.is_empty()
+            && self.organizations.values().all(|watch| watch.dirty.is_empty())
     }
 
     /// Waits until there is something to say, and says it. Safe to drop while it waits.

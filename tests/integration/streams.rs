@@ -84,6 +84,15 @@ on_both! {
         stream.progress(1).await;
     }
 
+    async fn what_was_asked_before_the_client_closed_its_half_is_answered(app) {
+        let (organization, bob) = scene(&app).await;
+        let mut stream = app.backend(&organization).await.stream().await.unwrap();
+        stream.subscribe(&organization.id, vec![view(&bob, "alpha")]).await;
+        stream.half_close();
+        assert_eq!(stream.changes().await, allowed([(1, true)]));
+        assert!(stream.receive().await.unwrap().is_none());
+    }
+
     async fn a_change_that_turns_nothing_is_not_sent_and_progress_names_its_revision(app) {
         let (organization, bob) = scene(&app).await;
         let mut stream = app.backend(&organization).await.stream().await.unwrap();
