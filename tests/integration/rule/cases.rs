@@ -26,7 +26,7 @@ fn a_list_entry_alone_gives_nothing() {
 }
 
 #[test]
-fn te_21_on_the_acl_one_reaches_as_far_as_ones_role_and_the_acl_is_not_touched_when_it_changes() {
+fn on_the_acl_one_reaches_as_far_as_ones_role_and_the_acl_is_not_touched_when_it_changes_as_in_te_21() {
     let mut scene = Scene::of("task-automation");
     let ada = scene.person();
     let viewer = scene.give(ada, Place::Organization, "viewer");
@@ -44,7 +44,7 @@ fn te_21_on_the_acl_one_reaches_as_far_as_ones_role_and_the_acl_is_not_touched_w
 }
 
 #[test]
-fn te_03_full_access_sees_every_resource_listed_or_not() {
+fn full_access_sees_every_resource_listed_or_not_as_in_te_03() {
     let mut scene = Scene::of("task-automation");
     let (ada, bob) = (scene.holder("admin"), scene.holder("user"));
     let monitor = scene.resource("monitor", None, None);
@@ -58,7 +58,7 @@ fn te_03_full_access_sees_every_resource_listed_or_not() {
 }
 
 #[test]
-fn te_19_a_script_is_seen_by_who_creates_and_by_who_has_full_access_and_by_nobody_through_a_list() {
+fn a_script_is_seen_by_who_creates_and_by_who_has_full_access_and_by_nobody_through_a_list_as_in_te_19() {
     let mut scene = Scene::of("task-automation");
     let (admin, user) = (scene.holder("admin"), scene.holder("user"));
     let task = scene.resource("task", None, None);
@@ -71,7 +71,7 @@ fn te_19_a_script_is_seen_by_who_creates_and_by_who_has_full_access_and_by_nobod
 }
 
 #[test]
-fn te_09_root_at_the_product_reaches_its_organizations_and_those_of_no_other() {
+fn root_at_the_product_reaches_its_organizations_and_those_of_no_other_as_in_te_09() {
     let mut scene = Scene::of("task-automation");
     let (here, other) = (scene.user(), scene.user());
     let task = scene.resource("task", None, None);
@@ -85,7 +85,7 @@ fn te_09_root_at_the_product_reaches_its_organizations_and_those_of_no_other() {
 }
 
 #[test]
-fn te_07_a_user_admin_gives_and_takes_four_roles_and_not_the_owners() {
+fn a_user_admin_gives_and_takes_four_roles_and_not_the_owners_as_in_te_07() {
     let mut scene = Scene::of("task-automation");
     let (mia, bob) = (scene.holder("manager"), scene.person());
 
@@ -158,7 +158,7 @@ fn x5_a_pending_members_grants_count_once_it_is_active() {
 }
 
 #[test]
-fn ax_24_and_29_a_disabled_member_has_nothing_and_has_it_back_as_it_was() {
+fn a_disabled_member_has_nothing_and_has_it_back_as_it_was_as_in_ax_24_and_29() {
     let mut scene = Scene::of("analytics-workspace");
     let ada = scene.holder("default");
     let bob = scene.holder("default");
@@ -177,7 +177,7 @@ fn ax_24_and_29_a_disabled_member_has_nothing_and_has_it_back_as_it_was() {
 }
 
 #[test]
-fn ax_09_an_admin_has_the_owners_rights() {
+fn an_admin_has_the_owners_rights_as_in_ax_09() {
     let mut scene = Scene::of("analytics-workspace");
     let (admin, bob, eve) = (scene.holder("workspace-admin"), scene.holder("default"), scene.holder("default"));
     let asset = scene.resource("asset", None, Some(bob));
@@ -189,7 +189,7 @@ fn ax_09_an_admin_has_the_owners_rights() {
 }
 
 #[test]
-fn cm_09_subset_refuses_what_the_granter_lacks() {
+fn subset_refuses_what_the_granter_lacks_as_in_cm_09() {
     let mut scene = Scene::of("msp-monitoring");
     let (ada, bob) = (scene.holder("users-modify"), scene.person());
     let account = scene.resource("account", None, None);
@@ -236,7 +236,7 @@ fn to_give_subsets_is_more_than_to_give_a_list() {
 }
 
 #[test]
-fn ax_20_an_admin_who_reaches_any_gives_what_reaches_own_and_shared() {
+fn an_admin_who_reaches_any_gives_what_reaches_own_and_shared_as_in_ax_20() {
     let mut scene = Scene::of("analytics-workspace");
     let (admin, bob) = (scene.holder("workspace-admin"), scene.person());
     for name in ["default", "shared-viewer", "workspace-admin"] {
@@ -260,7 +260,7 @@ fn a_role_that_a_type_shares_is_given_by_who_may_share_and_asks_nothing_more() {
 }
 
 #[test]
-fn cv_13_an_analyst_sees_own_and_shared() {
+fn an_analyst_sees_own_and_shared_as_in_cv_13() {
     let mut scene = Scene::of("bi-dashboards");
     let (ann, bea) = (scene.holder("analyst"), scene.holder("analyst"));
     let dashboards = [0; 3].map(|_| scene.resource("dashboard", None, Some(bea)));
@@ -277,7 +277,7 @@ fn cv_13_an_analyst_sees_own_and_shared() {
 }
 
 #[test]
-fn cv_15_to_17_a_viewer_sees_what_is_shared_with_them_their_group_or_all() {
+fn a_viewer_sees_what_is_shared_with_them_their_group_or_all_as_in_cv_15_to_17() {
     let mut scene = Scene::of("bi-dashboards");
     let (vic, una) = (scene.holder("viewer"), scene.person());
     let [with_vic, with_group, with_all, own] = [0; 4].map(|_| scene.resource("dashboard", None, Some(vic)));
@@ -292,7 +292,7 @@ fn cv_15_to_17_a_viewer_sees_what_is_shared_with_them_their_group_or_all() {
 }
 
 #[test]
-fn cm_13_without_access_an_account_does_not_exist_and_with_it_only_that_one_does() {
+fn without_access_an_account_does_not_exist_and_with_it_only_that_one_does_as_in_cm_13() {
     let mut scene = Scene::of("msp-monitoring");
     let ada = scene.holder("management-modify");
     let (one, other) = (scene.resource("account", None, None), scene.resource("account", None, None));
@@ -307,7 +307,7 @@ fn cm_13_without_access_an_account_does_not_exist_and_with_it_only_that_one_does
 }
 
 #[test]
-fn cm_05_a_role_may_give_nothing() {
+fn a_role_may_give_nothing_as_in_cm_05() {
     let mut scene = Scene::of("msp-monitoring");
     let ada = scene.holder("management-read");
     let account = scene.resource("account", None, Some(ada));
@@ -315,7 +315,7 @@ fn cm_05_a_role_may_give_nothing() {
 }
 
 #[test]
-fn ce_21_an_admin_takes_from_admins_and_not_from_the_owner() {
+fn an_admin_takes_from_admins_and_not_from_the_owner_as_in_ce_21() {
     let mut scene = Scene::of("disaster-recovery");
     let (owner, admin) = (scene.holder("admin"), scene.holder("admin"));
     scene.give(owner, Place::Organization, "owner");
