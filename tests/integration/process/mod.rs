@@ -8,3 +8,4 @@ mod refusals;
 mod secrets;
 mod starts;
 mod stops;
+mod traces;

@@ -122,6 +122,10 @@ impl Site {
         arguments.extend(database_url.iter().map(|url| format!("--database-url={url}")));
         let key = installation_key_file.iter().map(|path| format!("--installation-key-file={}", path.display()));
         arguments.extend(key);
+        if let Some(endpoint) = &self.config.otlp_endpoint {
+            arguments.push(format!("--otlp-endpoint={endpoint}"));
+            arguments.push(format!("--trace-ratio={}", self.config.trace_ratio));
+        }
         arguments
     }
 
