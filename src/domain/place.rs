@@ -83,17 +83,6 @@ impl Place {
             Self::Installation | Self::Product(_) | Self::Organization => None,
         }
     }
-
-    /// Names the kind of the place.
-    #[must_use]
-    pub fn level(&self) -> Level {
-        match self {
-            Self::Installation => Level::Installation,
-            Self::Product(_) => Level::Product,
-            Self::Organization => Level::Organization,
-            Self::Resource(_) => Level::Resource,
-        }
-    }
 }
 
 /// The four kinds of place, the widest first.
