@@ -98,7 +98,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const ANY: &[&str] = &["*"];
 
 /// Crates of the manifest that the generated code names, or nothing does yet.
-const NOT_NAMED: &[&str] = &["bytes", "http_body", "rustc_hash", "tonic_prost"];
+const NOT_NAMED: &[&str] = &["tonic_prost"];
 
 /// Pure rooms and files: no runtime, no IO. They name these crates and no others.
 const PURE: &[(&str, &[&str])] = &[
