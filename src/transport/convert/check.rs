@@ -29,6 +29,7 @@ fn question(item: &proto::CheckItem) -> Option<Question> {
     let subject = match item.subject.as_ref()?.kind.as_ref()? {
         Kind::UserId(id) => Subject::User(UserId::parse("", id).ok()?),
         Kind::ServiceAccountId(id) => Subject::ServiceAccount(ServiceAccountId::parse("", id).ok()?),
+        Kind::AccessToken(_) => return None,
     };
     let target = match &item.resource {
         Some(reference) => Some(resource_key("", reference).ok()?),
