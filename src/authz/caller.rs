@@ -71,10 +71,10 @@ pub fn may_ask<'a>(view: &View, caller: Subject, mut items: impl Iterator<Item =
 
 /// Answers whether a caller may be told about others. Staleness is told in the answers themselves.
 pub(super) fn right_to_check(view: &View, caller: Subject) -> Answer {
-    view.answer_however_old(&Question { subject: caller, permission: ACCESS_CHECK.into(), target: None })
+    view.answer_however_old(&Question { subject: caller, bearer: None, permission: ACCESS_CHECK.into(), target: None })
 }
 
 /// Asks for the right of a caller as it is watched by their streams.
 pub(super) fn caller_question(caller: &Caller) -> Question {
-    Question { subject: caller.subject, permission: ACCESS_CHECK.into(), target: None }
+    Question { subject: caller.subject, bearer: None, permission: ACCESS_CHECK.into(), target: None }
 }

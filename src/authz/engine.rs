@@ -273,7 +273,7 @@ impl Engine {
         // What is proven of a view is proven of both its halves.
         self.catch_up_installation().await?;
         let state = self.source.load(scope).await?.ok_or_else(|| Error::not_found("organization", id))?;
-        let mut index = OrganizationIndex::load(state.position, &state.facts)
+        let mut index = OrganizationIndex::load(state.position, &state.facts, 0)
             .ok_or_else(|| Error::internal("an organization follows a catalog that is not known"))?;
         while let Some(behind) = slot.publish_loaded(index) {
             index = behind;

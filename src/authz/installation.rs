@@ -63,7 +63,7 @@ impl InstallationIndex {
                 self.holders.insert(grant.id, grant.principal);
                 self.held.entry(grant.principal).or_default().push_back(grant.clone());
             }
-            Fact::GrantGone { id } => self.remove_grant(*id),
+            Fact::GrantGone(grant) => self.remove_grant(grant.id),
             // Facts of organizations do not stand in this log; a key that is good needs no remembering.
             Fact::ApiKey { is_revoked: false, .. }
             | Fact::Organization { .. }
@@ -110,6 +110,11 @@ impl InstallationIndex {
     #[must_use]
     pub fn service_account(&self, id: ServiceAccountId) -> Option<bool> {
         self.service_accounts.get(&id).copied()
+    }
+
+    /// Gives everybody who holds something above the organizations, or did.
+    pub fn holders(&self) -> impl Iterator<Item = Principal> {
+        self.held.keys().copied()
     }
 
     /// Gives what a subject holds above the organizations.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::id::SessionId;
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 
@@ -10,10 +11,60 @@ use crate::domain::time::Timestamp;
 pub struct Question {
     /// Who.
     pub subject: Subject,
+    /// The session that the subject was named by, if an access token was.
+    pub bearer: Option<Bearer>,
     /// What, by name, as in `type.verb`.
     pub permission: Arc<str>,
     /// On what; the organization itself if nothing.
     pub target: Option<ResourceKey>,
+}
+
+impl Question {
+    /// Gives the question with its names borrowed.
+    #[must_use]
+    pub fn asked(&self) -> Asked<'_> {
+        Asked {
+            subject: self.subject,
+            bearer: self.bearer,
+            permission: &self.permission,
+            target: self.target.as_ref().map(|target| (&*target.kind, &*target.id)),
+        }
+    }
+}
+
+/// A question whose names are borrowed from the message it came in. Nothing has been looked up yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked<'a> {
+    /// Who.
+    pub subject: Subject,
+    /// The session that the subject was named by, if an access token was.
+    pub bearer: Option<Bearer>,
+    /// What, by name, as in `type.verb`.
+    pub permission: &'a str,
+    /// Type and id of what it is about; the organization itself if nothing.
+    pub target: Option<(&'a str, &'a str)>,
+}
+
+impl Asked<'_> {
+    /// Keeps the question beyond its message.
+    #[must_use]
+    pub fn to_question(&self) -> Question {
+        Question {
+            subject: self.subject,
+            bearer: self.bearer,
+            permission: self.permission.into(),
+            target: self.target.map(|(kind, id)| ResourceKey { kind: kind.into(), id: id.into() }),
+        }
+    }
+}
+
+/// What of an access token is asked at every check; its signature was verified before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Bearer {
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// From then on it is refused.
+    pub expires_at: Timestamp,
 }
 
 /// A question, or what is wrong with it: a bad item is answered by itself.
@@ -61,4 +112,10 @@ pub enum Denial {
     Malformed,
     /// It would be allowed, but is not proven fresh enough.
     Stale,
+    /// The access token that is the subject is none of this installation.
+    TokenInvalid,
+    /// The access token that is the subject has expired.
+    TokenExpired,
+    /// The session of the access token that is the subject has ended.
+    SessionEnded,
 }

@@ -176,18 +176,7 @@ impl Touched {
                 Fact::ServiceAccount { id, .. } => {
                     self.subjects.insert(Subject::ServiceAccount(*id));
                 }
-                Fact::Grant(grant) => {
-                    self.take_in_holder(grant.principal, after);
-                    // A grant under this id may have stood elsewhere.
-                    if let Some(principal) = before.holder_of(grant.id) {
-                        self.take_in_holder(principal, before);
-                    }
-                }
-                Fact::GrantGone { id } => {
-                    if let Some(principal) = before.holder_of(*id) {
-                        self.take_in_holder(principal, before);
-                    }
-                }
+                Fact::Grant(grant) | Fact::GrantGone(grant) => self.take_in_holder(grant.principal, after),
                 // A resource that is new has nothing below it; one that moved or changed hands has.
                 Fact::Resource { key, .. } if !before.has_resource(key) => {
                     self.targets.insert(key.clone());
@@ -208,7 +197,7 @@ impl Touched {
                 Fact::ServiceAccount { id, .. } => {
                     self.subjects.insert(Subject::ServiceAccount(*id));
                 }
-                Fact::Grant(grant) => match (grant.principal, &grant.place) {
+                Fact::Grant(grant) | Fact::GrantGone(grant) => match (grant.principal, &grant.place) {
                     (Principal::User(id), Place::Installation | Place::Product(_)) => {
                         self.subjects.insert(Subject::User(id));
                     }
@@ -217,7 +206,6 @@ impl Touched {
                     }
                     _ => self.everything = true,
                 },
-                Fact::GrantGone { .. } => self.everything = true,
                 Fact::ApiKey { .. }
                 | Fact::SessionEnded { .. }
                 | Fact::Organization { .. }

@@ -82,11 +82,9 @@ pub enum Fact {
     },
     /// A principal holds something.
     Grant(Grant),
-    /// A grant is no more.
-    GrantGone {
-        /// Which.
-        id: GrantId,
-    },
+    /// A grant is no more; as it stood, so that a reader needs to keep no ids. A grant never changes: one that is given
+    /// other terms goes, and another comes.
+    GrantGone(Grant),
     /// An invitation stands like this.
     Invitation {
         /// Which.

@@ -78,7 +78,7 @@ impl Tx {
     /// Only what the database says.
     pub async fn grant_delete(&mut self, grant: &Grant) -> Result<(), Error> {
         grants::Entity::delete_by_id(grant.id.0).exec(&self.db).await?;
-        self.change(Change::of(Fact::GrantGone { id: grant.id }));
+        self.change(Change::of(Fact::GrantGone(grant.clone())));
         Ok(())
     }
 }

@@ -138,7 +138,7 @@ on_both! {
         loaded.facts.iter().for_each(|fact| from_tables.apply(fact));
         assert_eq!(from_log, from_tables);
         assert_eq!(commits.last().unwrap().position, loaded.position);
-        assert!(OrganizationIndex::load(loaded.position, &loaded.facts).is_some());
+        assert!(OrganizationIndex::load(loaded.position, &loaded.facts, 0).is_some());
 
         let above = store.load(Scope::Installation).await.unwrap().unwrap();
         let rebuilt = log(&store, Scope::Installation).await.iter().fold(InstallationIndex::default(), |mut index, it| {
@@ -209,7 +209,7 @@ impl Standing {
                 assert!(!matches!(grant.place, Place::Installation | Place::Product(_)));
                 self.grants.insert(grant.id.to_string(), text)
             }
-            Fact::GrantGone { id } => self.grants.remove(&id.to_string()),
+            Fact::GrantGone(grant) => self.grants.remove(&grant.id.to_string()),
             Fact::Organization { .. } => self.others.insert("organization".into(), text),
             Fact::ServiceAccount { id, .. } => self.others.insert(id.to_string(), text),
             // Not part of what a load gives.

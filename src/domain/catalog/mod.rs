@@ -12,6 +12,8 @@ mod role;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 pub use parse::{CatalogError, Problem, parse};
 pub use permission::{PermissionId, RESERVED, Reach, ReachSet, TypeId, Verb};
 pub use policy::{
@@ -27,11 +29,11 @@ pub struct Catalog {
     description: Arc<str>,
     features: Features,
     permissions: Vec<Arc<str>>,
-    permissions_by_name: HashMap<Arc<str>, PermissionId>,
+    permissions_by_name: HashMap<Arc<str>, PermissionId, FixedState>,
     types: Vec<ResourceType>,
-    types_by_name: HashMap<Arc<str>, TypeId>,
+    types_by_name: HashMap<Arc<str>, TypeId, FixedState>,
     roles: Vec<Role>,
-    roles_by_name: HashMap<Arc<str>, RoleId>,
+    roles_by_name: HashMap<Arc<str>, RoleId, FixedState>,
     sets: Vec<RoleSet>,
     founder_roles: Vec<RoleId>,
     default_role: Option<RoleId>,
@@ -109,7 +111,7 @@ impl Catalog {
     }
 
     /// Gives every resource type, in the order of the catalog.
-    pub fn resource_types(&self) -> impl Iterator<Item = (TypeId, &ResourceType)> {
+    pub fn resource_types(&self) -> impl ExactSizeIterator<Item = (TypeId, &ResourceType)> {
         self.types.iter().enumerate().map(|(index, kind)| (TypeId(u16::try_from(index).unwrap_or(u16::MAX)), kind))
     }
 
@@ -119,6 +121,12 @@ impl Catalog {
         self.roles_by_name.get(name).copied()
     }
 
+    /// Gives a role by its number, if the catalog has so many.
+    #[must_use]
+    pub fn declared_role(&self, id: RoleId) -> Option<&Role> {
+        self.roles.get(usize::from(id.0))
+    }
+
     /// Gives a role of this catalog.
     #[must_use]
     pub fn role(&self, id: RoleId) -> &Role {
@@ -126,7 +134,7 @@ impl Catalog {
     }
 
     /// Gives every role, the built-in ones first.
-    pub fn roles(&self) -> impl Iterator<Item = (RoleId, &Role)> {
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = (RoleId, &Role)> {
         self.roles.iter().enumerate().map(|(index, role)| (RoleId(u16::try_from(index).unwrap_or(u16::MAX)), role))
     }
 

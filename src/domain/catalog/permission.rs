@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// The reserved permissions at the organization stand first in every catalog, so their ids are constants.
 /// After them come [`Verb::ALL`] for each resource type, in the order of the types, then what the catalog declares.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct PermissionId(pub u16);
 
 /// Declares the reserved permissions at the organization: constants and their names, in one table.

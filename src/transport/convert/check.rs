@@ -38,7 +38,7 @@ fn question(item: &proto::CheckItem) -> Option<Question> {
     if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
         return None;
     }
-    Some(Question { subject, permission: item.permission.as_str().into(), target })
+    Some(Question { subject, bearer: None, permission: item.permission.as_str().into(), target })
 }
 
 /// Reads how fresh an answer must be; `bound` is the oldest that the server allows.
@@ -76,6 +76,9 @@ pub fn answer(answer: Answer, now: Timestamp) -> proto::Decision {
                 Denial::ResourceTypeUnknown => proto::DecisionReason::ResourceTypeUnknown,
                 Denial::Malformed => proto::DecisionReason::ItemMalformed,
                 Denial::Stale => proto::DecisionReason::IndexStale,
+                Denial::TokenInvalid => proto::DecisionReason::TokenInvalid,
+                Denial::TokenExpired => proto::DecisionReason::TokenExpired,
+                Denial::SessionEnded => proto::DecisionReason::SessionEnded,
             };
             proto::Decision { allowed: false, reason: reason.into(), valid_for_ms: None }
         }

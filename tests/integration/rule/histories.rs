@@ -170,15 +170,17 @@ impl History {
         let (mut organization, mut installation) = (Vec::new(), Vec::new());
         match kind {
             Kind::Granted => organization.push(Fact::Grant(self.grant())),
-            Kind::GrantTaken => organization.push(Fact::GrantGone { id: self.any_grant()?.id }),
+            Kind::GrantTaken => organization.push(Fact::GrantGone(self.any_grant()?)),
             Kind::GrantRenewed => {
                 let grant = self.any_grant()?;
-                organization.push(Fact::Grant(Grant { expires_at: self.expiry(), ..grant }));
+                organization.push(Fact::GrantGone(grant.clone()));
+                organization.push(Fact::Grant(Grant { id: self.id(GRANT), expires_at: self.expiry(), ..grant }));
             }
             Kind::GrantReplaced => {
-                let Grant { id, principal, place, .. } = self.any_grant()?;
+                let grant = self.any_grant()?;
+                organization.push(Fact::GrantGone(grant.clone()));
+                let Grant { principal, place, .. } = grant;
                 let held = self.held(&place);
-                organization.push(Fact::GrantGone { id });
                 let (id, source) = (self.id(GRANT), GrantSource::Manual);
                 organization.push(Fact::Grant(Grant { id, principal, place, held, expires_at: None, source }));
             }
@@ -218,8 +220,8 @@ impl History {
             }
             Kind::GrantedAbove => installation.push(Fact::Grant(self.grant_above())),
             Kind::GrantTakenAbove => {
-                let ids: Vec<_> = self.world.grants_above.keys().copied().collect();
-                installation.push(Fact::GrantGone { id: self.rng.pick(&ids)? });
+                let grants: Vec<_> = self.world.grants_above.values().cloned().collect();
+                installation.push(Fact::GrantGone(self.rng.pick(&grants)?));
             }
             Kind::TimePassed => {
                 let ticks = 1 + self.rng.below(2);
@@ -420,7 +422,7 @@ impl History {
         let key = self.rng.pick(&leaves)?;
         let place = Place::Resource(key.clone());
         let grants = self.world.grants.values().filter(|grant| grant.place == place);
-        let mut facts: Vec<_> = grants.map(|grant| Fact::GrantGone { id: grant.id }).collect();
+        let mut facts: Vec<_> = grants.cloned().map(Fact::GrantGone).collect();
         facts.push(Fact::ResourceGone { key });
         Some(facts)
     }

@@ -135,8 +135,8 @@ impl World {
             Fact::Grant(grant) => {
                 self.grants.insert(grant.id, grant);
             }
-            Fact::GrantGone { id } => {
-                self.grants.remove(&id);
+            Fact::GrantGone(grant) => {
+                self.grants.remove(&grant.id);
             }
             other => panic!("no step says {other:?} of an organization"),
         }
@@ -154,8 +154,8 @@ impl World {
             Fact::Grant(grant) => {
                 self.grants_above.insert(grant.id, grant);
             }
-            Fact::GrantGone { id } => {
-                self.grants_above.remove(&id);
+            Fact::GrantGone(grant) => {
+                self.grants_above.remove(&grant.id);
             }
             other => panic!("no step says {other:?} of the installation"),
         }

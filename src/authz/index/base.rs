@@ -1,0 +1,263 @@
+//! The dense part of an index: everything as it stood when it was last folded, laid out for look-ups and never changed.
+//!
+//! Ids are stored once, in tables sorted by id; all else names them by [`Number`]. What a check reads of a member or of a
+//! resource stands in one record of at most one cache line.
+
+use std::hash::{BuildHasher, Hasher};
+
+use super::number::{FOREVER, Holder, HolderKind, Holding, NOBODY, Number, ORGANIZATION, mix};
+use super::table::Table;
+use crate::domain::fact::MemberState;
+use crate::domain::place::DEPTH_MAX;
+
+/// A chain is the target and what it stands under; one node more than the deepest tree, as a longer one would be a loop.
+pub(super) const CHAIN_MAX: usize = DEPTH_MAX + 1;
+
+/// Everything as it stood when it was last folded.
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    /// Keys the hash of resource ids, which clients choose.
+    pub seed: u64,
+    /// In the order of their ids.
+    pub members: Box<[Member]>,
+    pub by_user: Table,
+    /// The groups of each member: how many, and then their numbers, as variable-length integers.
+    pub group_lists: Box<[u8]>,
+    /// In the order of their ids.
+    pub groups: Box<[Group]>,
+    /// In the order of their ids.
+    pub accounts: Box<[Account]>,
+    pub everyone: Holdings,
+    /// In the order of their keys.
+    pub resources: Box<[Resource]>,
+    pub by_key: Table,
+    /// The ids of all resources, one after another.
+    pub keys: Box<str>,
+    /// The roles of each combination: where they begin, and the roles.
+    pub combinations: (Box<[u32]>, Box<[u16]>),
+    /// What is held elsewhere than at the organization, or expires: by holder, then by place.
+    pub entries: Box<[Entry]>,
+    /// When the entries that expire do, by the entry's place in the table.
+    pub expiries: Box<[(u32, i64)]>,
+}
+
+/// A membership.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Member {
+    pub id: u128,
+    /// Zero while nobody is bound.
+    pub user: u128,
+    /// Where the groups begin in `group_lists`; [`NOBODY`] for a member of none.
+    pub groups: u32,
+    pub held: Holdings,
+}
+
+/// What one holder holds, and for a membership its state in the same word.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Holdings {
+    /// The combination of roles held at the organization without expiry; the top byte is a membership's state.
+    packed: u32,
+    /// Where the other holdings begin in `entries`.
+    start: u32,
+    count: u32,
+}
+
+impl Holdings {
+    const STATE_SHIFT: u32 = 24;
+
+    pub fn new(combination: u32, state: Option<MemberState>, start: u32, count: u32) -> Self {
+        let state = match state {
+            None | Some(MemberState::Pending) => 0,
+            Some(MemberState::Active) => 1,
+            Some(MemberState::Disabled) => 2,
+        };
+        Self { packed: combination | state << Self::STATE_SHIFT, start, count }
+    }
+
+    /// Tells where the entries begin.
+    pub fn start(self) -> usize {
+        self.start as usize
+    }
+
+    fn combination(self) -> usize {
+        (self.packed & ((1 << Self::STATE_SHIFT) - 1)) as usize
+    }
+}
+
+impl Member {
+    pub fn state(&self) -> MemberState {
+        match self.held.packed >> Holdings::STATE_SHIFT {
+            1 => MemberState::Active,
+            2 => MemberState::Disabled,
+            _ => MemberState::Pending,
+        }
+    }
+}
+
+/// A group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    pub id: u128,
+    pub held: Holdings,
+}
+
+/// A service account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    pub id: u128,
+    /// Whether it is of this organization, and if so whether it is enabled. One that is not may hold grants here.
+    pub is_enabled: Option<bool>,
+    pub held: Holdings,
+}
+
+/// A resource with all that it stands under, in one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Resource {
+    /// What it stands under, the nearest first. The last may be one that is not registered: it is no part of the chain.
+    pub above: [Number; CHAIN_MAX - 1],
+    pub owner: u32,
+    pub key_start: u32,
+    pub kind: u16,
+    pub key_bytes: u8,
+    /// How many of `above` are meant.
+    pub above_count: u8,
+    /// How many of these are registered.
+    pub registered_count: u8,
+    pub is_registered: bool,
+}
+
+/// One thing held at one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub place: Number,
+    pub held: u16,
+    pub does_expire: bool,
+}
+
+impl Base {
+    /// Finds the membership of a user.
+    pub fn member_of(&self, user: u128) -> Option<Number> {
+        self.by_user.find(mix(0, user), |number| self.members[number as usize].user == user)
+    }
+
+    /// Hashes a resource's key.
+    pub fn key_hash(seed: u64, kind: u16, id: &str) -> u64 {
+        let mut hasher = foldhash::fast::FixedState::with_seed(seed).build_hasher();
+        hasher.write(id.as_bytes());
+        hasher.write_u16(kind);
+        hasher.finish()
+    }
+
+    /// Finds a resource whose key hashes to `hash`, registered or not.
+    pub fn resource(&self, hash: u64, kind: u16, id: &str) -> Option<Number> {
+        self.by_key.find(hash, |number| {
+            let resource = &self.resources[number as usize];
+            resource.kind == kind && self.key(resource) == id
+        })
+    }
+
+    /// Gives the id of a resource.
+    pub fn key(&self, resource: &Resource) -> &str {
+        let start = resource.key_start as usize;
+        &self.keys[start..start + usize::from(resource.key_bytes)]
+    }
+
+    /// Gives the groups of a member.
+    pub fn groups_of(&self, member: &Member) -> impl Iterator<Item = Number> {
+        let mut at = member.groups as usize;
+        let mut left = if member.groups == NOBODY { 0 } else { self.varint(&mut at) };
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            Some(self.varint(&mut at))
+        })
+    }
+
+    fn varint(&self, at: &mut usize) -> u32 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = self.group_lists[*at];
+            *at += 1;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return value;
+            }
+            shift += 7;
+        }
+    }
+
+    /// Says what a holder holds at one place.
+    pub fn each_held(&self, holder: Holder, place: Number, mut each: impl FnMut(Holding)) {
+        let Some(held) = self.holdings(holder) else { return };
+        if place == ORGANIZATION {
+            for role in self.combination(held) {
+                each(Holding { held: *role, expires_at: FOREVER });
+            }
+        }
+        let start = held.start as usize;
+        let run = &self.entries[start..start + held.count as usize];
+        // Most runs are a few entries of one cache line.
+        let first = if run.len() > 8 { run.partition_point(|entry| entry.place < place) } else { 0 };
+        for (at, entry) in run.iter().enumerate().skip(first).skip_while(|(_, entry)| entry.place < place) {
+            if entry.place != place {
+                break;
+            }
+            let expires_at = if entry.does_expire { self.expiry(start + at) } else { FOREVER };
+            each(Holding { held: entry.held, expires_at });
+        }
+    }
+
+    /// Gives the roles that are held at the organization without expiry.
+    pub fn combination(&self, held: Holdings) -> &[u16] {
+        let (starts, roles) = &self.combinations;
+        let combination = held.combination();
+        &roles[starts[combination] as usize..starts[combination + 1] as usize]
+    }
+
+    /// Gives everything else that is held, each with its place.
+    pub fn elsewhere(&self, held: Holdings) -> impl Iterator<Item = (Number, Holding)> {
+        let start = held.start as usize;
+        self.entries[start..start + held.count as usize].iter().enumerate().map(move |(at, entry)| {
+            let expires_at = if entry.does_expire { self.expiry(start + at) } else { FOREVER };
+            (entry.place, Holding { held: entry.held, expires_at })
+        })
+    }
+
+    fn expiry(&self, entry: usize) -> i64 {
+        let found = self.expiries.binary_search_by_key(&entry, |(entry, _)| *entry as usize);
+        found.map_or(FOREVER, |at| self.expiries[at].1)
+    }
+
+    /// Gives what a holder holds; `None` for one that came later.
+    pub fn holdings(&self, holder: Holder) -> Option<Holdings> {
+        match holder.kind() {
+            HolderKind::Membership(number) => self.members.get(number as usize).map(|member| member.held),
+            HolderKind::Group(number) => self.groups.get(number as usize).map(|group| group.held),
+            HolderKind::Account(number) => self.accounts.get(number as usize).map(|account| account.held),
+            HolderKind::Everyone => Some(self.everyone),
+        }
+    }
+
+    /// Counts what it holds of everything.
+    pub fn len(&self) -> usize {
+        self.members.len() + self.groups.len() + self.accounts.len() + self.resources.len() + self.entries.len()
+    }
+
+    /// Counts the bytes it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&*self.members)
+            + self.by_user.bytes()
+            + self.group_lists.len()
+            + size_of_val(&*self.groups)
+            + size_of_val(&*self.accounts)
+            + size_of_val(&*self.resources)
+            + self.by_key.bytes()
+            + self.keys.len()
+            + size_of_val(&*self.combinations.0)
+            + size_of_val(&*self.combinations.1)
+            + size_of_val(&*self.entries)
+            + size_of_val(&*self.expiries)
+    }
+}

@@ -1,0 +1,259 @@
+//! Enumerating: what a subject may do on a target, which resources they may act on, and who may act on one.
+//!
+//! A list agrees with a check of every pair, as both come from the same evaluation. Pages go by key, so that what changes
+//! between two of them neither repeats nor hides what stayed.
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::OrganizationIndex;
+use super::judge::Span;
+use super::number::Number;
+use crate::authz::installation::InstallationIndex;
+use crate::authz::question::{Answer, Bearer};
+use crate::domain::catalog::{PermissionId, TypeId};
+use crate::domain::id::{ServiceAccountId, UserId};
+use crate::domain::place::{Principal, ResourceKey, Subject};
+use crate::domain::time::Timestamp;
+
+/// Most entries that one page looks at: a page that finds little comes back short, and says where to go on.
+const LOOKED_AT_MAX: usize = 50_000;
+
+/// A permission that a subject has on a target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PermissionHeld {
+    /// By name, as in `type.verb`.
+    pub name: Arc<str>,
+    /// From then on they have it no more, if nothing changes.
+    pub until: Option<Timestamp>,
+}
+
+/// Some of a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<T, K> {
+    /// In the order of the keys.
+    pub items: Vec<T>,
+    /// After which key the list goes on, if it does.
+    pub next: Option<K>,
+}
+
+/// How far a list of subjects has come: what kind of subject, and which.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+pub enum SubjectKey {
+    /// Members of the organization, by membership.
+    Member(u128),
+    /// Service accounts that are known in the organization.
+    Account(u128),
+    /// Who holds something above the organization.
+    Above(Subject),
+}
+
+/// Who asks for a list, and how: whoever may not ask about others gets what they may see.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer {
+    /// Who.
+    pub subject: Subject,
+    /// Whether they may ask about everybody and everything here.
+    pub may_check: bool,
+}
+
+impl OrganizationIndex {
+    /// Gives what a subject may do on a target, in the order of the catalog.
+    #[must_use]
+    pub fn permissions(
+        &self,
+        installation: &InstallationIndex,
+        (subject, bearer): (Subject, Option<Bearer>),
+        target: Option<&ResourceKey>,
+        now: Timestamp,
+    ) -> Vec<PermissionHeld> {
+        let Ok(until) = super::judge::bearer_until(installation, bearer, now) else { return Vec::new() };
+        let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return Vec::new() };
+        let chain = self.chain(target.and_then(|target| self.find_resource(target)));
+        let catalog = &self.words.catalog;
+        let held = catalog.permissions().filter_map(|permission| {
+            match self.judge(installation, subject, &standing, &chain, permission, now).min(until).answer() {
+                Answer::Allowed { until } => {
+                    Some(PermissionHeld { name: Arc::clone(catalog.permission_name(permission)), until })
+                }
+                Answer::Denied(_) => None,
+            }
+        });
+        held.collect()
+    }
+
+    /// Gives the ids of the resources of one type on which a subject has a permission, those after `after`.
+    #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "what is asked, of what, as seen by whom, and which page of it")]
+    pub fn resources(
+        &self,
+        installation: &InstallationIndex,
+        (subject, bearer): (Subject, Option<Bearer>),
+        permission: PermissionId,
+        kind: TypeId,
+        viewer: Viewer,
+        (after, size): (Option<&str>, usize),
+        now: Timestamp,
+    ) -> Page<Arc<str>, Arc<str>> {
+        let mut page = Page { items: Vec::new(), next: None };
+        let Ok(until) = super::judge::bearer_until(installation, bearer, now) else { return page };
+        let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active && until != Span::NEVER)
+        else {
+            return page;
+        };
+        let seeing = self.standing(installation, viewer.subject).unwrap_or_default();
+        let visible_by = self.words.catalog.resource_types().nth(usize::from(kind.0)).map(|(_, kind)| kind.visible_by);
+        for (looked_at, (id, number)) in self.resources_after(kind.0, after).enumerate() {
+            if page.items.len() == size || looked_at == LOOKED_AT_MAX {
+                return page;
+            }
+            page.next = Some(Arc::clone(&id));
+            if !self.resource_now(number).is_registered {
+                continue;
+            }
+            let chain = self.chain(Some(number));
+            let has = |subject, standing, permission| {
+                self.judge(installation, subject, standing, &chain, permission, now) != Span::NEVER
+            };
+            let is_visible =
+                viewer.may_check || visible_by.is_some_and(|view| has(viewer.subject, &seeing, view));
+            if is_visible && has(subject, &standing, permission) {
+                page.items.push(id);
+            }
+        }
+        page.next = None;
+        page
+    }
+
+    /// Gives who has a permission on a target, those after `after`: members of the organization, then service accounts
+    /// known in it, then who has it from above.
+    #[must_use]
+    pub fn subjects(
+        &self,
+        installation: &InstallationIndex,
+        permission: PermissionId,
+        target: Option<&ResourceKey>,
+        (after, size): (Option<SubjectKey>, usize),
+        now: Timestamp,
+    ) -> Page<Subject, SubjectKey> {
+        let chain = self.chain(target.and_then(|target| self.find_resource(target)));
+        let mut page = Page { items: Vec::new(), next: None };
+        if !self.is_active {
+            return page;
+        }
+        let members = self.members_after(after).map(|(key, subject)| (SubjectKey::Member(key), subject));
+        let accounts = self.accounts_after(after).map(|(key, subject)| (SubjectKey::Account(key), Some(subject)));
+        let above = self.above_after(installation, after).into_iter();
+        let above = above.map(|subject| (SubjectKey::Above(subject), Some(subject)));
+        for (looked_at, (key, subject)) in members.chain(accounts).chain(above).enumerate() {
+            if page.items.len() == size || looked_at == LOOKED_AT_MAX {
+                return page;
+            }
+            page.next = Some(key);
+            let Some(subject) = subject else { continue };
+            let Some(standing) = self.standing(installation, subject) else { continue };
+            if self.judge(installation, subject, &standing, &chain, permission, now) != Span::NEVER {
+                page.items.push(subject);
+            }
+        }
+        page.next = None;
+        page
+    }
+
+    /// Gives the resources of a type after an id, registered or not, in the order of their ids.
+    fn resources_after(&self, kind: u16, after: Option<&str>) -> impl Iterator<Item = (Arc<str>, Number)> {
+        let base = &*self.base;
+        let from = base.resources.partition_point(|resource| match resource.kind.cmp(&kind) {
+            Ordering::Less => true,
+            Ordering::Equal => after.is_some_and(|after| base.key(resource) <= after),
+            Ordering::Greater => false,
+        });
+        let old = base.resources[from..].iter().zip(Number::try_from(from).unwrap_or(Number::MAX)..).take_while(move |(resource, _)| resource.kind == kind);
+        let old = old.map(|(resource, at)| (Arc::from(base.key(resource)), at));
+        let start = match after {
+            Some(after) => Bound::Excluded((kind, Arc::from(after))),
+            None => Bound::Included((kind, Arc::from(""))),
+        };
+        let new = self.overlay.new_resources().range((start, Bound::Unbounded));
+        let new = new.take_while(move |((other, _), _)| *other == kind);
+        merged(old, new.map(|((_, id), number)| (Arc::clone(id), *number)))
+    }
+
+    /// Gives the members after a key, each as a subject if somebody is bound and stands here by this membership.
+    fn members_after(&self, after: Option<SubjectKey>) -> impl Iterator<Item = (u128, Option<Subject>)> {
+        let past = match after {
+            None => Some(None),
+            Some(SubjectKey::Member(id)) => Some(Some(id)),
+            Some(SubjectKey::Account(_) | SubjectKey::Above(_)) => None,
+        };
+        let (old, new) = (&*self.base.members, &self.overlay.new_members);
+        let all = past.into_iter().flat_map(move |past| ids_after(old, |member| member.id, new, past));
+        all.map(|(id, number)| {
+            let user = self.member_now(number).user;
+            let is_theirs = user != 0 && self.member_of(user) == Some(number);
+            (id, is_theirs.then(|| Subject::User(UserId(Uuid::from_u128(user)))))
+        })
+    }
+
+    fn accounts_after(&self, after: Option<SubjectKey>) -> impl Iterator<Item = (u128, Subject)> {
+        let past = match after {
+            None | Some(SubjectKey::Member(_)) => Some(None),
+            Some(SubjectKey::Account(id)) => Some(Some(id)),
+            Some(SubjectKey::Above(_)) => None,
+        };
+        let (old, new) = (&*self.base.accounts, &self.overlay.new_accounts);
+        let all = past.into_iter().flat_map(move |past| ids_after(old, |account| account.id, new, past));
+        all.map(|(id, _)| (id, Subject::ServiceAccount(ServiceAccountId(Uuid::from_u128(id)))))
+    }
+
+    /// Gives who holds something above the organization and was not met in it.
+    fn above_after(&self, installation: &InstallationIndex, after: Option<SubjectKey>) -> Vec<Subject> {
+        let mut subjects: Vec<Subject> = installation
+            .holders()
+            .filter_map(|principal| match principal {
+                Principal::User(id) => {
+                    self.member_of(id.0.as_u128()).is_none().then_some(Subject::User(id))
+                }
+                Principal::ServiceAccount(id) => {
+                    self.known_account(id.0.as_u128()).is_none().then_some(Subject::ServiceAccount(id))
+                }
+                Principal::Membership(_) | Principal::Group(_) | Principal::Everyone => None,
+            })
+            .filter(|subject| match after {
+                Some(SubjectKey::Above(after)) => *subject > after,
+                None | Some(SubjectKey::Member(_) | SubjectKey::Account(_)) => true,
+            })
+            .collect();
+        subjects.sort_unstable();
+        subjects
+    }
+}
+
+/// Gives the ids past one, those of the base and those that came later, in their order.
+fn ids_after<'a, Record>(
+    old: &'a [Record],
+    id: impl Fn(&Record) -> u128 + Copy + 'a,
+    new: &'a imbl::OrdMap<u128, Number>,
+    past: Option<u128>,
+) -> impl Iterator<Item = (u128, Number)> + 'a {
+    let from = past.map_or(0, |past| old.partition_point(|record| id(record) <= past));
+    let old = old[from..].iter().map(id).zip(Number::try_from(from).unwrap_or(Number::MAX)..);
+    let start = past.map_or(Bound::Unbounded, Bound::Excluded);
+    merged(old, new.range((start, Bound::Unbounded)).map(|(id, number)| (*id, *number)))
+}
+
+/// Merges two lists in the order of their keys.
+fn merged<K: Ord>(
+    one: impl Iterator<Item = (K, Number)>,
+    other: impl Iterator<Item = (K, Number)>,
+) -> impl Iterator<Item = (K, Number)> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some((left, _)), Some((right, _))) if left <= right => one.next(),
+        (Some(_), None) => one.next(),
+        _ => other.next(),
+    })
+}

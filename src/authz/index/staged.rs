@@ -1,0 +1,136 @@
+//! Many questions at once, in stages: waiting for memory is nearly the whole cost of a check, and what does not depend on
+//! each other is waited for together.
+
+use std::hint::black_box;
+
+use smallvec::SmallVec;
+
+use super::OrganizationIndex;
+use super::base::Base;
+use super::judge::{Span, bearer_until};
+use super::number::{NOBODY, Number, mix};
+use crate::authz::installation::InstallationIndex;
+use crate::authz::question::{Answer, Asked, Denial};
+use crate::domain::catalog::{PermissionId, ResourceType, TypeId};
+use crate::domain::place::Subject;
+use crate::domain::time::Timestamp;
+
+/// How many questions go through the stages together: what they read at once stays in the nearest cache.
+const TOGETHER: usize = 32;
+
+/// A question on its way.
+struct Staged<'a> {
+    asked: Asked<'a>,
+    permission: PermissionId,
+    /// The target's type and the hash of its key.
+    target: Option<(u16, u64)>,
+    /// The membership and the resource that the tables seem to name; not compared yet.
+    likely: (Option<Number>, Option<Number>),
+    until: Span,
+}
+
+/// Names that were looked up last: the questions of one frame often share them.
+#[derive(Default)]
+struct LookedUp<'a> {
+    permission: Option<(&'a str, Option<PermissionId>)>,
+    kind: Option<(&'a str, Option<TypeId>)>,
+}
+
+impl OrganizationIndex {
+    /// Answers questions in order, and each as [`OrganizationIndex::answer`] would.
+    pub fn answer_all<'a>(
+        &self,
+        installation: &InstallationIndex,
+        items: impl Iterator<Item = Result<Asked<'a>, Denial>>,
+        now: Timestamp,
+        mut tell: impl FnMut(Answer),
+    ) {
+        let mut names = LookedUp::default();
+        let mut items = items.peekable();
+        let mut staged: SmallVec<[Result<Staged<'_>, Denial>; TOGETHER]> = SmallVec::new();
+        while items.peek().is_some() {
+            let parse = |item: Result<Asked<'a>, Denial>| {
+                item.and_then(|asked| self.stage(installation, asked, &mut names, now))
+            };
+            staged.extend(items.by_ref().take(TOGETHER).map(parse));
+            self.bring_near(&staged);
+            for item in staged.drain(..) {
+                tell(match item {
+                    Ok(staged) => self.answer_staged(installation, &staged, now),
+                    Err(denial) => Answer::Denied(denial),
+                });
+            }
+        }
+    }
+
+    /// Looks up names, and reads the first slot of each table.
+    fn stage<'a>(
+        &self,
+        installation: &InstallationIndex,
+        asked: Asked<'a>,
+        names: &mut LookedUp<'a>,
+        now: Timestamp,
+    ) -> Result<Staged<'a>, Denial> {
+        let until = bearer_until(installation, asked.bearer, now)?;
+        let catalog = &self.words.catalog;
+        let permission = remembered(&mut names.permission, asked.permission, |name| catalog.permission(name));
+        let permission = permission.ok_or(Denial::PermissionUnknown)?;
+        let target = match asked.target {
+            None => None,
+            Some((kind, id)) => {
+                let find = |name: &str| catalog.resource_type(name).map(|(id, _): (TypeId, &ResourceType)| id);
+                let kind = remembered(&mut names.kind, kind, find).ok_or(Denial::ResourceTypeUnknown)?;
+                Some((kind.0, Base::key_hash(self.base.seed, kind.0, id)))
+            }
+        };
+        let member = match asked.subject {
+            Subject::User(user) => self.base.by_user.peek(mix(0, user.0.as_u128())),
+            Subject::ServiceAccount(_) => None,
+        };
+        let resource = target.and_then(|(_, hash)| self.base.by_key.peek(hash));
+        Ok(Staged { asked, permission, target, likely: (member, resource), until })
+    }
+
+    /// Reads what will be read of each question, so that it is near when its turn comes.
+    fn bring_near(&self, staged: &[Result<Staged<'_>, Denial>]) {
+        let base = &*self.base;
+        let mut further: SmallVec<[(usize, usize, usize); TOGETHER]> = SmallVec::new();
+        for item in staged.iter().flatten() {
+            let (member, resource) = item.likely;
+            let member = member.and_then(|number| base.members.get(number as usize));
+            let groups = member.map_or(0, |member| if member.groups == NOBODY { 0 } else { member.groups as usize });
+            let entries = member.map_or(0, |member| member.held.start());
+            let key = resource.and_then(|number| base.resources.get(number as usize));
+            further.push((groups, entries, key.map_or(0, |resource| resource.key_start as usize)));
+        }
+        for (groups, entries, key) in further {
+            black_box(base.group_lists.get(groups));
+            black_box(base.entries.get(entries).map(|entry| entry.held));
+            black_box(base.keys.as_bytes().get(key).copied());
+        }
+    }
+
+    fn answer_staged(&self, installation: &InstallationIndex, staged: &Staged<'_>, now: Timestamp) -> Answer {
+        let subject = staged.asked.subject;
+        let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else {
+            return Answer::Denied(Denial::NotGranted);
+        };
+        let target = staged.asked.target.zip(staged.target);
+        let target = target.and_then(|((_, id), (kind, hash))| self.known_resource(hash, kind, id));
+        let chain = self.chain(target);
+        let span = self.judge(installation, subject, &standing, &chain, staged.permission, now);
+        span.min(staged.until).answer()
+    }
+}
+
+/// Finds a name, unless it is the one that was found last.
+fn remembered<'a, T: Copy>(
+    last: &mut Option<(&'a str, Option<T>)>,
+    name: &'a str,
+    find: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    match last {
+        Some((known, found)) if *known == name => *found,
+        _ => last.insert((name, find(name))).1,
+    }
+}
