@@ -1,7 +1,7 @@
 //! Who asks: whether their credential still stands, and whether they may be told.
 
 use super::engine::Engine;
-use super::question::{Answer, Item, Question};
+use super::question::{Asked, Denial};
 use super::view::View;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ApiKeyId, SessionId};
@@ -53,28 +53,24 @@ impl Engine {
     }
 }
 
-/// Asks that a caller may be told the answers to `items`: about oneself everyone, about others with access.check.
+/// Asks that a caller may be told the answers to some questions: about oneself everyone, about others with access.check.
 ///
 /// # Errors
 /// - [`Reason::NotFound`] if the caller does not see the organization.
 /// - [`Reason::PermissionMissing`] without access.check.
-pub fn may_ask<'a>(view: &View, caller: Subject, mut items: impl Iterator<Item = &'a Item>) -> Result<(), Error> {
+pub fn may_ask<'a>(
+    view: &View,
+    caller: Subject,
+    mut asked: impl Iterator<Item = Result<Asked<'a>, Denial>>,
+) -> Result<(), Error> {
+    if view.right_to_check(caller).is_allowed() {
+        return Ok(());
+    }
     if !view.is_seen_by(caller) {
         return Err(Error::not_found("organization", view.token().organization));
     }
-    let is_about_others = items.any(|item| item.as_ref().is_ok_and(|question| question.subject != caller));
-    if is_about_others && !right_to_check(view, caller).is_allowed() {
+    if asked.any(|asked| asked.is_ok_and(|asked| asked.subject != caller)) {
         return Err(Error::new(Reason::PermissionMissing, "lacks access.check").about("permission", ACCESS_CHECK));
     }
     Ok(())
-}
-
-/// Answers whether a caller may be told about others. Staleness is told in the answers themselves.
-pub(super) fn right_to_check(view: &View, caller: Subject) -> Answer {
-    view.answer_however_old(&Question { subject: caller, bearer: None, permission: ACCESS_CHECK.into(), target: None })
-}
-
-/// Asks for the right of a caller as it is watched by their streams.
-pub(super) fn caller_question(caller: &Caller) -> Question {
-    Question { subject: caller.subject, bearer: None, permission: ACCESS_CHECK.into(), target: None }
 }

@@ -1,26 +1,23 @@
 //! The engine: loads organizations on first use, keeps them at the log's head, and gives snapshots to answer from.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 
-use super::index::OrganizationIndex;
+use super::inbox::StreamId;
 use super::installation::InstallationIndex;
-use super::slot::{Proof, Slot};
-use super::subscriptions::{StreamId, Touched};
+use super::residence::Residence;
+use super::slot::{Latest, Slot};
 use super::view::{Requirement, View};
 use crate::changelog::{Cursor, Source};
 use crate::clock::World;
 use crate::domain::error::{Error, Kind, Reason};
-use crate::domain::fact::{Commit, Scope};
+use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
-use crate::domain::revision::{Position, Revision, Token};
+use crate::domain::revision::{Position, Revision};
 
 /// How the engine behaves.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +30,15 @@ pub struct Settings {
     pub lease: Duration,
     /// Most organizations loaded at once; callers of others wait.
     pub loads_max: usize,
-    /// Most callers that wait for a load; above it `INDEX_LOADING`.
+    /// Most calls that wait for a load; above it `INDEX_LOADING`.
     pub load_waiters_max: usize,
+    /// Most of these of one caller.
+    pub load_waiters_each_max: usize,
+    /// How many bytes the organizations in memory may take. Above it those go that were asked about least recently;
+    /// subscriptions keep theirs, up to four fifths of it. One that is larger by itself is kept alone.
+    pub bytes_max: usize,
+    /// How long it is remembered that an organization does not exist.
+    pub absence: Duration,
 }
 
 impl Default for Settings {
@@ -45,6 +49,9 @@ impl Default for Settings {
             lease: Duration::from_secs(5),
             loads_max: 4,
             load_waiters_max: 1_000,
+            load_waiters_each_max: 100,
+            bytes_max: 1 << 30,
+            absence: Duration::from_secs(1),
         }
     }
 }
@@ -57,24 +64,28 @@ pub struct Engine {
     pub(super) source: Arc<dyn Source>,
     pub(super) world: World,
     pub(super) settings: Settings,
-    epoch: u32,
+    pub(super) epoch: u32,
     pub(super) installation: ArcSwap<InstallationIndex>,
-    installation_turn: tokio::sync::Mutex<()>,
-    slots: RwLock<HashMap<OrganizationId, Arc<Slot>>>,
+    pub(super) installation_turn: tokio::sync::Mutex<()>,
+    /// Up to here everything that turned in the installation's log has been marked.
+    pub(super) installation_marked: AtomicU64,
+    pub(super) residence: Residence,
     /// What the last poll has proven of every loaded organization, and of the installation.
-    pub(super) proof: Proof,
-    loads: Semaphore,
-    load_waiters: AtomicU64,
+    pub(super) proof: Latest,
+    /// Keys the hash of the ids that clients choose.
+    pub(super) seed: u64,
     streams: AtomicU64,
     /// How often a history was replaced by another (a standby promoted, a restore).
-    histories_replaced: AtomicU64,
+    pub(super) histories_replaced: AtomicU64,
+    /// How often an overlay was folded into a new base.
+    pub(super) folds: AtomicU64,
     /// From where the first poll goes on.
     pub(super) beginning: Cursor,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("organizations", &self.slots.read().len()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("organizations", &self.organizations()).finish_non_exhaustive()
     }
 }
 
@@ -96,17 +107,18 @@ impl Engine {
         let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
         let engine = Self {
             source,
+            seed: u64::from_le_bytes(world.random()),
             world,
             settings,
             epoch,
             installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             installation_turn: tokio::sync::Mutex::new(()),
-            slots: RwLock::default(),
-            proof: Proof::default(),
-            loads: Semaphore::new(settings.loads_max),
-            load_waiters: AtomicU64::new(0),
+            installation_marked: AtomicU64::new(state.position.revision.0),
+            residence: Residence::new(&settings),
+            proof: Latest::default(),
             streams: AtomicU64::new(0),
             histories_replaced: AtomicU64::new(0),
+            folds: AtomicU64::new(0),
             beginning,
         };
         engine.proof.raise(asked_at);
@@ -128,7 +140,38 @@ impl Engine {
     /// Says how many organizations are loaded.
     #[must_use]
     pub fn organizations(&self) -> usize {
-        self.slots.read().len()
+        self.residence.count()
+    }
+
+    /// Says how many bytes the organizations in memory take, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.residence.bytes()
+    }
+
+    /// Says how often an organization was given up for want of memory.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.residence.evictions()
+    }
+
+    /// Says how many subscriptions are held, and how many bytes they take, about, but for the ids in them.
+    #[must_use]
+    pub fn subscriptions(&self) -> (usize, usize) {
+        let slots = self.slots();
+        let registries = slots.iter().map(|(_, slot)| slot.registry.lock());
+        registries.fold((0, 0), |(count, bytes), registry| (count + registry.len(), bytes + registry.bytes()))
+    }
+
+    /// Says how often what had changed was folded into a new base.
+    #[must_use]
+    pub fn folds(&self) -> u64 {
+        self.folds.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no fold is under way: for measuring.
+    pub async fn folded(&self) {
+        self.residence.no_fold_under_way().await;
     }
 
     /// Says how often a history was found replaced by another.
@@ -159,7 +202,10 @@ impl Engine {
     ) -> Result<View, Error> {
         let bound = self.settings.staleness_bound;
         for _ in 0..VIEWS_MAX {
-            let slot = self.loaded(id).await?;
+            let slot = match self.residence.slot(id).filter(|slot| slot.snapshot().is_some()) {
+                Some(slot) => slot,
+                None => self.loaded(id, requirement, caller).await?,
+            };
             let (reached, max_age) = match requirement {
                 Requirement::MaxAge(max_age) => (Ok(()), max_age.unwrap_or(bound)),
                 Requirement::AtLeast(token) => (self.reach(id, &slot, &token).await, bound),
@@ -179,12 +225,18 @@ impl Engine {
 
     /// Gives the pair of snapshots as it stands; `None` if the organization is not loaded.
     pub(super) fn view_now(&self, id: OrganizationId, max_age: Duration) -> Option<View> {
-        let slot = self.slot(id)?;
+        self.view_of(&*self.slot(id)?, id, max_age)
+    }
+
+    /// Gives the pair of snapshots of an organization that is known to be in a slot.
+    pub(super) fn view_of(&self, slot: &Slot, id: OrganizationId, max_age: Duration) -> Option<View> {
         // The proof first: what it proves is in the snapshots read after it.
         let proven_at = self.proof.at().max(slot.proof().at());
         let organization = slot.snapshot()?;
         let installation = self.installation.load_full();
-        let age = self.world.clock.monotonic().since(proven_at);
+        let asked_at = self.world.clock.monotonic();
+        slot.used_at().raise(asked_at);
+        let age = asked_at.since(proven_at);
         let is_stale = age > max_age.min(self.settings.staleness_bound);
         let now = self.world.now();
         Some(View { organization, installation, age, is_stale, now, epoch: self.epoch, id })
@@ -192,12 +244,17 @@ impl Engine {
 
     /// Gives the slot of an organization that somebody has asked about.
     pub(super) fn slot(&self, id: OrganizationId) -> Option<Arc<Slot>> {
-        self.slots.read().get(&id).cloned()
+        self.residence.slot(id)
     }
 
     /// Gives the slots of all organizations that somebody has asked about.
     pub(super) fn slots(&self) -> Vec<(OrganizationId, Arc<Slot>)> {
-        self.slots.read().iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect()
+        self.residence.slots()
+    }
+
+    /// Gives the revision up to which everything that turned in the installation's log is marked.
+    pub(super) fn installation_marked(&self) -> Revision {
+        Revision(self.installation_marked.load(Ordering::Acquire))
     }
 
     /// Numbers a new stream.
@@ -208,11 +265,18 @@ impl Engine {
     /// Tells that this process has committed: whatever is loaded of it is brought up to date before the caller goes on.
     ///
     /// The commit has happened whatever comes: what cannot be applied now is left to the feed.
-    pub async fn committed(&self, organization: Option<(OrganizationId, Position)>, installation: Option<Position>) {
+    pub async fn committed(
+        self: &Arc<Self>,
+        organization: Option<(OrganizationId, Position)>,
+        installation: Option<Position>,
+    ) {
         if installation.is_some()
             && let Err(error) = self.catch_up_installation().await
         {
             tracing::debug!(%error, "the installation's index is left to the feed");
+        }
+        if let Some((id, _)) = organization {
+            self.residence.exists(id);
         }
         if let Some((id, position)) = organization
             && let Some(slot) = self.slot(id)
@@ -220,288 +284,5 @@ impl Engine {
         {
             tracing::debug!(%error, "an organization's index is left to the feed");
         }
-    }
-
-    /// Gives the slot of an organization, loaded.
-    pub(super) async fn loaded(self: &Arc<Self>, id: OrganizationId) -> Result<Arc<Slot>, Error> {
-        if let Some(slot) = self.slot(id).filter(|slot| slot.snapshot().is_some()) {
-            return Ok(slot);
-        }
-        // In a task of its own: a load that outlasts its first caller's deadline is there for the next.
-        let engine = Arc::clone(self);
-        tokio::spawn(async move { engine.load_in_turn(id).await }).await.map_err(Error::internal)?
-    }
-
-    /// Loads an organization, unless somebody else has while this waited.
-    async fn load_in_turn(&self, id: OrganizationId) -> Result<Arc<Slot>, Error> {
-        let waiters = self.load_waiters.fetch_add(1, Ordering::AcqRel);
-        let _waiting = OnDrop(|| {
-            self.load_waiters.fetch_sub(1, Ordering::AcqRel);
-        });
-        if waiters >= self.settings.load_waiters_max as u64 {
-            return Err(Error::new(Reason::IndexLoading, "too many organizations are being loaded")
-                .retry_after(Duration::from_millis(500)));
-        }
-
-        // In the map before the load begins: what the feed finds meanwhile is noted as wanted.
-        let slot = Arc::clone(self.slots.write().entry(id).or_default());
-        let turn = slot.turn.lock().await;
-        if slot.snapshot().is_none()
-            && let Err(error) = self.load(id, &slot).await
-        {
-            drop(turn);
-            self.forget(id);
-            return Err(error);
-        }
-        drop(turn);
-        Ok(slot)
-    }
-
-    /// Removes a slot that a failed load has left behind. Whoever else waits for it holds a clone, and tries by itself.
-    fn forget(&self, id: OrganizationId) {
-        let mut slots = self.slots.write();
-        if slots.get(&id).is_some_and(|slot| slot.snapshot().is_none() && Arc::strong_count(slot) <= 2) {
-            slots.remove(&id);
-        }
-    }
-
-    /// Loads an organization, its turn being held, and applies what the feed found meanwhile.
-    async fn load(&self, id: OrganizationId, slot: &Slot) -> Result<(), Error> {
-        let scope = Scope::Organization(id);
-        let _permit = self.loads.acquire().await.map_err(Error::internal)?;
-        let asked_at = self.world.clock.monotonic();
-        // What is proven of a view is proven of both its halves.
-        self.catch_up_installation().await?;
-        let state = self.source.load(scope).await?.ok_or_else(|| Error::not_found("organization", id))?;
-        let mut index = OrganizationIndex::load(state.position, &state.facts, 0)
-            .ok_or_else(|| Error::internal("an organization follows a catalog that is not known"))?;
-        while let Some(behind) = slot.publish_loaded(index) {
-            index = behind;
-            let before = index.position();
-            let commits = self.source.read_from(scope, before).await?;
-            commits.iter().filter(|commit| commit.position.revision > before.revision).for_each(|commit| {
-                index.apply(commit);
-            });
-            if index.position() == before {
-                // The feed told of a commit that is no more.
-                slot.publish(index);
-                break;
-            }
-        }
-        slot.raise_marked(slot.snapshot().map(|snapshot| snapshot.position().revision).unwrap_or_default());
-        slot.proof().raise(asked_at);
-        Ok(())
-    }
-
-    /// Brings a loaded organization to `target` at the least.
-    ///
-    /// # Errors
-    /// What the source says.
-    pub(super) async fn catch_up(&self, id: OrganizationId, slot: &Slot, target: Position) -> Result<(), Error> {
-        if slot.tell(target.revision).is_none() {
-            return Ok(());
-        }
-        let _turn = slot.turn.lock().await;
-        let Some(snapshot) = slot.snapshot() else { return Ok(()) };
-        if snapshot.position().revision >= target.revision {
-            let remembered = slot.recent(target.revision);
-            if remembered.is_some_and(|position| position.tag != target.tag) {
-                return self.replace(id, slot).await;
-            }
-            return Ok(());
-        }
-        self.follow_log(id, slot, &snapshot).await
-    }
-
-    /// Follows what a poll has told of a slot. One that is being loaded takes it in by itself.
-    ///
-    /// # Errors
-    /// What the source says.
-    pub(super) async fn follow_to(&self, id: OrganizationId, slot: &Slot, told: Position) -> Result<(), Error> {
-        let Some(snapshot) = slot.tell(told.revision) else { return Ok(()) };
-        let mine = snapshot.position();
-        if mine == told {
-            return Ok(());
-        }
-        if mine.revision > told.revision {
-            // Ahead of the poll, by a hint that came later; or of a history that was cut off. The head tells.
-            let heads = self.source.positions(&[Scope::Organization(id)]).await?;
-            if heads.first().is_some_and(|(_, head)| head.revision >= mine.revision) {
-                return Ok(());
-            }
-            let _turn = slot.turn.lock().await;
-            return self.replace(id, slot).await;
-        }
-        self.catch_up(id, slot, told).await
-    }
-
-    /// Applies everything that the log holds past the snapshot, the turn being held.
-    async fn follow_log(&self, id: OrganizationId, slot: &Slot, snapshot: &OrganizationIndex) -> Result<(), Error> {
-        let mut before = snapshot.clone();
-        loop {
-            let from = before.position();
-            let commits = self.source.read_from(Scope::Organization(id), from).await?;
-            let Some(news) = continues(&commits, from) else { return self.replace(id, slot).await };
-            if news.is_empty() {
-                return Ok(());
-            }
-            let (mut after, mut touched) = (before.clone(), Touched::default());
-            for commit in news {
-                let earlier = after.clone();
-                after.apply(commit);
-                touched.take_in(commit, &earlier, &after);
-            }
-            // In this order: the snapshot, the marks, and then the word that all is marked.
-            slot.publish(after.clone());
-            slot.registry.lock().mark(id, &touched);
-            slot.raise_marked(after.position().revision);
-            before = after;
-        }
-    }
-
-    /// Drops a snapshot whose history is no more, loads anew and resets the streams, the turn being held.
-    async fn replace(&self, id: OrganizationId, slot: &Slot) -> Result<(), Error> {
-        self.histories_replaced.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(organization = %id, "the log of an organization was replaced by another history");
-        slot.clear();
-        slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
-        self.load(id, slot).await
-    }
-
-    /// Brings the installation to the head of its log.
-    ///
-    /// # Errors
-    /// What the source says.
-    pub(super) async fn catch_up_installation(&self) -> Result<(), Error> {
-        let _turn = self.installation_turn.lock().await;
-        loop {
-            let before = self.installation.load_full();
-            let from = before.position();
-            let commits = self.source.read_from(Scope::Installation, from).await?;
-            let (after, touched) = match continues(&commits, from) {
-                Some([]) => return Ok(()),
-                Some(news) => {
-                    let (mut after, mut touched) = (InstallationIndex::clone(&before), Touched::default());
-                    for commit in news {
-                        after.apply(commit);
-                        touched.take_in_installation(commit);
-                    }
-                    (after, touched)
-                }
-                None => {
-                    self.histories_replaced.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!("the installation's log was replaced by another history");
-                    let state = self.source.load(Scope::Installation).await?;
-                    let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
-                    (InstallationIndex::load(state.position, &state.facts), Touched::everything())
-                }
-            };
-            self.installation.store(Arc::new(after));
-            for (id, slot) in self.slots() {
-                let registry = slot.registry.lock();
-                registry.mark(id, &touched);
-                registry.inboxes().for_each(|inbox| inbox.ring());
-            }
-        }
-    }
-
-    /// Waits until both logs have come as far as `token` says.
-    async fn reach(&self, id: OrganizationId, slot: &Slot, token: &Token) -> Result<(), Error> {
-        if token.organization != id {
-            let message = "names a revision of another organization";
-            return Err(Error::invalid("consistency.at_least", Reason::RevisionInvalid, message));
-        }
-        if token.epoch != self.epoch {
-            return Err(vanished());
-        }
-        self.reach_revision(id, slot, token.position.revision).await?;
-        let head = slot.snapshot().map(|snapshot| snapshot.position()).unwrap_or_default();
-        if head.revision < token.position.revision {
-            return Err(vanished());
-        }
-        let known = match slot.recent(token.position.revision) {
-            Some(position) => Some(position.tag),
-            None => self.source.tag(Scope::Organization(id), token.position.revision).await?,
-        };
-        if token.position.revision != Revision::default() && known != Some(token.position.tag) {
-            return Err(vanished());
-        }
-
-        if self.installation.load().position().revision < token.installation.revision {
-            self.catch_up_installation().await?;
-        }
-        let installation = self.installation.load().position();
-        if installation.revision < token.installation.revision {
-            return Err(vanished());
-        }
-        let known = if installation.revision == token.installation.revision {
-            Some(installation.tag)
-        } else {
-            self.source.tag(Scope::Installation, token.installation.revision).await?
-        };
-        if token.installation.revision != Revision::default() && known != Some(token.installation.tag) {
-            return Err(vanished());
-        }
-        Ok(())
-    }
-
-    /// Follows the log as far as `revision`, if it goes that far. A caller names it: nothing is believed of it.
-    async fn reach_revision(&self, id: OrganizationId, slot: &Slot, revision: Revision) -> Result<(), Error> {
-        let has_come = |snapshot: &Arc<OrganizationIndex>| snapshot.position().revision >= revision;
-        if slot.snapshot().as_ref().is_some_and(has_come) {
-            return Ok(());
-        }
-        let _turn = slot.turn.lock().await;
-        match slot.snapshot() {
-            None => self.load(id, slot).await,
-            Some(snapshot) if has_come(&snapshot) => Ok(()),
-            Some(snapshot) => self.follow_log(id, slot, &snapshot).await,
-        }
-    }
-
-    /// Drops an organization that cannot be followed, and resets its streams; whoever asks next loads it anew.
-    pub(super) async fn drop_snapshot(&self, id: OrganizationId, slot: &Slot) {
-        let _turn = slot.turn.lock().await;
-        slot.clear();
-        slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
-    }
-
-    /// Brings both logs to where their heads are now.
-    async fn reach_head(&self, id: OrganizationId, slot: &Slot) -> Result<(), Error> {
-        let asked_at = self.world.clock.monotonic();
-        let scopes = [Scope::Organization(id), Scope::Installation];
-        for (scope, position) in self.source.positions(&scopes).await? {
-            match scope {
-                Scope::Organization(_) => self.catch_up(id, slot, position).await?,
-                Scope::Installation if self.installation.load().position() != position => {
-                    self.catch_up_installation().await?;
-                }
-                Scope::Installation => {}
-            }
-        }
-        slot.proof().raise(asked_at);
-        Ok(())
-    }
-}
-
-/// Gives the commits that follow `from`; `None` if `from` itself is not in the log as it was.
-fn continues(commits: &[Commit], from: Position) -> Option<&[Commit]> {
-    if from.revision == Revision::default() {
-        return Some(commits);
-    }
-    let (first, news) = commits.split_first()?;
-    (first.position == from).then_some(news)
-}
-
-fn vanished() -> Error {
-    Error::new(Reason::RevisionVanished, "the revision belongs to a history that is no more")
-}
-
-/// Does something when it goes out of scope.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }

@@ -1,8 +1,9 @@
-//! Following the log: a poll proves every loaded organization current. What this process commits it applies at once,
+//! The feed: a poll proves every loaded organization current. What this process commits it applies at once,
 //! without waiting for the poll.
 
 use std::sync::Arc;
 
+use futures_util::{TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
@@ -13,6 +14,8 @@ use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
 use crate::domain::revision::Position;
 
+/// How many organizations are brought up to date at once.
+const FOLLOWED_AT_ONCE: usize = 8;
 /// How many heads one statement compares.
 const HEADS_MAX: usize = 1_000;
 
@@ -47,31 +50,35 @@ pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
     }
 }
 
-async fn poll(engine: &Engine, cursor: Cursor, has_failed: bool) -> Result<Cursor, Error> {
+async fn poll(engine: &Arc<Engine>, cursor: Cursor, has_failed: bool) -> Result<Cursor, Error> {
     let mut moved = engine.source.moved_since(cursor).await?;
     if has_failed {
         add_heads(engine, &mut moved).await?;
     }
-    for (scope, position) in moved.scopes {
-        match scope {
-            Scope::Installation => {
-                if engine.installation().position() != position {
-                    engine.catch_up_installation().await?;
-                }
-            }
-            Scope::Organization(id) => {
-                if let Some(slot) = engine.slot(id) {
-                    follow_one(engine, id, &slot, position).await?;
-                }
-            }
-        }
-    }
+    let moves = stream::iter(moved.scopes.into_iter().map(Ok));
+    moves.try_for_each_concurrent(FOLLOWED_AT_ONCE, |(scope, position)| follow_scope(engine, scope, position)).await?;
     Ok(moved.cursor)
+}
+
+async fn follow_scope(engine: &Arc<Engine>, scope: Scope, position: Position) -> Result<(), Error> {
+    match scope {
+        Scope::Installation if engine.installation().position() != position => engine.catch_up_installation().await,
+        Scope::Installation => Ok(()),
+        Scope::Organization(id) => match engine.slot(id) {
+            Some(slot) => follow_one(engine, id, &slot, position).await,
+            None => Ok(()),
+        },
+    }
 }
 
 /// Follows what moved in one organization. One that cannot be followed, for a fact that is not known here, say, does not
 /// keep the others from being proven current.
-async fn follow_one(engine: &Engine, id: OrganizationId, slot: &Slot, position: Position) -> Result<(), Error> {
+async fn follow_one(
+    engine: &Arc<Engine>,
+    id: OrganizationId,
+    slot: &Arc<Slot>,
+    position: Position,
+) -> Result<(), Error> {
     match engine.follow_to(id, slot, position).await {
         Err(error) if error.kind() == Kind::Internal => {
             tracing::error!(organization = %id, cause = error.cause(), "an organization cannot be followed");

@@ -7,12 +7,17 @@
 mod caller;
 mod engine;
 mod feed;
+mod following;
+mod inbox;
 mod index;
 mod installation;
 mod question;
+mod reaching;
+mod registry;
+mod residence;
 mod slot;
 mod stream;
-mod subscriptions;
+mod touched;
 mod view;
 
 pub use caller::{Caller, may_ask};
@@ -20,6 +25,6 @@ pub use engine::{Engine, Settings};
 pub use feed::follow;
 pub use index::{OrganizationIndex, Page, PermissionHeld, SubjectKey, Viewer};
 pub use installation::InstallationIndex;
-pub use question::{Answer, Asked, Bearer, Denial, Item, Question};
+pub use question::{Answer, Asked, Bearer, Denial, Item, Question, Questions};
 pub use stream::{ITEMS_MAX, Output, Stream, Update};
 pub use view::{Requirement, View};

@@ -70,6 +70,25 @@ pub struct Bearer {
 /// A question, or what is wrong with it: a bad item is answered by itself.
 pub type Item = Result<Question, Denial>;
 
+/// Questions as they came in, to be read where they are answered.
+pub trait Questions: Send + 'static {
+    /// Counts them.
+    fn count(&self) -> usize;
+
+    /// Gives them in order.
+    fn asked(&self) -> impl Iterator<Item = Result<Asked<'_>, Denial>>;
+}
+
+impl Questions for Vec<Item> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = Result<Asked<'_>, Denial>> {
+        self.iter().map(|item| item.as_ref().map(Question::asked).map_err(|denial| *denial))
+    }
+}
+
 /// An answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {

@@ -9,8 +9,9 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
 use super::index::OrganizationIndex;
-use super::subscriptions::Registry;
+use super::registry::Registry;
 use crate::clock::Monotonic;
+use crate::domain::fact::Commit;
 use crate::domain::revision::{Position, Revision};
 
 /// How many positions a slot remembers, to recognise tokens by.
@@ -27,9 +28,31 @@ pub(super) struct Slot {
     /// The newest commit that the feed has told of. Its lock orders telling and publishing, so that nothing the feed
     /// told of while the organization was being loaded is missed.
     told: Mutex<Revision>,
-    proven_at: Proof,
+    proven_at: Latest,
+    used_at: Latest,
     recent: Mutex<VecDeque<Position>>,
+    /// What was applied since a fold began, while one is under way.
+    since_fold: Mutex<Recording>,
     pub registry: Mutex<Registry>,
+    /// What it counts for in the budget of memory.
+    pub room: Mutex<Room>,
+}
+
+/// What was applied since a fold began. Folds are numbered, so that one whose history was replaced finds nothing.
+#[derive(Debug, Default)]
+struct Recording {
+    fold: u64,
+    commits: Option<Vec<Commit>>,
+}
+
+/// What an organization counts for in the budget of memory.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub bytes: usize,
+    /// Whether subscriptions keep it.
+    pub is_pinned: bool,
+    /// Whether it was given up: whoever holds this slot must find the organization anew.
+    pub is_evicted: bool,
 }
 
 impl Slot {
@@ -48,9 +71,15 @@ impl Slot {
         self.snapshot.store(Some(Arc::new(index)));
     }
 
+    /// Puts the same state in place of itself, laid out anew. Gives what stood there, to be freed where nobody waits.
+    pub fn publish_folded(&self, index: OrganizationIndex) -> Option<Arc<OrganizationIndex>> {
+        self.snapshot.swap(Some(Arc::new(index)))
+    }
+
     /// Drops the snapshot and what is remembered of its history.
     pub fn clear(&self) {
         *self.told.lock() = Revision::default();
+        self.since_fold.lock().commits = None;
         self.recent.lock().clear();
         self.snapshot.store(None);
     }
@@ -88,20 +117,65 @@ impl Slot {
     }
 
     /// Gives the moment as of which this organization by itself is proven current.
-    pub fn proof(&self) -> &Proof {
+    pub fn proof(&self) -> &Latest {
         &self.proven_at
+    }
+
+    /// Gives when somebody last asked.
+    pub fn used_at(&self) -> &Latest {
+        &self.used_at
+    }
+
+    // Folding: what is applied while the new base is built is recorded, and applied to it as well.
+
+    /// Begins to record what is applied, the turn being held. Gives the fold's number; `None` if one is under way.
+    pub fn begin_fold(&self) -> Option<u64> {
+        let mut recording = self.since_fold.lock();
+        if recording.commits.is_some() {
+            return None;
+        }
+        recording.fold += 1;
+        recording.commits = Some(Vec::new());
+        Some(recording.fold)
+    }
+
+    /// Records commits that were applied, while a fold is under way.
+    pub fn record(&self, commits: &[Commit]) {
+        if let Some(recorded) = &mut self.since_fold.lock().commits {
+            recorded.extend_from_slice(commits);
+        }
+    }
+
+    /// Takes what was recorded. `None` if the history was replaced or dropped: the fold is of no use.
+    pub fn take_recorded(&self, fold: u64) -> Option<Vec<Commit>> {
+        let mut recording = self.since_fold.lock();
+        if recording.fold != fold {
+            return None;
+        }
+        recording.commits.as_mut().map(std::mem::take)
+    }
+
+    /// Ends the recording of a fold.
+    pub fn end_fold(&self, fold: u64) {
+        let mut recording = self.since_fold.lock();
+        if recording.fold == fold {
+            recording.commits = None;
+        }
     }
 }
 
-/// The latest moment as of which something is proven current, on the monotonic clock.
+/// The latest moment of something, on the monotonic clock: as of when something is proven current, say.
 #[derive(Debug, Default)]
-pub(super) struct Proof(AtomicU64);
+pub(super) struct Latest(AtomicU64);
 
-impl Proof {
-    /// Takes in a proof: a statement sent at `at` found nothing that is not applied.
+impl Latest {
+    /// Takes in a moment: a statement sent at `at` found nothing that is not applied.
     pub fn raise(&self, at: Monotonic) {
         let nanos = u64::try_from(at.0.as_nanos()).unwrap_or(u64::MAX);
-        self.0.fetch_max(nanos, Ordering::AcqRel);
+        // Mostly nothing is to be written, and then nobody else's cache is disturbed.
+        if self.0.load(Ordering::Relaxed) < nanos {
+            self.0.fetch_max(nanos, Ordering::AcqRel);
+        }
     }
 
     /// Gives the moment; the clock's zero if nothing was proven.

@@ -6,18 +6,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
+use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::caller::{Caller, caller_question, may_ask, right_to_check};
+use foldhash::fast::RandomState;
+
+use super::caller::{Caller, may_ask};
 use super::engine::Engine;
-use super::question::{Answer, Denial, Item};
-use super::subscriptions::{Inbox, StreamId, Watched};
+use super::inbox::{Inbox, StreamId};
+use super::question::{Answer, Denial, Item, Question, Questions};
+use super::slot::Slot;
 use super::view::{Requirement, View};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
-use crate::domain::revision::Token;
+use crate::domain::revision::{Revision, Token};
 use crate::domain::time::Timestamp;
 
 /// Most items in one frame.
@@ -28,10 +32,12 @@ const WAITING_MAX: usize = 64;
 const SUBSCRIPTIONS_MAX: usize = 100_000;
 /// Most changes in one frame.
 const CHANGES_MAX: usize = 1_000;
+/// How many subscriptions are looked at while a change of the organization has to wait.
+const SLICE: usize = 64;
 
 /// A frame from the client.
-#[derive(Clone, Debug)]
-pub enum Update {
+#[derive(Debug)]
+pub enum Update<Q> {
     /// Checks to answer.
     Check {
         /// Chosen by the client.
@@ -39,7 +45,7 @@ pub enum Update {
         /// Whose.
         organization: OrganizationId,
         /// In order.
-        items: Vec<Item>,
+        questions: Q,
         /// How fresh the answers must be.
         requirement: Requirement,
     },
@@ -98,52 +104,52 @@ pub enum Output {
 /// A view that is being waited for.
 type Preparing = Pin<Box<dyn Future<Output = Result<View, Error>> + Send>>;
 
-/// One stream of checks.
-pub struct Stream {
+/// One stream of checks, whose frames are of `Q`.
+pub struct Stream<Q> {
     engine: Arc<Engine>,
     caller: Caller,
     id: StreamId,
     inbox: Arc<Inbox>,
-    waiting: VecDeque<Update>,
+    waiting: VecDeque<Update<Q>>,
     /// The view that the first waiting frame needs, being waited for.
     preparing: Option<Preparing>,
-    held: HashMap<u64, Held>,
-    organizations: BTreeMap<OrganizationId, Watch>,
+    /// By the client's number: of which watch, and under which record of its registry.
+    held: HashMap<u64, (u32, u32), RandomState>,
+    watches: BTreeMap<u32, Watch>,
+    watch_of: BTreeMap<OrganizationId, u32>,
+    watches_made: u32,
+    /// Watches with something to look at.
+    dirty: BTreeSet<u32>,
+    /// The watch that was looked at last: the others have their turn before it has another.
+    last_looked: u32,
     resets: VecDeque<(OrganizationId, Reason)>,
     ping: Option<u64>,
     /// When decisions that hang on an expiry turn.
     expiries: BTreeSet<(Timestamp, u64)>,
 }
 
-/// One decision that is held.
-struct Held {
-    organization: OrganizationId,
-    question: Item,
-    last: Option<bool>,
-    /// When it is to be looked at again.
-    expires_at: Option<Timestamp>,
-}
-
 /// What a stream holds of one organization.
-#[derive(Default)]
 struct Watch {
-    subscriptions: BTreeSet<u64>,
-    dirty: BTreeSet<u64>,
-    /// Whether the caller's right is to be asked again.
-    is_caller_dirty: bool,
+    organization: OrganizationId,
+    slot: Arc<Slot>,
+    count: usize,
+    /// Answers that need no looking at: of items that are wrong, and not held.
+    refused: Vec<(u64, Answer)>,
     /// When the caller's right ends, if it does.
     right_until: Option<Timestamp>,
     /// Whether any question is about somebody else than the caller, so that a right is needed.
     is_about_others: bool,
+    /// The pair of revisions that `progress` told last.
+    told: Option<(Revision, Revision)>,
 }
 
-impl std::fmt::Debug for Stream {
+impl<Q> std::fmt::Debug for Stream<Q> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stream").field("id", &self.id).field("held", &self.held.len()).finish_non_exhaustive()
     }
 }
 
-impl Stream {
+impl<Q: Questions> Stream<Q> {
     /// Begins a stream of `caller`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, caller: Caller) -> Self {
@@ -155,8 +161,12 @@ impl Stream {
             inbox: Arc::default(),
             waiting: VecDeque::new(),
             preparing: None,
-            held: HashMap::new(),
-            organizations: BTreeMap::new(),
+            held: HashMap::default(),
+            watches: BTreeMap::new(),
+            watch_of: BTreeMap::new(),
+            watches_made: 0,
+            dirty: BTreeSet::new(),
+            last_looked: 0,
             resets: VecDeque::new(),
             ping: None,
             expiries: BTreeSet::new(),
@@ -173,9 +183,9 @@ impl Stream {
     ///
     /// # Errors
     /// - [`Reason::FrameTooLarge`], [`Reason::SubscriptionsExhausted`]: the stream is to be ended.
-    pub fn take(&mut self, update: Update) -> Result<(), Error> {
+    pub fn take(&mut self, update: Update<Q>) -> Result<(), Error> {
         let items = match &update {
-            Update::Check { items, .. } => items.len(),
+            Update::Check { questions, .. } => questions.count(),
             Update::Subscribe { subscriptions, .. } => subscriptions.len(),
             Update::Unsubscribe(_) | Update::Ping(_) => 0,
         };
@@ -206,10 +216,7 @@ impl Stream {
     /// Says whether everything that was taken in has been answered, first answers of subscriptions included.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
-            && self.ping.is_none()
-            && self.resets.is_empty()
-            && self.organizations.values().all(|watch| watch.dirty.is_empty())
+        self.waiting.is_empty() && self.ping.is_none() && self.resets.is_empty() && self.dirty.is_empty()
     }
 
     /// Waits until there is something to say, and says it. Safe to drop while it waits.
@@ -227,7 +234,7 @@ impl Stream {
             if let Some(output) = self.changes() {
                 return Ok(output);
             }
-            if self.organizations.values().any(|watch| !watch.dirty.is_empty()) {
+            if !self.dirty.is_empty() || !self.resets.is_empty() {
                 // Nothing differed in the slice just looked at; there is more.
                 tokio::task::yield_now().await;
                 continue;
@@ -247,7 +254,7 @@ impl Stream {
         let inbox = Arc::clone(&self.inbox);
         let clock = Arc::clone(&self.engine.world.clock);
         let turn = self.expiries.first().map(|(at, _)| *at);
-        let rights = self.organizations.values().filter_map(|watch| watch.right_until);
+        let rights = self.watches.values().filter_map(|watch| watch.right_until);
         let next = turn.into_iter().chain(self.caller.expires_at).chain(rights).min();
         let prepared = async {
             match &mut self.preparing {
@@ -281,9 +288,9 @@ impl Stream {
                     (*organization, at_least.map_or(Requirement::MaxAge(None), Requirement::AtLeast))
                 }
                 Some(Update::Unsubscribe(_)) => {
-                    if let Some(Update::Unsubscribe(ids)) = self.waiting.pop_front() {
-                        for id in ids {
-                            self.let_go(id);
+                    if let Some(Update::Unsubscribe(numbers)) = self.waiting.pop_front() {
+                        for number in numbers {
+                            self.let_go(number);
                         }
                     }
                     continue;
@@ -296,21 +303,27 @@ impl Stream {
     }
 
     /// Answers a frame of checks, or takes a frame of subscriptions in.
-    fn respond(&mut self, update: Update, view: Result<View, Error>) -> Option<Output> {
+    fn respond(&mut self, update: Update<Q>, view: Result<View, Error>) -> Option<Output> {
         match update {
-            Update::Check { frame, items, .. } => {
+            Update::Check { frame, questions, .. } => {
                 let answers = view.and_then(|view| {
-                    may_ask(&view, self.caller.subject, items.iter())?;
-                    let answers = items.iter().map(|item| view.answer_item(item)).collect();
+                    may_ask(&view, self.caller.subject, questions.asked())?;
+                    let mut answers = Vec::with_capacity(questions.count());
+                    view.answer_all(questions.asked(), |answer| answers.push(answer));
                     Ok((answers, view))
                 });
                 Some(Output::Decisions { frame, answers })
             }
-            Update::Subscribe { organization, subscriptions, .. } => {
+            Update::Subscribe { organization, subscriptions, at_least } => {
                 let items = subscriptions.iter().map(|(_, item, _)| item);
-                let allowed = view.and_then(|view| may_ask(&view, self.caller.subject, items));
-                match allowed {
-                    Ok(()) => self.hold(organization, subscriptions),
+                let asked = items.map(|item| item.as_ref().map(Question::asked).map_err(|denial| *denial));
+                let joined = view
+                    .and_then(|view| may_ask(&view, self.caller.subject, asked))
+                    .and_then(|()| self.watch(organization));
+                match joined {
+                    Ok(Some(watch)) => self.hold(watch, subscriptions),
+                    // Given up for want of memory between the view and now: once more.
+                    Ok(None) => self.waiting.push_front(Update::Subscribe { organization, subscriptions, at_least }),
                     Err(error) => self.reset(organization, error.reason),
                 }
                 None
@@ -319,57 +332,87 @@ impl Stream {
         }
     }
 
-    /// Registers subscriptions, then marks them dirty: nothing falls in between.
-    fn hold(&mut self, organization: OrganizationId, subscriptions: Vec<(u64, Item, Option<bool>)>) {
-        let Some(slot) = self.engine.slot(organization) else {
-            return self.reset(organization, Reason::RevisionVanished);
+    /// Finds the watch of an organization, a new one if need be; `None` if it must be loaded again.
+    fn watch(&mut self, organization: OrganizationId) -> Result<Option<u32>, Error> {
+        if let Some(watch) = self.watch_of.get(&organization) {
+            return Ok(Some(*watch));
+        }
+        let Some(slot) = self.engine.slot(organization) else { return Ok(None) };
+        if !self.engine.residence.join(&slot, self.id, &self.inbox, self.caller.subject)? {
+            return Ok(None);
+        }
+        self.watches_made += 1;
+        let number = self.watches_made;
+        let watch = Watch {
+            organization,
+            slot,
+            count: 0,
+            refused: Vec::new(),
+            right_until: None,
+            is_about_others: false,
+            told: None,
         };
-        for (id, item, known) in subscriptions {
-            self.let_go(id);
-            let watch = self.organizations.entry(organization).or_default();
-            if watch.subscriptions.is_empty() {
-                slot.registry.lock().add(self.id, &self.inbox, Watched::Caller, &caller_question(&self.caller));
+        self.watches.insert(number, watch);
+        self.watch_of.insert(organization, number);
+        Ok(Some(number))
+    }
+
+    /// Registers subscriptions, which marks them dirty: nothing falls in between.
+    fn hold(&mut self, number: u32, subscriptions: Vec<(u64, Item, Option<bool>)>) {
+        self.dirty.insert(number);
+        for (client, item, known) in subscriptions {
+            self.let_go(client);
+            let Some(watch) = self.watches.get_mut(&number) else { break };
+            let held = match &item {
+                Ok(question) => {
+                    watch.is_about_others |= question.subject != self.caller.subject;
+                    let mut registry = watch.slot.registry.lock();
+                    registry.mark_caller(self.id);
+                    registry.add(self.id, client, question, known).ok_or(Denial::PermissionUnknown)
+                }
+                Err(denial) => Err(*denial),
+            };
+            match held {
+                Ok(record) => {
+                    watch.count += 1;
+                    self.held.insert(client, (number, record));
+                }
+                Err(_) if known == Some(false) => {}
+                Err(denial) => watch.refused.push((client, Answer::Denied(denial))),
             }
-            watch.subscriptions.insert(id);
-            watch.dirty.insert(id);
-            // Registered by now: a right that was lost since it was asked is found lost.
-            watch.is_caller_dirty = true;
-            if let Ok(question) = &item {
-                watch.is_about_others |= question.subject != self.caller.subject;
-                slot.registry.lock().add(self.id, &self.inbox, Watched::Subscription(id), question);
-            }
-            self.held.insert(id, Held { organization, question: item, last: known, expires_at: None });
         }
     }
 
     /// Lets one subscription go.
-    fn let_go(&mut self, id: u64) {
-        let Some(held) = self.held.remove(&id) else { return };
-        if let Some(at) = held.expires_at {
-            self.expiries.remove(&(at, id));
+    fn let_go(&mut self, client: u64) {
+        let Some((number, record)) = self.held.remove(&client) else { return };
+        let Some(watch) = self.watches.get_mut(&number) else { return };
+        if let Some(at) = watch.slot.registry.lock().remove(record) {
+            self.expiries.remove(&(at, client));
         }
-        let slot = self.engine.slot(held.organization);
-        if let (Some(slot), Ok(question)) = (&slot, &held.question) {
-            slot.registry.lock().remove(self.id, Watched::Subscription(id), question);
+        watch.count -= 1;
+        if watch.count == 0 && !self.dirty.contains(&number) {
+            self.end_watch(number);
         }
-        let Some(watch) = self.organizations.get_mut(&held.organization) else { return };
-        watch.subscriptions.remove(&id);
-        watch.dirty.remove(&id);
-        if watch.subscriptions.is_empty() {
-            self.organizations.remove(&held.organization);
-            if let Some(slot) = slot {
-                let mut registry = slot.registry.lock();
-                registry.remove(self.id, Watched::Caller, &caller_question(&self.caller));
-                registry.forget(self.id);
+    }
+
+    /// Lets an organization go, with everything that is held of it.
+    fn end_watch(&mut self, number: u32) {
+        let Some(watch) = self.watches.remove(&number) else { return };
+        self.watch_of.remove(&watch.organization);
+        self.dirty.remove(&number);
+        for (client, expires_at) in self.engine.residence.leave(&watch.slot, self.id) {
+            self.held.remove(&client);
+            if let Some(at) = expires_at {
+                self.expiries.remove(&(at, client));
             }
         }
     }
 
     /// Lets everything of one organization go, and says so.
     fn reset(&mut self, organization: OrganizationId, reason: Reason) {
-        let held = self.organizations.get(&organization).map(|watch| watch.subscriptions.clone()).unwrap_or_default();
-        for id in held {
-            self.let_go(id);
+        if let Some(number) = self.watch_of.get(&organization) {
+            self.end_watch(*number);
         }
         self.resets.push_back((organization, reason));
     }
@@ -378,139 +421,149 @@ impl Stream {
     fn collect(&mut self) {
         let marked = self.inbox.take();
         for organization in marked.replaced {
-            if self.organizations.contains_key(&organization) {
+            if self.watch_of.contains_key(&organization) {
                 self.reset(organization, Reason::RevisionVanished);
             }
         }
-        for (organization, marks) in marked.subscriptions {
-            let Some(watch) = self.organizations.get_mut(&organization) else { continue };
-            for mark in marks {
-                match mark {
-                    Watched::Caller => watch.is_caller_dirty = true,
-                    Watched::Subscription(id) if watch.subscriptions.contains(&id) => {
-                        watch.dirty.insert(id);
-                    }
-                    Watched::Subscription(_) => {}
-                }
-            }
-        }
+        self.dirty.extend(marked.organizations.iter().filter_map(|organization| self.watch_of.get(organization)));
+
         let now = self.engine.world.now();
-        while let Some((at, id)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
-            self.expiries.remove(&(at, id));
-            if let Some(held) = self.held.get_mut(&id) {
-                held.expires_at = None;
-                if let Some(watch) = self.organizations.get_mut(&held.organization) {
-                    watch.dirty.insert(id);
-                }
-            }
-        }
-        for watch in self.organizations.values_mut() {
-            if watch.right_until.is_some_and(|until| now >= until) {
-                watch.is_caller_dirty = true;
-            }
-        }
-        self.judge_caller();
-    }
-
-    /// Lets go of every organization in which the caller may no longer be told.
-    fn judge_caller(&mut self) {
-        let dirty = self.organizations.iter_mut().filter(|(_, watch)| watch.is_caller_dirty);
-        let dirty: Vec<_> = dirty
-            .map(|(id, watch)| {
-                watch.is_caller_dirty = false;
-                (*id, watch.is_about_others)
-            })
-            .collect();
-        for (organization, is_about_others) in dirty {
-            let Some(view) = self.view_of(organization) else {
-                self.reset(organization, Reason::RevisionVanished);
-                continue;
-            };
-            let right = right_to_check(&view, self.caller.subject);
-            if !view.is_seen_by(self.caller.subject) {
-                self.reset(organization, Reason::NotFound);
-            } else if is_about_others && !right.is_allowed() {
-                self.reset(organization, Reason::PermissionMissing);
-            } else if let (Answer::Allowed { until }, Some(watch)) = (right, self.organizations.get_mut(&organization))
+        while let Some((at, client)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
+            self.expiries.remove(&(at, client));
+            if let Some((number, record)) = self.held.get(&client)
+                && let Some(watch) = self.watches.get(number)
             {
-                watch.right_until = until;
+                watch.slot.registry.lock().mark_expired(*record);
+                self.dirty.insert(*number);
             }
         }
-    }
-
-    fn view_of(&self, organization: OrganizationId) -> Option<View> {
-        self.engine.view_now(organization, self.engine.settings.staleness_bound)
+        for (number, watch) in &mut self.watches {
+            if watch.right_until.take_if(|until| now >= *until).is_some() {
+                watch.slot.registry.lock().mark_caller(self.id);
+                self.dirty.insert(*number);
+            }
+        }
     }
 
     /// Evaluates a slice of what is dirty in one organization; tells what differs from what was told last.
     fn changes(&mut self) -> Option<Output> {
-        let organization = *self.organizations.iter().find(|(_, watch)| !watch.dirty.is_empty())?.0;
-        let Some(view) = self.view_of(organization) else {
+        let after_last = (Bound::Excluded(self.last_looked), Bound::Unbounded);
+        let number = *self.dirty.range(after_last).next().or_else(|| self.dirty.first())?;
+        self.last_looked = number;
+        let Some(watch) = self.watches.get_mut(&number) else {
+            self.dirty.remove(&number);
+            return None;
+        };
+        let organization = watch.organization;
+        // What is looked at is taken before the snapshot it is looked at in.
+        let (is_caller_dirty, records) = {
+            let mut registry = watch.slot.registry.lock();
+            let taken = (registry.take_caller(self.id), registry.take_dirty(self.id, CHANGES_MAX));
+            if !registry.has_work(self.id) {
+                self.dirty.remove(&number);
+            }
+            taken
+        };
+        let bound = self.engine.settings.staleness_bound;
+        let Some(view) = self.engine.view_of(&watch.slot, organization, bound) else {
             self.reset(organization, Reason::RevisionVanished);
             return None;
         };
-        let mut changes = Vec::new();
-        for _ in 0..CHANGES_MAX {
-            let Some(id) = self.organizations.get_mut(&organization).and_then(|watch| watch.dirty.pop_first()) else {
-                break;
-            };
-            let Some(held) = self.held.get_mut(&id) else { continue };
-            let answer = view.answer_item(&held.question);
-            if let Some(at) = held.expires_at.take() {
-                self.expiries.remove(&(at, id));
-            }
-            held.expires_at = match answer {
-                Answer::Allowed { until } => until,
-                // Looked at again when the feed may have caught up.
-                Answer::Denied(Denial::Stale) => Some(view.now().plus(self.engine.settings.poll_interval)),
-                Answer::Denied(_) => None,
-            };
-            if let Some(at) = held.expires_at {
-                self.expiries.insert((at, id));
-            }
-            if held.last != Some(answer.is_allowed()) {
-                held.last = Some(answer.is_allowed());
-                changes.push((id, answer));
+        if is_caller_dirty {
+            match judge_caller(&view, &self.caller, watch.is_about_others) {
+                Ok(until) => watch.right_until = until,
+                Err(reason) => {
+                    self.reset(organization, reason);
+                    return None;
+                }
             }
         }
+
+        let mut changes = std::mem::take(&mut watch.refused);
+        for slice in records.chunks(SLICE) {
+            let mut registry = watch.slot.registry.lock();
+            let mut answers = Vec::with_capacity(SLICE);
+            view.answer_all(slice.iter().map(|record| Ok(registry.look(*record).asked)), |answer| answers.push(answer));
+            for (record, answer) in slice.iter().zip(answers) {
+                let looked = registry.look(*record);
+                let client = looked.number;
+                if let Some(at) = looked.expires_at {
+                    self.expiries.remove(&(at, client));
+                }
+                let expires_at = match answer {
+                    Answer::Allowed { until } => until,
+                    // Looked at again when the feed may have caught up.
+                    Answer::Denied(denial) if denial.is_stale() => {
+                        Some(view.now().plus(self.engine.settings.poll_interval))
+                    }
+                    Answer::Denied(_) => None,
+                };
+                self.expiries.extend(expires_at.map(|at| (at, client)));
+                if registry.note(*record, answer, expires_at) {
+                    changes.push((client, answer));
+                }
+            }
+        }
+        if watch.count == 0 {
+            self.end_watch(number);
+        }
+        changes.sort_unstable_by_key(|(client, _)| *client);
         (!changes.is_empty()).then_some(Output::Changes { organization, changes, view })
     }
 
-    /// Answers the newest ping, if nothing that was marked before waits.
+    /// Answers the newest ping, if nothing that was marked before waits. Names the organizations that have moved since the
+    /// last time.
     fn progress(&mut self) -> Option<Output> {
         let ping = self.ping?;
         // How far all is marked and what is proven, before looking whether anything marked waits.
+        let above = self.engine.installation_marked();
         let mut tokens = Vec::new();
         let mut age = self.engine.feed_age();
-        for organization in self.organizations.keys() {
-            let view = self.view_of(*organization)?;
-            let slot = self.engine.slot(*organization)?;
+        for (number, watch) in &self.watches {
+            let view = self.engine.view_of(&watch.slot, watch.organization, self.engine.settings.staleness_bound)?;
             let mut token = view.token();
-            let marked = slot.marked();
+            if token.installation.revision > above {
+                // The word that all is marked rings the bell.
+                return None;
+            }
+            let marked = watch.slot.marked();
             if marked < token.position.revision {
-                token.position = slot.recent(marked)?;
+                token.position = watch.slot.recent(marked)?;
             }
             age = age.max(view.age);
-            tokens.push(token);
-        }
-        let marked = self.inbox.take();
-        if !marked.subscriptions.is_empty() || !marked.replaced.is_empty() {
-            for (organization, marks) in marked.subscriptions {
-                self.inbox.mark(organization, marks);
+            let pair = (token.position.revision, token.installation.revision);
+            if watch.told != Some(pair) {
+                tokens.push((*number, pair, token));
             }
-            marked.replaced.into_iter().for_each(|organization| self.inbox.mark_replaced(organization));
+        }
+        if !self.inbox.is_empty() {
             return None;
         }
         self.ping = None;
-        Some(Output::Progress { ping, organizations: tokens, age })
+        for (number, pair, _) in &tokens {
+            if let Some(watch) = self.watches.get_mut(number) {
+                watch.told = Some(*pair);
+            }
+        }
+        let organizations = tokens.into_iter().map(|(_, _, token)| token).collect();
+        Some(Output::Progress { ping, organizations, age })
     }
 }
 
-impl Drop for Stream {
+/// Asks whether the caller may still be told, and until when.
+fn judge_caller(view: &View, caller: &Caller, is_about_others: bool) -> Result<Option<Timestamp>, Reason> {
+    match view.right_to_check(caller.subject) {
+        Answer::Allowed { until } => Ok(until),
+        Answer::Denied(_) if !view.is_seen_by(caller.subject) => Err(Reason::NotFound),
+        Answer::Denied(_) if is_about_others => Err(Reason::PermissionMissing),
+        Answer::Denied(_) => Ok(None),
+    }
+}
+
+impl<Q> Drop for Stream<Q> {
     fn drop(&mut self) {
-        let held: Vec<u64> = self.held.keys().copied().collect();
-        for id in held {
-            self.let_go(id);
+        for watch in self.watches.values() {
+            self.engine.residence.leave(&watch.slot, self.id);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::index::OrganizationIndex;
 use super::installation::InstallationIndex;
-use super::question::{Answer, Item, Question};
+use super::question::{Answer, Asked, Denial, Question};
+use crate::domain::catalog::PermissionId;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
 use crate::domain::revision::Token;
@@ -42,21 +43,21 @@ impl View {
     /// Answers a question at this pair of snapshots.
     #[must_use]
     pub fn answer(&self, question: &Question) -> Answer {
-        self.answer_however_old(question).unless_stale(self.is_stale)
+        self.organization.answer(&self.installation, question, self.now).unless_stale(self.is_stale)
     }
 
-    /// Answers a question whether or not the pair is fresh enough to allow.
-    pub(super) fn answer_however_old(&self, question: &Question) -> Answer {
-        self.organization.answer(&self.installation, question, self.now)
+    /// Answers questions in order: a bad one by what is wrong with it.
+    pub fn answer_all<'a>(&self, asked: impl Iterator<Item = Result<Asked<'a>, Denial>>, mut tell: impl FnMut(Answer)) {
+        let is_stale = self.is_stale;
+        let tell = |answer: Answer| tell(answer.unless_stale(is_stale));
+        self.organization.answer_all(&self.installation, asked, self.now, tell);
     }
 
-    /// Answers one item: a bad one by what is wrong with it.
+    /// Answers whether a subject may be told about others, however old the pair is: staleness is told in the answers
+    /// themselves.
     #[must_use]
-    pub fn answer_item(&self, item: &Item) -> Answer {
-        match item {
-            Ok(question) => self.answer(question),
-            Err(denial) => Answer::Denied(*denial),
-        }
+    pub fn right_to_check(&self, subject: Subject) -> Answer {
+        self.organization.held_here(&self.installation, subject, PermissionId::ACCESS_CHECK, self.now)
     }
 
     /// Says whether the organization exists in the eyes of a subject.

@@ -178,6 +178,8 @@ reasons! {
     FrameTooLarge = "FRAME_TOO_LARGE" => ResourceExhausted;
     /// A stream holds as many subscriptions as it may.
     SubscriptionsExhausted = "SUBSCRIPTIONS_EXHAUSTED" => ResourceExhausted;
+    /// Subscriptions keep as many organizations in memory as they may.
+    IndexFull = "INDEX_FULL" => ResourceExhausted;
 
     /// The database does not answer.
     DatabaseUnavailable = "DATABASE_UNAVAILABLE" => Unavailable;

@@ -1,11 +1,11 @@
 //! Checks: answered from the index, at one pair of revisions.
 
 use super::{Context, Services};
-use crate::authz::{Answer, Item, Requirement, View, may_ask};
+use crate::authz::{Answer, Questions, Requirement, View, may_ask};
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 
-/// Answers to some items, all at one view.
+/// Answers to some questions, all at one view.
 #[derive(Debug)]
 pub struct Checked {
     /// In order.
@@ -25,13 +25,14 @@ impl Services {
         &self,
         context: &Context,
         organization: OrganizationId,
-        items: &[Item],
+        questions: &(impl Questions + Sync),
         requirement: Requirement,
     ) -> Result<Checked, Error> {
         let caller = context.subject()?;
         let view = self.engine.view(organization, requirement, caller).await?;
-        may_ask(&view, caller, items.iter())?;
-        let answers = items.iter().map(|item| view.answer_item(item)).collect();
+        may_ask(&view, caller, questions.asked())?;
+        let mut answers = Vec::with_capacity(questions.count());
+        view.answer_all(questions.asked(), |answer| answers.push(answer));
         Ok(Checked { answers, view })
     }
 }

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, Edge};
 use super::convert::{answer, consistency, item, items, millis_up, parse_token, token};
-use crate::authz::{Answer, Denial, ITEMS_MAX, Output, Stream, Update, View};
+use crate::authz::{Answer, Denial, ITEMS_MAX, Item, Output, Stream, Update, View};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::proto::authorization_service_server::AuthorizationService;
@@ -115,13 +115,13 @@ struct Dialogue {
     edge: Edge,
     call: Call,
     inbound: Streaming<StreamChecksRequest>,
-    stream: Stream,
+    stream: Stream<Vec<Item>>,
     /// Whether the client has said all it had to say.
     is_half_closed: bool,
 }
 
 impl Dialogue {
-    fn new(edge: Edge, call: Call, inbound: Streaming<StreamChecksRequest>, stream: Stream) -> Self {
+    fn new(edge: Edge, call: Call, inbound: Streaming<StreamChecksRequest>, stream: Stream<Vec<Item>>) -> Self {
         edge.metrics.streams.inc();
         Self { edge, call, inbound, stream, is_half_closed: false }
     }
@@ -167,7 +167,7 @@ impl Dialogue {
             Some(Asked::Check(frame)) => Update::Check {
                 frame: frame.frame_id,
                 organization: OrganizationId::parse("check.organization_id", &frame.organization_id)?,
-                items: items(&frame.items),
+                questions: items(&frame.items),
                 requirement: consistency(frame.consistency.as_ref(), bound)?,
             },
             Some(Asked::Subscribe(frame)) => Update::Subscribe {

@@ -78,6 +78,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     // The index.
     ("arc_swap", &["authz"]),
+    ("foldhash", &["authz", "domain"]),
     ("imbl", &["authz"]),
     ("quick_cache", &["transport"]),
     // What any room may use.
@@ -92,6 +93,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_stream", ANY),
     ("tokio_util", ANY),
     ("tracing", ANY),
+    ("smallvec", &["authz"]),
     ("uuid", ANY),
 ];
 
@@ -102,8 +104,17 @@ const NOT_NAMED: &[&str] = &["tonic_prost"];
 
 /// Pure rooms and files: no runtime, no IO. They name these crates and no others.
 const PURE: &[(&str, &[&str])] = &[
-    ("domain", &["serde", "serde_saphyr", "thiserror", "uuid"]),
-    ("authz/index.rs", &["imbl"]),
+    ("domain", &["foldhash", "serde", "serde_saphyr", "thiserror", "uuid"]),
+    ("authz/index/base.rs", &["foldhash"]),
+    ("authz/index/draft.rs", &["foldhash"]),
+    ("authz/index/judge.rs", &["smallvec"]),
+    ("authz/index/list.rs", &["imbl", "serde", "uuid"]),
+    ("authz/index/mod.rs", &["imbl", "smallvec", "uuid"]),
+    ("authz/index/overlay.rs", &["foldhash", "imbl"]),
+    ("authz/index/staged.rs", &["smallvec"]),
+    ("authz/index/table.rs", &[]),
+    ("authz/index/touched.rs", &[]),
+    ("authz/index/words.rs", &[]),
     ("authz/installation.rs", &["imbl"]),
     ("authz/question.rs", &[]),
 ];

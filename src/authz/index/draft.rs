@@ -174,7 +174,8 @@ impl Draft {
                 held: holdings.next(Holder::membership(number), member.state),
             })
             .collect();
-        let groups = (0..).zip(groups).map(|(number, (id, ()))| Group { id, held: holdings.next(Holder::group(number), None) });
+        let groups =
+            (0..).zip(groups).map(|(number, (id, ()))| Group { id, held: holdings.next(Holder::group(number), None) });
         let groups = groups.collect();
         let accounts = (0..).zip(accounts).map(|(number, (id, is_enabled))| Account {
             id,

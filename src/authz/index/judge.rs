@@ -1,7 +1,6 @@
 //! The rule, evaluated on the index. It must always answer what `domain::access::decide` does over the same facts.
 
 use smallvec::SmallVec;
-use uuid::Uuid;
 
 use super::OrganizationIndex;
 use super::base::{Base, CHAIN_MAX};
@@ -10,8 +9,8 @@ use crate::authz::installation::InstallationIndex;
 use crate::authz::question::{Answer, Asked, Bearer, Denial, Question};
 use crate::domain::catalog::{PermissionId, Reach, Role};
 use crate::domain::fact::{Grant, Held, MemberState};
-use crate::domain::id::ServiceAccountId;
-use crate::domain::place::{Place, Subject};
+use crate::domain::id::{GroupId, ServiceAccountId, UserId};
+use crate::domain::place::{Place, ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 
 /// How a subject stands in an organization.
@@ -243,18 +242,28 @@ impl OrganizationIndex {
         }
     }
 
+    /// Gives how long a subject holds a permission at the organization itself.
+    pub(in crate::authz) fn held_here(
+        &self,
+        installation: &InstallationIndex,
+        subject: Subject,
+        permission: PermissionId,
+        now: Timestamp,
+    ) -> Answer {
+        let standing = self.standing(installation, subject).filter(|_| self.is_active);
+        let span =
+            standing.map(|standing| self.judge(installation, subject, &standing, &Chain::default(), permission, now));
+        span.unwrap_or_default().answer()
+    }
+
     /// Says whether a member is in a group.
-    pub(in crate::authz) fn is_in_group(&self, user: Uuid, group: Uuid) -> bool {
-        let Some(number) = self.member_of(user.as_u128()) else { return false };
-        self.member_now(number).groups.iter().any(|number| self.group_id(*number).0 == group)
+    pub(in crate::authz) fn is_in_group(&self, user: UserId, group: GroupId) -> bool {
+        let Some(number) = self.member_of(user.0.as_u128()) else { return false };
+        self.member_now(number).groups.iter().any(|number| self.group_id(*number) == group)
     }
 
     /// Says whether a resource is `place` or stands under it.
-    pub(in crate::authz) fn is_under(
-        &self,
-        key: &crate::domain::place::ResourceKey,
-        place: &crate::domain::place::ResourceKey,
-    ) -> bool {
+    pub(in crate::authz) fn is_under(&self, key: &ResourceKey, place: &ResourceKey) -> bool {
         let place = self.find_resource(place);
         place.is_some_and(|place| self.chain(self.find_resource(key)).places.contains(&place))
     }

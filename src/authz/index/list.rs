@@ -118,8 +118,7 @@ impl OrganizationIndex {
             let has = |subject, standing, permission| {
                 self.judge(installation, subject, standing, &chain, permission, now) != Span::NEVER
             };
-            let is_visible =
-                viewer.may_check || visible_by.is_some_and(|view| has(viewer.subject, &seeing, view));
+            let is_visible = viewer.may_check || visible_by.is_some_and(|view| has(viewer.subject, &seeing, view));
             if is_visible && has(subject, &standing, permission) {
                 page.items.push(id);
             }
@@ -171,7 +170,10 @@ impl OrganizationIndex {
             Ordering::Equal => after.is_some_and(|after| base.key(resource) <= after),
             Ordering::Greater => false,
         });
-        let old = base.resources[from..].iter().zip(Number::try_from(from).unwrap_or(Number::MAX)..).take_while(move |(resource, _)| resource.kind == kind);
+        let old = base.resources[from..]
+            .iter()
+            .zip(Number::try_from(from).unwrap_or(Number::MAX)..)
+            .take_while(move |(resource, _)| resource.kind == kind);
         let old = old.map(|(resource, at)| (Arc::from(base.key(resource)), at));
         let start = match after {
             Some(after) => Bound::Excluded((kind, Arc::from(after))),
@@ -214,9 +216,7 @@ impl OrganizationIndex {
         let mut subjects: Vec<Subject> = installation
             .holders()
             .filter_map(|principal| match principal {
-                Principal::User(id) => {
-                    self.member_of(id.0.as_u128()).is_none().then_some(Subject::User(id))
-                }
+                Principal::User(id) => self.member_of(id.0.as_u128()).is_none().then_some(Subject::User(id)),
                 Principal::ServiceAccount(id) => {
                     self.known_account(id.0.as_u128()).is_none().then_some(Subject::ServiceAccount(id))
                 }

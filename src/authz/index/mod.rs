@@ -69,7 +69,11 @@ impl OrganizationIndex {
     }
 
     /// Makes an index of states.
-    fn of<Told: std::borrow::Borrow<Fact>>(catalog: Arc<Catalog>, facts: impl Iterator<Item = Told>, seed: u64) -> Self {
+    fn of<Told: std::borrow::Borrow<Fact>>(
+        catalog: Arc<Catalog>,
+        facts: impl Iterator<Item = Told>,
+        seed: u64,
+    ) -> Self {
         let (mut words, mut draft, mut is_active) = (Words::new(catalog), Draft::default(), false);
         for fact in facts {
             if let Fact::Organization { state, .. } = fact.borrow() {
@@ -348,9 +352,15 @@ impl OrganizationIndex {
         let state = if self.is_active { OrganizationState::Active } else { OrganizationState::Disabled };
         let organization = Fact::Organization { state, catalog: Arc::clone(self.words.catalog.name()) };
         std::iter::once(organization)
-            .chain((0..number(self.base.members.len(), self.overlay.new_members.len())).flat_map(|it| self.member_facts(it)))
+            .chain(
+                (0..number(self.base.members.len(), self.overlay.new_members.len()))
+                    .flat_map(|it| self.member_facts(it)),
+            )
             .chain(self.account_facts())
-            .chain((0..number(self.base.resources.len(), self.overlay.new_resources().len())).filter_map(|it| self.resource_fact(it)))
+            .chain(
+                (0..number(self.base.resources.len(), self.overlay.new_resources().len()))
+                    .filter_map(|it| self.resource_fact(it)),
+            )
             .chain(self.grant_facts())
     }
 
@@ -394,9 +404,10 @@ impl OrganizationIndex {
             all.filter(move |(place, _)| self.overlay.spot(holder, *place).is_none())
                 .map(move |(place, holding)| (holder, place, holding))
         });
-        let changed = self.overlay.spots().flat_map(|(holder, place, holdings)| {
-            holdings.iter().map(move |holding| (holder, place, *holding))
-        });
+        let changed = self
+            .overlay
+            .spots()
+            .flat_map(|(holder, place, holdings)| holdings.iter().map(move |holding| (holder, place, *holding)));
         unchanged.chain(changed).map(move |(holder, place, holding)| {
             Fact::Grant(Grant {
                 id: GrantId(uuid::Uuid::nil()),

@@ -71,11 +71,6 @@ impl Overlay {
         Self { touched: Some(Arc::new(Touched::for_entries(limit))), ..Self::default() }
     }
 
-    /// Says whether nothing has changed.
-    pub fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
     /// Counts what was put in.
     pub fn entries(&self) -> usize {
         self.entries

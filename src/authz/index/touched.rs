@@ -36,10 +36,7 @@ impl Touched {
     #[expect(clippy::cast_possible_truncation, reason = "the mask keeps what is below the number of words")]
     fn bits(&self, hash: u64) -> [(usize, u64); 2] {
         let mask = self.words.len() - 1;
-        [
-            ((hash >> 12) as usize & mask, 1 << (hash & 63)),
-            ((hash >> 38) as usize & mask, 1 << ((hash >> 6) & 63)),
-        ]
+        [((hash >> 12) as usize & mask, 1 << (hash & 63)), ((hash >> 38) as usize & mask, 1 << ((hash >> 6) & 63))]
     }
 
     /// Counts the bytes it takes.

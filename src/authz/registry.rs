@@ -1,0 +1,503 @@
+//! The subscriptions held on one organization.
+//!
+//! Each is a record of fixed size in one table, in two lists that go through the records: of those that ask about the same
+//! subject, and of those that ask about the same target, under the ids that the client gave, existing or not. A change
+//! marks records dirty; the stream that holds them evaluates them when it has room to write.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::inbox::{Inbox, StreamId};
+use super::index::OrganizationIndex;
+use super::question::{Answer, Asked, Bearer, Denial, Question};
+use super::touched::Touched;
+use crate::domain::id::OrganizationId;
+use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::time::Timestamp;
+
+/// Above so many distinct subjects and targets a change of many is left to the streams: each looks at all it holds.
+const LOOKED_AT_MAX: usize = 20_000;
+/// No record.
+const NONE: u32 = u32::MAX;
+/// The stream of a record that is free.
+const NOBODY: StreamId = StreamId(u64::MAX);
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// The subscriptions held on one organization.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    records: Vec<Record>,
+    /// The first record that is free; the others follow by `subjects.next`.
+    free: Option<u32>,
+    streams: Map<StreamId, Holder>,
+    /// The first record of each subject.
+    by_subject: Map<Subject, u32>,
+    /// The number of each target.
+    by_target: Map<Option<ResourceKey>, u32>,
+    targets: Vec<Target>,
+    free_targets: Vec<u32>,
+    permissions: Names,
+}
+
+/// A stream that holds something here.
+#[derive(Debug)]
+struct Holder {
+    inbox: Arc<Inbox>,
+    caller: Subject,
+    is_caller_dirty: bool,
+    /// Its records, in no order.
+    records: Vec<u32>,
+    dirty: Vec<u32>,
+    /// Of `records`, so many from the front are dirty altogether.
+    sweep: usize,
+}
+
+/// Names that many records share.
+#[derive(Debug, Default)]
+struct Names {
+    names: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    key: Option<ResourceKey>,
+    first: u32,
+}
+
+/// The neighbours in a list.
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    next: u32,
+    previous: u32,
+}
+
+const UNLINKED: Links = Links { next: NONE, previous: NONE };
+
+/// One subscription.
+#[derive(Debug)]
+struct Record {
+    stream: StreamId,
+    /// The client's number.
+    number: u64,
+    bearer: Option<Box<Bearer>>,
+    /// When it is to be looked at again.
+    expires_at: Option<Timestamp>,
+    subject: Subject,
+    target: u32,
+    subjects: Links,
+    targets: Links,
+    /// Its place in the stream's records.
+    at: u32,
+    permission: u16,
+    last: Option<bool>,
+    is_dirty: bool,
+}
+
+/// A record that is looked at.
+pub(super) struct Looked<'a> {
+    /// The client's number.
+    pub number: u64,
+    /// What is asked.
+    pub asked: Asked<'a>,
+    /// When it was to be looked at again.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Registry {
+    /// Registers a stream that is about to hold something here.
+    pub fn join(&mut self, stream: StreamId, inbox: &Arc<Inbox>, caller: Subject) {
+        self.streams.entry(stream).or_insert_with(|| Holder {
+            inbox: Arc::clone(inbox),
+            caller,
+            // Registered by now: a right that was lost since it was asked is found lost.
+            is_caller_dirty: true,
+            records: Vec::new(),
+            dirty: Vec::new(),
+            sweep: 0,
+        });
+    }
+
+    /// Says whether nobody holds anything here.
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// Counts the subscriptions.
+    pub fn len(&self) -> usize {
+        self.streams.values().map(|holder| holder.records.len()).sum()
+    }
+
+    /// Registers a subscription of a stream that has joined, and marks it dirty. Gives the number of its record.
+    pub fn add(&mut self, stream: StreamId, number: u64, question: &Question, known: Option<bool>) -> Option<u32> {
+        let permission = self.permissions.number(&question.permission)?;
+        let target = self.target(question.target.as_ref());
+        let holder = self.streams.get_mut(&stream)?;
+        let record = Record {
+            stream,
+            number,
+            bearer: question.bearer.map(Box::new),
+            expires_at: None,
+            subject: question.subject,
+            target,
+            subjects: UNLINKED,
+            targets: UNLINKED,
+            at: count(holder.records.len()),
+            permission,
+            last: known,
+            is_dirty: true,
+        };
+        let id = match self.free {
+            Some(id) => {
+                let next = self.records[id as usize].subjects.next;
+                self.free = (next != NONE).then_some(next);
+                self.records[id as usize] = record;
+                id
+            }
+            None => {
+                self.records.push(record);
+                count(self.records.len() - 1)
+            }
+        };
+        holder.records.push(id);
+        holder.dirty.push(id);
+        self.link(id);
+        Some(id)
+    }
+
+    fn link(&mut self, id: u32) {
+        let Record { subject, target, .. } = self.records[id as usize];
+        let next = self.by_subject.insert(subject, id).unwrap_or(NONE);
+        self.records[id as usize].subjects = Links { next, previous: NONE };
+        if next != NONE {
+            self.records[next as usize].subjects.previous = id;
+        }
+        let next = std::mem::replace(&mut self.targets[target as usize].first, id);
+        self.records[id as usize].targets = Links { next, previous: NONE };
+        if next != NONE {
+            self.records[next as usize].targets.previous = id;
+        }
+    }
+
+    /// Removes a subscription. Gives when it was to be looked at again.
+    pub fn remove(&mut self, id: u32) -> Option<Timestamp> {
+        let record = &self.records[id as usize];
+        let (stream, at, expires_at) = (record.stream, record.at as usize, record.expires_at);
+        if let Some(holder) = self.streams.get_mut(&stream) {
+            holder.records.swap_remove(at);
+            if let Some(moved) = holder.records.get(at) {
+                self.records[*moved as usize].at = count(at);
+            }
+            // The last took its place. If that was swept already, it is looked at once more.
+            holder.sweep = holder.sweep.min(holder.records.len());
+        }
+        self.unlink(id);
+        self.free(id);
+        expires_at
+    }
+
+    /// Frees a record. Its id may still stand among the dirty ones of its stream.
+    fn free(&mut self, id: u32) {
+        let record = &mut self.records[id as usize];
+        (record.bearer, record.is_dirty, record.stream) = (None, false, NOBODY);
+        record.subjects = Links { next: self.free.unwrap_or(NONE), previous: NONE };
+        self.free = Some(id);
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let Record { subject, target, subjects, targets, .. } = self.records[id as usize];
+        if subjects.next != NONE {
+            self.records[subjects.next as usize].subjects.previous = subjects.previous;
+        }
+        match subjects.previous {
+            NONE if subjects.next == NONE => {
+                self.by_subject.remove(&subject);
+            }
+            NONE => {
+                self.by_subject.insert(subject, subjects.next);
+            }
+            previous => self.records[previous as usize].subjects.next = subjects.next,
+        }
+        if targets.next != NONE {
+            self.records[targets.next as usize].targets.previous = targets.previous;
+        }
+        match targets.previous {
+            NONE => {
+                self.targets[target as usize].first = targets.next;
+                if targets.next == NONE {
+                    self.forget_target(target);
+                }
+            }
+            previous => self.records[previous as usize].targets.next = targets.next,
+        }
+    }
+
+    fn target(&mut self, key: Option<&ResourceKey>) -> u32 {
+        let key = key.cloned();
+        if let Some(known) = self.by_target.get(&key) {
+            return *known;
+        }
+        let target = Target { key: key.clone(), first: NONE };
+        let number = match self.free_targets.pop() {
+            Some(number) => {
+                self.targets[number as usize] = target;
+                number
+            }
+            None => {
+                self.targets.push(target);
+                count(self.targets.len() - 1)
+            }
+        };
+        self.by_target.insert(key, number);
+        number
+    }
+
+    fn forget_target(&mut self, number: u32) {
+        let target = std::mem::take(&mut self.targets[number as usize]);
+        self.by_target.remove(&target.key);
+        self.free_targets.push(number);
+    }
+
+    /// Forgets a stream and all it holds here. Gives the client's numbers, and when each was to be looked at again.
+    pub fn leave(&mut self, stream: StreamId) -> Vec<(u64, Option<Timestamp>)> {
+        let Some(holder) = self.streams.remove(&stream) else { return Vec::new() };
+        let mut left = Vec::with_capacity(holder.records.len());
+        for id in holder.records {
+            let record = &self.records[id as usize];
+            left.push((record.number, record.expires_at));
+            self.unlink(id);
+            self.free(id);
+        }
+        if self.streams.is_empty() {
+            // What was grown for many goes when the last has left.
+            *self = Self::default();
+        }
+        left
+    }
+
+    /// Gives the inboxes of all streams that hold something here.
+    pub fn inboxes(&self) -> impl Iterator<Item = &Arc<Inbox>> {
+        self.streams.values().map(|holder| &holder.inbox)
+    }
+
+    /// Marks what a change touches, and wakes the streams that hold any of it.
+    pub fn mark(
+        &mut self,
+        organization: OrganizationId,
+        touched: &Touched,
+        before: Option<&OrganizationIndex>,
+        after: Option<&OrganizationIndex>,
+    ) {
+        if self.streams.is_empty() || touched.is_nothing() {
+            return;
+        }
+        let indexes: Vec<&OrganizationIndex> = before.into_iter().chain(after).collect();
+        if touched.everything || !self.mark_found(touched, &indexes) {
+            self.sweep_all();
+        }
+        for holder in self.streams.values_mut() {
+            holder.is_caller_dirty |= touched.everything || touched.subjects.contains(&holder.caller)
+                // As a member of a group, say.
+                || !touched.many.is_empty();
+            if holder.has_work() {
+                holder.inbox.mark(organization);
+            }
+        }
+    }
+
+    /// Marks what can be found; `false` if there is too much to look through.
+    fn mark_found(&mut self, touched: &Touched, indexes: &[&OrganizationIndex]) -> bool {
+        for subject in &touched.subjects {
+            self.mark_list(self.by_subject.get(subject).copied(), |record| record.subjects);
+        }
+        for target in &touched.targets {
+            let first = self.by_target.get(&Some(target.clone())).map(|target| self.targets[*target as usize].first);
+            self.mark_list(first, |record| record.targets);
+        }
+        if !touched.sessions.is_empty() {
+            // Rare: few subscriptions are about bearers.
+            let bears = |record: &Record| {
+                record.bearer.as_ref().is_some_and(|bearer| touched.sessions.contains(&bearer.session))
+            };
+            let held = self.streams.values().flat_map(|holder| &holder.records);
+            let found: Vec<u32> = held.copied().filter(|id| bears(&self.records[*id as usize])).collect();
+            found.into_iter().for_each(|id| self.mark_one(id));
+        }
+        for place in &touched.below {
+            if self.by_target.len() > LOOKED_AT_MAX {
+                return false;
+            }
+            self.mark_below(place, indexes);
+        }
+        for (group, place) in &touched.many {
+            match (group, place) {
+                (_, Some(place)) if self.by_target.len() <= self.by_subject.len().min(LOOKED_AT_MAX) => {
+                    self.mark_below(place, indexes);
+                }
+                (Some(group), _) if self.by_subject.len() <= LOOKED_AT_MAX => {
+                    let is_in = |subject: &Subject| match subject {
+                        Subject::User(user) => indexes.iter().any(|index| index.is_in_group(*user, *group)),
+                        Subject::ServiceAccount(_) => false,
+                    };
+                    let found = self.by_subject.iter().filter(|(subject, _)| is_in(subject));
+                    let found: Vec<u32> = found.map(|(_, first)| *first).collect();
+                    found.into_iter().for_each(|first| self.mark_list(Some(first), |record| record.subjects));
+                }
+                (_, Some(place)) if self.by_target.len() <= LOOKED_AT_MAX => self.mark_below(place, indexes),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Marks all that is asked of `place` and of what stands under it.
+    fn mark_below(&mut self, place: &ResourceKey, indexes: &[&OrganizationIndex]) {
+        let is_below = |target: &Target| {
+            let key = target.key.as_ref();
+            key.is_some_and(|key| key == place || indexes.iter().any(|index| index.is_under(key, place)))
+        };
+        let found = self.by_target.values().map(|number| &self.targets[*number as usize]);
+        let found: Vec<u32> = found.filter(|target| is_below(target)).map(|target| target.first).collect();
+        found.into_iter().for_each(|first| self.mark_list(Some(first), |record| record.targets));
+    }
+
+    fn mark_list(&mut self, first: Option<u32>, links: impl Fn(&Record) -> Links) {
+        let mut next = first.unwrap_or(NONE);
+        while next != NONE {
+            self.mark_one(next);
+            next = links(&self.records[next as usize]).next;
+        }
+    }
+
+    fn mark_one(&mut self, id: u32) {
+        let record = &mut self.records[id as usize];
+        if !std::mem::replace(&mut record.is_dirty, true)
+            && let Some(holder) = self.streams.get_mut(&record.stream)
+        {
+            holder.dirty.push(id);
+        }
+    }
+
+    fn sweep_all(&mut self) {
+        for holder in self.streams.values_mut() {
+            holder.sweep = holder.records.len();
+        }
+    }
+
+    /// Marks one subscription, because its time has come.
+    pub fn mark_expired(&mut self, id: u32) {
+        self.records[id as usize].expires_at = None;
+        self.mark_one(id);
+    }
+
+    /// Asks that the caller's right is looked at again.
+    pub fn mark_caller(&mut self, stream: StreamId) {
+        if let Some(holder) = self.streams.get_mut(&stream) {
+            holder.is_caller_dirty = true;
+        }
+    }
+
+    /// Says whether the right of a stream's caller is to be looked at, which the asker does now.
+    pub fn take_caller(&mut self, stream: StreamId) -> bool {
+        self.streams.get_mut(&stream).is_some_and(|holder| std::mem::take(&mut holder.is_caller_dirty))
+    }
+
+    /// Says whether a stream has anything to look at.
+    pub fn has_work(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(Holder::has_work)
+    }
+
+    /// Takes up to `most` records that a stream must look at. Whoever takes them loads the snapshot after, so that a mark
+    /// that comes meanwhile is either of what is looked at, or waits for the next time.
+    pub fn take_dirty(&mut self, stream: StreamId, most: usize) -> Vec<u32> {
+        let Some(holder) = self.streams.get_mut(&stream) else { return Vec::new() };
+        let mut taken = holder.dirty.split_off(holder.dirty.len().saturating_sub(most));
+        taken.retain(|id| self.records[*id as usize].stream == stream && self.records[*id as usize].is_dirty);
+        let swept = holder.sweep - holder.sweep.min(most - taken.len());
+        taken.extend_from_slice(&holder.records[swept..holder.sweep]);
+        holder.sweep = swept;
+        for id in &taken {
+            self.records[*id as usize].is_dirty = false;
+        }
+        // The order in which they came to be looked at says nothing; the client's is easier to follow.
+        taken.sort_unstable_by_key(|id| self.records[*id as usize].number);
+        taken.dedup();
+        taken
+    }
+
+    /// Gives a record to look at.
+    pub fn look(&self, id: u32) -> Looked<'_> {
+        let record = &self.records[id as usize];
+        let target = self.targets[record.target as usize].key.as_ref();
+        Looked {
+            number: record.number,
+            asked: Asked {
+                subject: record.subject,
+                bearer: record.bearer.as_deref().copied(),
+                permission: self.permissions.name(record.permission),
+                target: target.map(|key| (&*key.kind, &*key.id)),
+            },
+            expires_at: record.expires_at,
+        }
+    }
+
+    /// Notes what was answered, and when to look again. Says whether that is news.
+    pub fn note(&mut self, id: u32, answer: Answer, expires_at: Option<Timestamp>) -> bool {
+        let record = &mut self.records[id as usize];
+        record.expires_at = expires_at;
+        let is_allowed = Some(answer.is_allowed());
+        // A known denial is no news either, but why a token is dead is.
+        std::mem::replace(&mut record.last, is_allowed) != is_allowed
+    }
+
+    /// Estimates the memory it takes, in bytes, but for the names of targets.
+    pub fn bytes(&self) -> usize {
+        let map = |len: usize, entry: usize| len * (entry + 1) * 8 / 7;
+        self.records.capacity() * size_of::<Record>()
+            + self.targets.capacity() * size_of::<Target>()
+            + map(self.by_subject.capacity(), size_of::<(Subject, u32)>())
+            + map(self.by_target.capacity(), size_of::<(Option<ResourceKey>, u32)>())
+            + self.streams.values().map(|holder| holder.records.capacity() * size_of::<u32>()).sum::<usize>()
+    }
+}
+
+impl Holder {
+    fn has_work(&self) -> bool {
+        self.is_caller_dirty || self.sweep > 0 || !self.dirty.is_empty()
+    }
+}
+
+impl Names {
+    /// Gives the number of a name, a new one if need be; `None` when there are too many to number. Clients choose them.
+    fn number(&mut self, name: &Arc<str>) -> Option<u16> {
+        let known = self.names.iter().position(|known| known == name);
+        let number = known.unwrap_or(self.names.len());
+        if known.is_none() {
+            if number >= NAMES_MAX {
+                return None;
+            }
+            self.names.push(Arc::clone(name));
+        }
+        u16::try_from(number).ok()
+    }
+
+    fn name(&self, number: u16) -> &str {
+        &self.names[usize::from(number)]
+    }
+}
+
+/// Most names of permissions in the subscriptions of one organization; a catalog declares fewer.
+const NAMES_MAX: usize = 4_096;
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).expect("a process holds fewer than 2^32 subscriptions")
+}
+
+impl Denial {
+    /// Says whether to look again when the index may be fresh enough.
+    pub(super) fn is_stale(self) -> bool {
+        self == Self::Stale
+    }
+}
