@@ -81,16 +81,16 @@ pub struct Options {
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub connections: usize,
 
-    /// How long a load is measured on each server, in each round.
-    #[arg(long, default_value = "3", value_parser = seconds)]
+    /// How long a load is measured on each server, in each round, in seconds.
+    #[arg(long, default_value = "2", value_parser = seconds)]
     pub seconds: Duration,
 
     /// How long it runs before that, in seconds.
-    #[arg(long, default_value = "0.5", value_parser = seconds)]
+    #[arg(long, default_value = "0.3", value_parser = seconds)]
     pub warmup: Duration,
 
-    /// How often the servers take turns in the closed loops; the ratio is told of all rounds and of each.
-    #[arg(long, default_value_t = 3, value_parser = positive)]
+    /// How often the servers take turns in the closed loops; the ratio is the median of them.
+    #[arg(long, default_value_t = 5, value_parser = positive)]
     pub rounds: usize,
 
     /// The RPC of the open loops.

@@ -70,9 +70,12 @@ pub struct Closed {
     pub echo: Figures,
     /// The Guildhall.
     pub guildhall: Figures,
-    /// The Guildhall's rate by the echo's.
+    /// The Guildhall's rate by the echo's: the median of all rounds.
     pub ratio: f64,
-    /// The same of each round.
+    /// What the ratio would be by the processor time alone that both processes take for a call, if it can be seen. Unlike
+    /// rates, it hardly changes with who else is on the machine.
+    pub ratio_by_processor_time: Option<f64>,
+    /// The ratio of each round, the least first.
     pub ratios: Vec<f64>,
 }
 
@@ -215,9 +218,12 @@ impl Report {
             print_head("");
             print_row("", "echo", &closed.echo);
             print_row("", "guildhall", &closed.guildhall);
-            let least = closed.ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = closed.ratios.iter().copied().fold(0.0, f64::max);
-            println!("ratio {:.3} ({least:.3} to {most:.3} in {} rounds)", closed.ratio, closed.ratios.len());
+            let (least, most) = (closed.ratios.first().unwrap_or(&0.0), closed.ratios.last().unwrap_or(&0.0));
+            print!("ratio {:.2}, the median of {} from {least:.2} to {most:.2}", closed.ratio, closed.ratios.len());
+            match closed.ratio_by_processor_time {
+                Some(ratio) => println!("; by processor time {ratio:.2}"),
+                None => println!(),
+            }
         }
     }
 
