@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
+use crate::changelog::Source;
 use crate::clock::World;
 use crate::config::{self, Config};
 use crate::domain::catalog::presets;
@@ -98,6 +99,19 @@ impl App {
     /// # Errors
     /// See [`AppError`]; nothing is left running then.
     pub async fn start(config: &Config, world: World) -> Result<Self, AppError> {
+        Self::start_with(config, world, |store| Arc::new(store)).await
+    }
+
+    /// Starts a server whose index follows what `source` makes of the store: the store itself, or something before it, as
+    /// a load generator puts there for organizations that no database holds. Everything else works on the store.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(
+        config: &Config,
+        world: World,
+        source: impl FnOnce(Store) -> Arc<dyn Source>,
+    ) -> Result<Self, AppError> {
         for address in [config.listen, config.http_listen] {
             if !address.ip().is_loopback() && !config.allow_plaintext {
                 return Err(AppError::Plaintext(address));
@@ -114,7 +128,7 @@ impl App {
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let first = service::start(&store, &sealer, &world).await?;
         let engine_settings = authz::Settings::default();
-        let engine = Engine::start(Arc::new(store.clone()), world.clone(), engine_settings, first.epoch).await?;
+        let engine = Engine::start(source(store.clone()), world.clone(), engine_settings, first.epoch).await?;
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
             passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency)),

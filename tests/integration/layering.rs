@@ -31,7 +31,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry"]),
     // A client like any other, and what builds everything.
     ("demo", &["app", "auth::InstallationKey", "clock", "config", "proto"]),
-    ("app", &["auth", "authz", "clock", "config", "domain", "mail", "service", "store", "telemetry", "transport"]),
+    (
+        "app",
+        &[
+            "auth",
+            "authz",
+            "changelog::Source",
+            "clock",
+            "config",
+            "domain",
+            "mail",
+            "service",
+            "store",
+            "telemetry",
+            "transport",
+        ],
+    ),
     ("main", &["app", "clock", "config", "demo", "store", "telemetry"]),
     ("lib", &[]),
 ];

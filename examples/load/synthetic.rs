@@ -1,0 +1,80 @@
+//! The log of the synthetic organizations, before the log of a store that holds everything else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::id::OrganizationId;
+use guildhall::domain::revision::{Position, Revision, Tag};
+
+use crate::shape::Shape;
+
+/// Where every synthetic organization stands, for good.
+const POSITION: Position = Position { revision: Revision(1), tag: Tag(0x6775_696c_6468_616c) };
+
+/// A store, and organizations that no database holds: they are made each time they are loaded, and never move.
+pub struct Synthetic {
+    store: Arc<dyn Source>,
+    shape: Shape,
+    numbers: HashMap<OrganizationId, u32>,
+}
+
+impl Synthetic {
+    /// Puts the organizations of `shape` before a store.
+    pub fn new(store: Arc<dyn Source>, shape: Shape) -> Self {
+        let numbers = (0..shape.organizations).map(|number| (Shape::organization(number), number)).collect();
+        Self { store, shape, numbers }
+    }
+
+    fn number(&self, scope: Scope) -> Option<u32> {
+        match scope {
+            Scope::Installation => None,
+            Scope::Organization(id) => self.numbers.get(&id).copied(),
+        }
+    }
+}
+
+impl Source for Synthetic {
+    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
+        match self.number(scope) {
+            Some(number) => {
+                Box::pin(async move { Ok(Some(State { position: POSITION, facts: self.shape.facts(number) })) })
+            }
+            None => self.store.load(scope),
+        }
+    }
+
+    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+        match self.number(scope) {
+            // The commit itself, by which a reader sees that its history is still the one.
+            Some(_) => Box::pin(async { Ok(vec![Commit { position: POSITION, facts: Vec::new() }]) }),
+            None => self.store.read_from(scope, from),
+        }
+    }
+
+    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+        Box::pin(async move {
+            let (mine, others): (Vec<Scope>, Vec<Scope>) =
+                scopes.iter().partition(|scope| self.number(**scope).is_some());
+            let mut positions = if others.is_empty() { Vec::new() } else { self.store.positions(&others).await? };
+            positions.extend(mine.into_iter().map(|scope| (scope, POSITION)));
+            Ok(positions)
+        })
+    }
+
+    fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
+        match self.number(scope) {
+            Some(_) => Box::pin(async move { Ok((revision == POSITION.revision).then_some(POSITION.tag)) }),
+            None => self.store.tag(scope, revision),
+        }
+    }
+
+    fn cursor(&self) -> Reading<'_, Cursor> {
+        self.store.cursor()
+    }
+
+    fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
+        self.store.moved_since(cursor)
+    }
+}
