@@ -18,6 +18,7 @@ mod server;
 mod service_account;
 mod session;
 mod status;
+pub mod wire;
 
 pub use call::Edge;
 pub use http_endpoints::{Health, router};

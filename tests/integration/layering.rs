@@ -59,6 +59,7 @@ const SHARED_BY_SERVICES: &[&str] = &["context", "text", "write"];
 const CRATES: &[(&str, &[&str])] = &[
     // The wire.
     ("axum", &["app", "transport"]),
+    ("bytes", &["transport"]),
     ("http", &["transport"]),
     ("prost", &["transport"]),
     ("prost_types", &["transport"]),
@@ -132,6 +133,9 @@ const PURE: &[(&str, &[&str])] = &[
     ("authz/index/words.rs", &[]),
     ("authz/installation.rs", &["imbl"]),
     ("authz/question.rs", &[]),
+    ("transport/wire/read.rs", &[]),
+    ("transport/wire/reader.rs", &["thiserror"]),
+    ("transport/wire/write.rs", &["bytes"]),
 ];
 
 /// Names of roles and sets in catalogs that are words of the domain, too: what an error is about, a verb, a table.

@@ -25,3 +25,5 @@ mod rule;
 mod streams;
 #[cfg(test)]
 mod surface;
+#[cfg(test)]
+mod wire;

@@ -2,8 +2,9 @@
 
 use super::facts::{Facts, Given, Standing};
 use crate::domain::catalog::{PermissionId, Reach};
+use crate::domain::fact::Grant;
 use crate::domain::id::GrantId;
-use crate::domain::place::{Place, Principal};
+use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 
 /// The answer of the rule.
@@ -35,7 +36,7 @@ impl Decision {
 #[must_use]
 pub fn decide(facts: &Facts, permission: PermissionId, now: Timestamp) -> Decision {
     let listed = on_the_list(facts, now);
-    let owns = owns(facts);
+    let owns = owned(facts).is_some();
 
     let mut best: Option<(GrantId, Option<Timestamp>)> = None;
     for (grant, given) in facts.counting(now) {
@@ -60,17 +61,26 @@ pub fn decide(facts: &Facts, permission: PermissionId, now: Timestamp) -> Decisi
 /// On a list puts an `AS_MEMBER` grant there, or a grant, there or above, of a role marked `as_member`.
 #[must_use]
 pub fn on_the_list(facts: &Facts, now: Timestamp) -> Option<Option<Timestamp>> {
-    let mut listed: Option<Option<Timestamp>> = None;
+    listing(facts, now).map(|grant| grant.expires_at)
+}
+
+/// Gives the grant that puts the subject on the list; where several do, the one that stands longest.
+pub(super) fn listing(facts: &Facts, now: Timestamp) -> Option<&Grant> {
+    let mut listing: Option<&Grant> = None;
     for (grant, given) in facts.counting(now) {
-        let lists = match given {
-            Given::AsMember => matches!(grant.place, Place::Resource(_)),
-            Given::Role(role) => role.as_member,
-        };
-        if lists && listed.is_none_or(|until| is_later(grant.expires_at, until)) {
-            listed = Some(grant.expires_at);
+        if lists(grant, given) && listing.is_none_or(|best| is_later(grant.expires_at, best.expires_at)) {
+            listing = Some(grant);
         }
     }
-    listed
+    listing
+}
+
+/// Says whether a grant puts its holder on the list of its place.
+pub(super) fn lists(grant: &Grant, given: Given<'_>) -> bool {
+    match given {
+        Given::AsMember => matches!(grant.place, Place::Resource(_)),
+        Given::Role(role) => role.as_member,
+    }
 }
 
 /// Says whether the organization, or the resource that is the target, exists in the eyes of the subject.
@@ -89,13 +99,14 @@ pub fn is_visible(facts: &Facts, now: Timestamp) -> bool {
     }
 }
 
-fn owns(facts: &Facts) -> bool {
+/// Gives what the subject owns of the target and what it stands under, the nearest first.
+pub(super) fn owned(facts: &Facts) -> Option<&ResourceKey> {
     let me = match facts.standing {
         Standing::Stranger => None,
         Standing::Person { membership, .. } => membership.map(|(id, _)| Principal::Membership(id)),
         Standing::Machine { id, .. } => Some(Principal::ServiceAccount(id)),
     };
-    me.is_some() && facts.chain.iter().any(|node| node.owner == me)
+    me.and_then(|_| facts.chain.iter().find(|node| node.owner == me)).map(|node| &node.key)
 }
 
 /// Gives the earlier of two ends, where `None` is without end.

@@ -155,9 +155,14 @@ impl Facts {
     /// A grant counts if it is live, the subject is among its principal and stands, and its place is the target or
     /// above it.
     pub(super) fn counting(&self, now: Timestamp) -> impl Iterator<Item = (&Grant, Given<'_>)> {
+        self.counting_ever().filter(move |(grant, _)| !grant.is_expired(now))
+    }
+
+    /// Gives the grants that would count if they were live, those that do count included.
+    pub(super) fn counting_ever(&self) -> impl Iterator<Item = (&Grant, Given<'_>)> {
         self.grants
             .iter()
-            .filter(move |grant| self.organization_is_active && !grant.is_expired(now))
+            .filter(|_| self.organization_is_active)
             .filter(|grant| self.standing.is_among(grant.principal) && self.standing.stands_at(&grant.place))
             .filter(|grant| self.is_under(&grant.place))
             .filter_map(|grant| self.given(&grant.held).map(|given| (grant, given)))

@@ -5,8 +5,10 @@
 
 mod ceiling;
 mod decide;
+mod explain;
 mod facts;
 
 pub use ceiling::{gains_nothing, may_give, may_take, may_take_role, may_touch};
 pub use decide::{Decision, decide, is_visible, on_the_list};
+pub use explain::{AllowedBy, Explanation, Missing, Way, explain};
 pub use facts::{Actor, Facts, Node, Standing};

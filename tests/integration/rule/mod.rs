@@ -10,6 +10,7 @@
 
 mod cases;
 pub mod catalogs;
+mod explain;
 pub mod facts;
 pub mod histories;
 mod index;

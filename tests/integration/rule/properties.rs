@@ -28,7 +28,7 @@ fn seeds(worlds: u64) -> Range<u64> {
 }
 
 /// Asks about many worlds, each at its beginning and some steps later.
-fn in_worlds(worlds: u64, ask: impl Fn(&World, &str)) {
+pub fn in_worlds(worlds: u64, ask: impl Fn(&World, &str)) {
     for seed in seeds(worlds) {
         let mut history = History::new(seed);
         ask(history.world(), &format!("seed {seed}, at the beginning"));
