@@ -18,9 +18,9 @@ test: ## Run every test, against SQLite and a throwaway PostgreSQL
 lint: ## Check formats, clippy, rustdoc and the protos
 	@scripts/lint
 
-bench: ## Measure how fast checks are answered, as ratios to an empty handler
+bench: ## Measure the index in process: evaluation, memory, applying, subscriptions, starting
 	@scripts/setup build
-	cargo bench --locked --bench checks
+	cargo bench --locked --bench index --bench wire
 
 proto: ## Lint the protos and rewrite them in the canonical format
 	@scripts/setup tools

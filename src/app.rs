@@ -155,6 +155,8 @@ impl App {
             world,
             metrics: Arc::clone(&metrics),
             draining: soft.clone(),
+            // The other half is for calls that begin when the streams have ended.
+            stream_grace: config.shutdown_grace / 2,
         };
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;

@@ -56,6 +56,15 @@ impl Default for Settings {
     }
 }
 
+/// What a part of the index takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryPart {
+    /// What it is of: a membership, a grant, a resource; or of the organization as a whole.
+    pub noun: &'static str,
+    /// All of them together.
+    pub bytes: usize,
+}
+
 /// How often a view is looked for while an organization's history is being replaced.
 const VIEWS_MAX: u32 = 3;
 
@@ -153,6 +162,21 @@ impl Engine {
     #[must_use]
     pub fn evictions(&self) -> u64 {
         self.residence.evictions()
+    }
+
+    /// Says what the organizations in memory take, by what it is of.
+    #[must_use]
+    pub fn parts_of_memory(&self) -> [MemoryPart; 4] {
+        let mut parts = ["membership", "grant", "resource", "organization"].map(|noun| MemoryPart { noun, bytes: 0 });
+        for (_, slot) in self.slots() {
+            let Some(snapshot) = slot.snapshot() else { continue };
+            for (part, bytes) in parts.iter_mut().zip(snapshot.bytes_by_part()) {
+                part.bytes += bytes;
+            }
+            // The slot with its counters, its entry in the map, and what makes both shared.
+            parts[3].bytes += size_of::<Slot>() + size_of::<(OrganizationId, Arc<Slot>)>() * 8 / 7 + 32;
+        }
+        parts
     }
 
     /// Says how many subscriptions are held, and how many bytes they take, about, but for the ids in them.

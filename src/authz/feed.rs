@@ -55,8 +55,8 @@ async fn poll(engine: &Arc<Engine>, cursor: Cursor, has_failed: bool) -> Result<
     if has_failed {
         add_heads(engine, &mut moved).await?;
     }
-    let moves = stream::iter(moved.scopes.into_iter().map(Ok));
-    moves.try_for_each_concurrent(FOLLOWED_AT_ONCE, |(scope, position)| follow_scope(engine, scope, position)).await?;
+    let news = stream::iter(moved.scopes.into_iter().map(Ok));
+    news.try_for_each_concurrent(FOLLOWED_AT_ONCE, |(scope, position)| follow_scope(engine, scope, position)).await?;
     Ok(moved.cursor)
 }
 

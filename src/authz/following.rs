@@ -85,7 +85,7 @@ impl Engine {
             if news.is_empty() {
                 break;
             }
-            before = self.take_in(id, slot, before, news);
+            before = self.take_in(id, slot, &before, news);
         }
         if before.wants_folding() {
             self.fold_beside(id, slot);
@@ -98,7 +98,7 @@ impl Engine {
         &self,
         id: OrganizationId,
         slot: &Slot,
-        before: OrganizationIndex,
+        before: &OrganizationIndex,
         news: &[Commit],
     ) -> OrganizationIndex {
         let (mut after, mut touched) = (before.clone(), Touched::default());
@@ -110,7 +110,7 @@ impl Engine {
         slot.record(news);
         // In this order: the snapshot, the marks, and then the word that all is marked.
         slot.publish(after.clone());
-        slot.registry.lock().mark(id, &touched, Some(&before), Some(&after));
+        slot.registry.lock().mark(id, &touched, Some(before), Some(&after));
         slot.raise_marked(after.position().revision);
         self.residence.measure(slot, after.bytes());
         after
@@ -146,7 +146,7 @@ impl Engine {
             let turn = slot.turn.lock().await;
             let Some(commits) = slot.take_recorded(number) else { return Ok(()) };
             if commits.len() <= REPLAYED_AT_ONCE {
-                commits.iter().for_each(|commit| folded.apply(commit));
+                folded.apply_all(&commits);
                 slot.end_fold(number);
                 self.residence.measure(slot, folded.bytes());
                 let before = slot.publish_folded(folded);
@@ -158,7 +158,7 @@ impl Engine {
             }
             drop(turn);
             let replay = move || {
-                commits.iter().for_each(|commit| folded.apply(commit));
+                folded.apply_all(&commits);
                 folded
             };
             folded = tokio::task::spawn_blocking(replay).await.map_err(Error::internal)?;

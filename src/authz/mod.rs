@@ -21,10 +21,10 @@ mod touched;
 mod view;
 
 pub use caller::{Caller, may_ask};
-pub use engine::{Engine, Settings};
+pub use engine::{Engine, MemoryPart, Settings};
 pub use feed::follow;
 pub use index::{OrganizationIndex, Page, PermissionHeld, SubjectKey, Viewer};
 pub use installation::InstallationIndex;
-pub use question::{Answer, Asked, Bearer, Denial, Item, Question, Questions};
+pub use question::{Answer, Asked, Denial, Item, Question, Questions, Session};
 pub use stream::{ITEMS_MAX, Output, Stream, Update};
 pub use view::{Requirement, View};

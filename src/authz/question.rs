@@ -12,7 +12,7 @@ pub struct Question {
     /// Who.
     pub subject: Subject,
     /// The session that the subject was named by, if an access token was.
-    pub bearer: Option<Bearer>,
+    pub session: Option<Session>,
     /// What, by name, as in `type.verb`.
     pub permission: Arc<str>,
     /// On what; the organization itself if nothing.
@@ -25,7 +25,7 @@ impl Question {
     pub fn asked(&self) -> Asked<'_> {
         Asked {
             subject: self.subject,
-            bearer: self.bearer,
+            session: self.session,
             permission: &self.permission,
             target: self.target.as_ref().map(|target| (&*target.kind, &*target.id)),
         }
@@ -38,7 +38,7 @@ pub struct Asked<'a> {
     /// Who.
     pub subject: Subject,
     /// The session that the subject was named by, if an access token was.
-    pub bearer: Option<Bearer>,
+    pub session: Option<Session>,
     /// What, by name, as in `type.verb`.
     pub permission: &'a str,
     /// Type and id of what it is about; the organization itself if nothing.
@@ -51,18 +51,18 @@ impl Asked<'_> {
     pub fn to_question(&self) -> Question {
         Question {
             subject: self.subject,
-            bearer: self.bearer,
+            session: self.session,
             permission: self.permission.into(),
             target: self.target.map(|(kind, id)| ResourceKey { kind: kind.into(), id: id.into() }),
         }
     }
 }
 
-/// What of an access token is asked at every check; its signature was verified before.
+/// The session of an access token whose signature was verified: what of it is asked at every check.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Bearer {
-    /// The session it belongs to.
-    pub session: SessionId,
+pub struct Session {
+    /// Which.
+    pub id: SessionId,
     /// From then on it is refused.
     pub expires_at: Timestamp,
 }
@@ -71,7 +71,7 @@ pub struct Bearer {
 pub type Item = Result<Question, Denial>;
 
 /// Questions as they came in, to be read where they are answered.
-pub trait Questions: Send + 'static {
+pub trait Questions {
     /// Counts them.
     fn count(&self) -> usize;
 

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::inbox::{Inbox, StreamId};
 use super::index::OrganizationIndex;
-use super::question::{Answer, Asked, Bearer, Denial, Question};
+use super::question::{Answer, Asked, Denial, Question, Session};
 use super::touched::Touched;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
@@ -82,7 +82,7 @@ struct Record {
     stream: StreamId,
     /// The client's number.
     number: u64,
-    bearer: Option<Box<Bearer>>,
+    session: Option<Box<Session>>,
     /// When it is to be looked at again.
     expires_at: Option<Timestamp>,
     subject: Subject,
@@ -138,7 +138,7 @@ impl Registry {
         let record = Record {
             stream,
             number,
-            bearer: question.bearer.map(Box::new),
+            session: question.session.map(Box::new),
             expires_at: None,
             subject: question.subject,
             target,
@@ -201,7 +201,7 @@ impl Registry {
     /// Frees a record. Its id may still stand among the dirty ones of its stream.
     fn free(&mut self, id: u32) {
         let record = &mut self.records[id as usize];
-        (record.bearer, record.is_dirty, record.stream) = (None, false, NOBODY);
+        (record.session, record.is_dirty, record.stream) = (None, false, NOBODY);
         record.subjects = Links { next: self.free.unwrap_or(NONE), previous: NONE };
         self.free = Some(id);
     }
@@ -317,13 +317,14 @@ impl Registry {
             self.mark_list(first, |record| record.targets);
         }
         if !touched.sessions.is_empty() {
-            // Rare: few subscriptions are about bearers.
-            let bears = |record: &Record| {
-                record.bearer.as_ref().is_some_and(|bearer| touched.sessions.contains(&bearer.session))
-            };
+            // Rare: few subscriptions are about sessions.
+            let bears =
+                |record: &Record| record.session.as_ref().is_some_and(|session| touched.sessions.contains(&session.id));
             let held = self.streams.values().flat_map(|holder| &holder.records);
             let found: Vec<u32> = held.copied().filter(|id| bears(&self.records[*id as usize])).collect();
-            found.into_iter().for_each(|id| self.mark_one(id));
+            for id in found {
+                self.mark_one(id);
+            }
         }
         for place in &touched.below {
             if self.by_target.len() > LOOKED_AT_MAX {
@@ -343,7 +344,9 @@ impl Registry {
                     };
                     let found = self.by_subject.iter().filter(|(subject, _)| is_in(subject));
                     let found: Vec<u32> = found.map(|(_, first)| *first).collect();
-                    found.into_iter().for_each(|first| self.mark_list(Some(first), |record| record.subjects));
+                    for first in found {
+                        self.mark_list(Some(first), |record| record.subjects);
+                    }
                 }
                 (_, Some(place)) if self.by_target.len() <= LOOKED_AT_MAX => self.mark_below(place, indexes),
                 _ => return false,
@@ -360,7 +363,9 @@ impl Registry {
         };
         let found = self.by_target.values().map(|number| &self.targets[*number as usize]);
         let found: Vec<u32> = found.filter(|target| is_below(target)).map(|target| target.first).collect();
-        found.into_iter().for_each(|first| self.mark_list(Some(first), |record| record.targets));
+        for first in found {
+            self.mark_list(Some(first), |record| record.targets);
+        }
     }
 
     fn mark_list(&mut self, first: Option<u32>, links: impl Fn(&Record) -> Links) {
@@ -435,7 +440,7 @@ impl Registry {
             number: record.number,
             asked: Asked {
                 subject: record.subject,
-                bearer: record.bearer.as_deref().copied(),
+                session: record.session.as_deref().copied(),
                 permission: self.permissions.name(record.permission),
                 target: target.map(|key| (&*key.kind, &*key.id)),
             },

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::error::{Error, Reason, Violations};
 use super::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 
+/// Most bytes in a resource's type.
+const RESOURCE_TYPE_BYTES_MAX: usize = 64;
 /// Most bytes in a resource's id.
 pub const RESOURCE_ID_BYTES_MAX: usize = 128;
 /// Most resources from the organization's child down to the deepest.
@@ -31,7 +33,7 @@ impl ResourceKey {
     /// - [`Reason::ResourceTypeMalformed`], [`Reason::ResourceIdMalformed`]: empty, too long or with control characters.
     pub fn parse(field: &str, kind: &str, id: &str) -> Result<Self, Error> {
         let mut violations = Violations::default();
-        if !is_word(kind, 64) {
+        if !is_word(kind, RESOURCE_TYPE_BYTES_MAX) {
             let path = format!("{field}.type");
             violations.add(&path, Reason::ResourceTypeMalformed, "must be 1 to 64 bytes without control characters");
         }
@@ -42,10 +44,17 @@ impl ResourceKey {
         violations.finish()?;
         Ok(Self { kind: kind.into(), id: id.into() })
     }
+
+    /// Says whether a type and an id could be those of a resource, as [`ResourceKey::parse`] has it.
+    #[must_use]
+    pub fn is_well_formed(kind: &str, id: &str) -> bool {
+        is_word(kind, RESOURCE_TYPE_BYTES_MAX) && is_word(id, RESOURCE_ID_BYTES_MAX)
+    }
 }
 
 fn is_word(text: &str, bytes_max: usize) -> bool {
-    !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
+    let is_plain = || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    !text.is_empty() && text.len() <= bytes_max && (is_plain() || !text.chars().any(char::is_control))
 }
 
 impl fmt::Display for ResourceKey {

@@ -27,6 +27,22 @@ impl Services {
         })
     }
 
+    /// Finds whose an access token is.
+    ///
+    /// # Errors
+    /// - [`Reason::CredentialInvalid`], [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::UserDisabled`].
+    pub fn bearer(&self, token: &str) -> Result<Caller, Error> {
+        let claims = self.tokens.verify(token)?;
+        let caller = Caller {
+            subject: Subject::User(claims.user),
+            session: Some(claims.session),
+            key: None,
+            expires_at: Some(claims.expires_at),
+        };
+        self.engine.must_be_alive(&caller)?;
+        Ok(caller)
+    }
+
     async fn authenticate_key(&self, key: &str) -> Result<Caller, Error> {
         let owner = self.store.reads().key_owner(&hash_of(key)).await?.ok_or_else(unknown)?;
         if owner.is_revoked || !owner.is_enabled {

@@ -28,8 +28,10 @@ pub struct Edge {
     pub world: World,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Set once the server shuts down: streams end.
+    /// Set once the server shuts down: streams tell so, and end.
     pub draining: tokio_util::sync::CancellationToken,
+    /// How long a stream goes on once it has told that it will end.
+    pub stream_grace: std::time::Duration,
 }
 
 impl std::fmt::Debug for Edge {

@@ -18,6 +18,7 @@ mod server;
 mod service_account;
 mod session;
 mod status;
+mod stream;
 pub mod wire;
 
 pub use call::Edge;

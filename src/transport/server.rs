@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::BufferSettings;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
 use tonic_health::server::HealthReporter;
@@ -19,6 +20,8 @@ use super::resource::Resources;
 use super::role::Roles;
 use super::service_account::ServiceAccounts;
 use super::session::Sessions;
+use super::stream::Streams;
+use super::wire::InPlace;
 use crate::proto;
 use crate::proto::authorization_service_server::AuthorizationServiceServer;
 use crate::proto::invitation_service_server::InvitationServiceServer;
@@ -31,6 +34,11 @@ use crate::proto::session_service_server::SessionServiceServer;
 
 /// Largest message that is taken, in bytes. Our own limits, in items, come first.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// How many bytes of a stream's answers are gathered before they are sent. They wait for the client no longer than that
+/// many take, and so a slow one gets no old answers: what is not written yet is evaluated when it is.
+const STREAM_GATHERED_BYTES: usize = 4 * 1024;
+/// How large the buffer of a stream's answers is at first.
+const STREAM_BUFFER_BYTES: usize = 8 * 1024;
 /// Most calls at once on one connection.
 const STREAMS_MAX: u32 = 1_024;
 /// How often a connection that says nothing is asked for a sign of life, and how long it may take to give one.
@@ -85,12 +93,15 @@ pub async fn serve(
             $server::new($service(edge.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX)
         };
     }
+    let buffers = BufferSettings::new(STREAM_BUFFER_BYTES, STREAM_GATHERED_BYTES);
+    let authorization = service!(AuthorizationServiceServer, Authorization);
+    let authorization = InPlace::new(authorization, Streams(edge.clone()), MESSAGE_BYTES_MAX).with_buffers(buffers);
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .layer(hot_path)
-        .add_service(service!(AuthorizationServiceServer, Authorization))
+        .add_service(authorization)
         .add_service(service!(InvitationServiceServer, Invitations))
         .add_service(service!(MembershipServiceServer, Memberships))
         .add_service(service!(OrganizationServiceServer, Organizations))

@@ -6,7 +6,7 @@ use super::OrganizationIndex;
 use super::base::{Base, CHAIN_MAX};
 use super::number::{AS_MEMBER, Holder, Holding, Number, ORGANIZATION};
 use crate::authz::installation::InstallationIndex;
-use crate::authz::question::{Answer, Asked, Bearer, Denial, Question};
+use crate::authz::question::{Answer, Asked, Denial, Question, Session};
 use crate::domain::catalog::{PermissionId, Reach, Role};
 use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{GroupId, ServiceAccountId, UserId};
@@ -42,7 +42,7 @@ impl OrganizationIndex {
     /// Answers one question as it was asked.
     #[must_use]
     pub fn answer_asked(&self, installation: &InstallationIndex, asked: &Asked<'_>, now: Timestamp) -> Answer {
-        let until = match bearer_until(installation, asked.bearer, now) {
+        let until = match session_until(installation, asked.session, now) {
             Ok(until) => until,
             Err(denial) => return Answer::Denied(denial),
         };
@@ -269,20 +269,20 @@ impl OrganizationIndex {
     }
 }
 
-/// Says until when the bearer of a token may be spoken for at all.
-pub(super) fn bearer_until(
+/// Says until when the session of a token may be spoken for at all.
+pub(super) fn session_until(
     installation: &InstallationIndex,
-    bearer: Option<Bearer>,
+    session: Option<Session>,
     now: Timestamp,
 ) -> Result<Span, Denial> {
-    let Some(bearer) = bearer else { return Ok(Span::FOREVER) };
-    if now >= bearer.expires_at {
+    let Some(session) = session else { return Ok(Span::FOREVER) };
+    if now >= session.expires_at {
         return Err(Denial::TokenExpired);
     }
-    if installation.is_session_ended(bearer.session) {
+    if installation.is_session_ended(session.id) {
         return Err(Denial::SessionEnded);
     }
-    Ok(Span(bearer.expires_at.as_micros()))
+    Ok(Span(session.expires_at.as_micros()))
 }
 
 /// What was found so far: how long ANY or OWN allows, how long SHARED would, how long the subject is listed.

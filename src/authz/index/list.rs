@@ -13,7 +13,7 @@ use super::OrganizationIndex;
 use super::judge::Span;
 use super::number::Number;
 use crate::authz::installation::InstallationIndex;
-use crate::authz::question::{Answer, Bearer};
+use crate::authz::question::{Answer, Session};
 use crate::domain::catalog::{PermissionId, TypeId};
 use crate::domain::id::{ServiceAccountId, UserId};
 use crate::domain::place::{Principal, ResourceKey, Subject};
@@ -66,11 +66,11 @@ impl OrganizationIndex {
     pub fn permissions(
         &self,
         installation: &InstallationIndex,
-        (subject, bearer): (Subject, Option<Bearer>),
+        (subject, session): (Subject, Option<Session>),
         target: Option<&ResourceKey>,
         now: Timestamp,
     ) -> Vec<PermissionHeld> {
-        let Ok(until) = super::judge::bearer_until(installation, bearer, now) else { return Vec::new() };
+        let Ok(until) = super::judge::session_until(installation, session, now) else { return Vec::new() };
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return Vec::new() };
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
         let catalog = &self.words.catalog;
@@ -91,7 +91,7 @@ impl OrganizationIndex {
     pub fn resources(
         &self,
         installation: &InstallationIndex,
-        (subject, bearer): (Subject, Option<Bearer>),
+        (subject, session): (Subject, Option<Session>),
         permission: PermissionId,
         kind: TypeId,
         viewer: Viewer,
@@ -99,7 +99,7 @@ impl OrganizationIndex {
         now: Timestamp,
     ) -> Page<Arc<str>, Arc<str>> {
         let mut page = Page { items: Vec::new(), next: None };
-        let Ok(until) = super::judge::bearer_until(installation, bearer, now) else { return page };
+        let Ok(until) = super::judge::session_until(installation, session, now) else { return page };
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active && until != Span::NEVER)
         else {
             return page;

@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use self::base::Base;
 use self::draft::Draft;
 use self::number::{Holder, HolderKind, Holding, NOBODY, NUMBERS_MAX, Number, ORGANIZATION};
-use self::overlay::{MemberNow, Overlay, ResourceNow};
+use self::overlay::{AccountNow, MemberNow, Overlay, ResourceNow};
 use self::words::Words;
 use crate::domain::catalog::{Catalog, presets};
 use crate::domain::fact::{Commit, Fact, Grant, GrantSource, OrganizationState};
@@ -103,7 +103,13 @@ impl OrganizationIndex {
     /// Estimates the memory it takes, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.base.bytes() + self.overlay.bytes()
+        self.bytes_by_part().into_iter().sum()
+    }
+
+    /// Estimates what memberships, grants, resources and all the rest take, in bytes.
+    pub(super) fn bytes_by_part(&self) -> [usize; 4] {
+        let [members, grants, resources, rest] = self.base.bytes_by_part();
+        [members, grants, resources, rest + size_of::<Self>() + self.overlay.bytes()]
     }
 
     /// Applies the commit that follows.
@@ -112,6 +118,13 @@ impl OrganizationIndex {
             self.apply_fact(fact);
         }
         self.position = commit.position;
+    }
+
+    /// Applies commits in order.
+    pub fn apply_all(&mut self, commits: &[Commit]) {
+        for commit in commits {
+            self.apply(commit);
+        }
     }
 
     fn apply_fact(&mut self, fact: &Fact) {
@@ -144,7 +157,7 @@ impl OrganizationIndex {
             }
             Fact::ServiceAccount { id, is_enabled } => {
                 let number = self.account_number(*id);
-                self.overlay.put_account(number, Some(*is_enabled));
+                self.overlay.put_account(number, AccountNow { is_enabled: Some(*is_enabled) });
             }
             Fact::Resource { key, parent, owner } => {
                 let parent = parent.as_ref().map(|parent| self.resource_number(parent));
@@ -159,7 +172,7 @@ impl OrganizationIndex {
                 let gone = ResourceNow { key, parent: None, owner: None, is_registered: false };
                 self.overlay.put_resource(number, gone);
             }
-            Fact::Grant(grant) => self.change_spot(grant, |holdings, holding| holdings.push(holding)),
+            Fact::Grant(grant) => self.change_spot(grant, SmallVec::push),
             Fact::GrantGone(grant) => self.change_spot(grant, |holdings, holding| {
                 if let Some(at) = holdings.iter().position(|held| *held == holding) {
                     holdings.swap_remove(at);
@@ -226,7 +239,7 @@ impl OrganizationIndex {
         self.known_account(id).unwrap_or_else(|| {
             let number = number(self.base.accounts.len(), self.overlay.new_accounts.len());
             self.overlay.new_accounts.insert(id, number);
-            self.overlay.put_account(number, None);
+            self.overlay.put_account(number, AccountNow::default());
             number
         })
     }
@@ -286,7 +299,10 @@ impl OrganizationIndex {
     }
 
     fn account_now(&self, number: Number) -> Option<bool> {
-        self.overlay.account(number).unwrap_or_else(|| self.base.accounts.get(number as usize)?.is_enabled)
+        match self.overlay.account(number) {
+            Some(account) => account.is_enabled,
+            None => self.base.accounts.get(number as usize)?.is_enabled,
+        }
     }
 
     fn resource_now(&self, number: Number) -> ResourceNow {

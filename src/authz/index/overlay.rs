@@ -25,7 +25,7 @@ pub(super) struct Overlay {
     entries: usize,
     users: Map<u128, Number>,
     members: Map<Number, MemberNow>,
-    accounts: Map<Number, Option<bool>>,
+    accounts: Map<Number, AccountNow>,
     resources: Map<Number, ResourceNow>,
     spots: Map<(Holder, Number), Arc<[Holding]>>,
     pub new_members: OrdMap<u128, Number>,
@@ -46,6 +46,13 @@ pub(super) struct MemberNow {
     /// None for one that was only named.
     pub state: Option<MemberState>,
     pub groups: Arc<[Number]>,
+}
+
+/// A service account as it is now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AccountNow {
+    /// Whether it is of this organization, and if so whether it is enabled.
+    pub is_enabled: Option<bool>,
 }
 
 /// A resource as it is now.
@@ -105,14 +112,13 @@ impl Overlay {
         self.members.insert(number, member);
     }
 
-    /// Gives whether an account is of this organization, and if so whether it is enabled.
-    pub fn account(&self, number: Number) -> Option<Option<bool>> {
+    pub fn account(&self, number: Number) -> Option<AccountNow> {
         self.may_have(ACCOUNT, number.into()).then(|| self.accounts.get(&number).copied()).flatten()
     }
 
-    pub fn put_account(&mut self, number: Number, is_enabled: Option<bool>) {
+    pub fn put_account(&mut self, number: Number, account: AccountNow) {
         self.touch(ACCOUNT, number.into());
-        self.accounts.insert(number, is_enabled);
+        self.accounts.insert(number, account);
     }
 
     pub fn resource(&self, number: Number) -> Option<&ResourceNow> {

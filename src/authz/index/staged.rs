@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::OrganizationIndex;
 use super::base::Base;
-use super::judge::{Span, bearer_until};
+use super::judge::{Span, session_until};
 use super::number::{NOBODY, Number, mix};
 use crate::authz::installation::InstallationIndex;
 use crate::authz::question::{Answer, Asked, Denial};
@@ -71,7 +71,7 @@ impl OrganizationIndex {
         names: &mut LookedUp<'a>,
         now: Timestamp,
     ) -> Result<Staged<'a>, Denial> {
-        let until = bearer_until(installation, asked.bearer, now)?;
+        let until = session_until(installation, asked.session, now)?;
         let catalog = &self.words.catalog;
         let permission = remembered(&mut names.permission, asked.permission, |name| catalog.permission(name));
         let permission = permission.ok_or(Denial::PermissionUnknown)?;

@@ -33,7 +33,6 @@ impl Touched {
         self.bits(hash).into_iter().all(|(word, bit)| self.words[word].load(Ordering::Relaxed) & bit != 0)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the mask keeps what is below the number of words")]
     fn bits(&self, hash: u64) -> [(usize, u64); 2] {
         let mask = self.words.len() - 1;
         [((hash >> 12) as usize & mask, 1 << (hash & 63)), ((hash >> 38) as usize & mask, 1 << ((hash >> 6) & 63))]

@@ -2,43 +2,138 @@
 
 use std::time::Duration;
 
-use super::{duration, parse_token, resource_key};
-use crate::authz::{Answer, Denial, Item, Question, Requirement};
+use super::{duration, parse_token};
+use crate::authz::{Answer, Asked, Caller, Denial, Item, Questions, Requirement, Session};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ServiceAccountId, UserId};
-use crate::domain::place::Subject;
+use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 use crate::proto;
 use crate::proto::consistency::Requirement as ProtoRequirement;
 use crate::proto::subject::Kind;
+use crate::service::Services;
+use crate::transport::wire::read::{ConsistencyView, ItemView, ResourceView, SubjectView};
+use crate::transport::wire::write::DecisionOut;
 
 /// Longest name of a permission: a type, a dot and a verb.
 const PERMISSION_BYTES_MAX: usize = 129;
 
-/// Reads one item. What is wrong with it is its own answer.
-pub fn item(item: &proto::CheckItem) -> Item {
-    question(item).ok_or(Denial::Malformed)
+/// Questions of the generated code.
+pub struct Items<'a> {
+    items: &'a [proto::CheckItem],
+    tokens: Tokens,
 }
 
-/// Reads the items of a frame or a batch.
-pub fn items(items: &[proto::CheckItem]) -> Vec<Item> {
-    items.iter().map(item).collect()
-}
-
-fn question(item: &proto::CheckItem) -> Option<Question> {
-    let subject = match item.subject.as_ref()?.kind.as_ref()? {
-        Kind::UserId(id) => Subject::User(UserId::parse("", id).ok()?),
-        Kind::ServiceAccountId(id) => Subject::ServiceAccount(ServiceAccountId::parse("", id).ok()?),
-        Kind::AccessToken(_) => return None,
-    };
-    let target = match &item.resource {
-        Some(reference) => Some(resource_key("", reference).ok()?),
-        None => None,
-    };
-    if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
-        return None;
+impl<'a> Items<'a> {
+    /// Takes items as they came, and verifies the tokens among them.
+    pub fn new(items: &'a [proto::CheckItem], services: &Services) -> Self {
+        Self { items, tokens: Tokens::verify(items.iter().map(item_view), services) }
     }
-    Some(Question { subject, bearer: None, permission: item.permission.as_str().into(), target })
+}
+
+impl Questions for Items<'_> {
+    fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    fn asked(&self) -> impl Iterator<Item = Result<Asked<'_>, Denial>> {
+        self.tokens.put_in(self.items.iter().map(item_view))
+    }
+}
+
+/// Reads an item that is kept beyond its message.
+pub fn question(item: Option<&proto::CheckItem>, services: &Services) -> Item {
+    let view = item_view(item.ok_or(Denial::Malformed)?);
+    let tokens = Tokens::verify(std::iter::once(view), services);
+    let asked = tokens.put_in(std::iter::once(view)).next().unwrap_or(Err(Denial::Malformed));
+    asked.map(|asked| asked.to_question())
+}
+
+/// Gives a generated item as it would be read in place.
+fn item_view(item: &proto::CheckItem) -> ItemView<'_> {
+    let kind = item.subject.as_ref().and_then(|subject| subject.kind.as_ref());
+    ItemView {
+        subject: match kind {
+            Some(Kind::UserId(id)) => SubjectView::User(id),
+            Some(Kind::ServiceAccountId(id)) => SubjectView::ServiceAccount(id),
+            Some(Kind::AccessToken(token)) => SubjectView::AccessToken(token),
+            None => SubjectView::None,
+        },
+        permission: &item.permission,
+        resource: item.resource.as_ref().map(|resource| ResourceView { kind: &resource.r#type, id: &resource.id }),
+    }
+}
+
+/// Whose a token is, and its session; or what is wrong with it.
+type Verified = Result<(Subject, Session), Denial>;
+
+/// Whose the access tokens among some items are, by the item's place.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    verified: Vec<(usize, Verified)>,
+}
+
+impl Tokens {
+    /// Verifies the tokens among items.
+    pub fn verify<'a>(items: impl Iterator<Item = ItemView<'a>>, services: &Services) -> Self {
+        let tokens = items.enumerate().filter_map(|(at, item)| match item.subject {
+            SubjectView::AccessToken(token) => Some((at, bearer(token, services))),
+            SubjectView::None | SubjectView::User(_) | SubjectView::ServiceAccount(_) => None,
+        });
+        Self { verified: tokens.collect() }
+    }
+
+    /// Reads the same items as questions.
+    pub fn put_in<'a>(
+        &self,
+        items: impl Iterator<Item = ItemView<'a>>,
+    ) -> impl Iterator<Item = Result<Asked<'a>, Denial>> {
+        let mut verified = self.verified.iter().peekable();
+        items.enumerate().map(move |(at, item)| {
+            let bearer = verified.next_if(|(token_at, _)| *token_at == at).map(|(_, bearer)| *bearer);
+            asked(item, bearer)
+        })
+    }
+}
+
+/// Finds whose a token is; what is wrong with it is the item's answer.
+fn bearer(token: &str, services: &Services) -> Verified {
+    match services.bearer(token) {
+        Ok(Caller { subject, session: Some(id), expires_at: Some(expires_at), .. }) => {
+            Ok((subject, Session { id, expires_at }))
+        }
+        Ok(_) => Err(Denial::TokenInvalid),
+        Err(error) => Err(match error.reason {
+            Reason::TokenExpired => Denial::TokenExpired,
+            Reason::SessionEnded => Denial::SessionEnded,
+            Reason::UserDisabled => Denial::NotGranted,
+            _ => Denial::TokenInvalid,
+        }),
+    }
+}
+
+/// Reads one item. What is wrong with it is its own answer.
+fn asked(item: ItemView<'_>, bearer: Option<Verified>) -> Result<Asked<'_>, Denial> {
+    let malformed = |_| Denial::Malformed;
+    let (subject, session) = match item.subject {
+        SubjectView::User(id) => (Subject::User(UserId::parse("", id).map_err(malformed)?), None),
+        SubjectView::ServiceAccount(id) => {
+            (Subject::ServiceAccount(ServiceAccountId::parse("", id).map_err(malformed)?), None)
+        }
+        SubjectView::AccessToken(_) => {
+            let (subject, session) = bearer.unwrap_or(Err(Denial::TokenInvalid))?;
+            (subject, Some(session))
+        }
+        SubjectView::None => return Err(Denial::Malformed),
+    };
+    let target = item.resource.map(|resource| (resource.kind, resource.id));
+    if target.is_some_and(|(kind, id)| !ResourceKey::is_well_formed(kind, id)) {
+        return Err(Denial::Malformed);
+    }
+    if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
+        return Err(Denial::Malformed);
+    }
+    Ok(Asked { subject, session, permission: item.permission, target })
 }
 
 /// Reads how fresh an answer must be; `bound` is the oldest that the server allows.
@@ -61,10 +156,26 @@ pub fn consistency(consistency: Option<&proto::Consistency>, bound: Duration) ->
     }
 }
 
-/// Writes an answer that was given `now`.
-pub fn answer(answer: Answer, now: Timestamp) -> proto::Decision {
+/// Reads how fresh an answer must be from a frame that was read in place.
+///
+/// # Errors
+/// As [`consistency`].
+pub fn consistency_view(view: Option<ConsistencyView<'_>>, bound: Duration) -> Result<Requirement, Error> {
+    let requirement = match view {
+        None | Some(ConsistencyView::Unspecified) => return Ok(Requirement::MaxAge(None)),
+        Some(ConsistencyView::MaxAge { seconds, nanos }) => {
+            ProtoRequirement::MaxAge(prost_types::Duration { seconds, nanos })
+        }
+        Some(ConsistencyView::AtLeast(text)) => ProtoRequirement::AtLeast(text.to_owned()),
+        Some(ConsistencyView::Fresh(fresh)) => ProtoRequirement::Fresh(fresh),
+    };
+    consistency(Some(&proto::Consistency { requirement: Some(requirement) }), bound)
+}
+
+/// Writes an answer that was given `now`, for a message that is written in place.
+pub fn decision_out(answer: Answer, now: Timestamp) -> DecisionOut {
     match answer {
-        Answer::Allowed { until } => proto::Decision {
+        Answer::Allowed { until } => DecisionOut {
             allowed: true,
             reason: proto::DecisionReason::Unspecified.into(),
             valid_for_ms: until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
@@ -80,7 +191,13 @@ pub fn answer(answer: Answer, now: Timestamp) -> proto::Decision {
                 Denial::TokenExpired => proto::DecisionReason::TokenExpired,
                 Denial::SessionEnded => proto::DecisionReason::SessionEnded,
             };
-            proto::Decision { allowed: false, reason: reason.into(), valid_for_ms: None }
+            DecisionOut { allowed: false, reason: reason.into(), valid_for_ms: None }
         }
     }
+}
+
+/// Writes an answer that was given `now`.
+pub fn decision(answer: Answer, now: Timestamp) -> proto::Decision {
+    let DecisionOut { allowed, reason, valid_for_ms } = decision_out(answer, now);
+    proto::Decision { allowed, reason, valid_for_ms }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub(super) use check::{answer, consistency, item, items};
+pub(super) use check::{Items, Tokens, consistency, consistency_view, decision, decision_out, question};
 pub(super) use grant::{assignment, delta, grant};
 pub(super) use noun::{api_key, invitation, member, organization, resource, service_account};
 

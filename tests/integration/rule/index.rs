@@ -59,7 +59,7 @@ impl Indexes {
                 let facts = actor.at(target.as_ref());
                 for permission in world.permissions() {
                     let name = world.name(permission);
-                    let question = Question { subject, bearer: None, permission: name.into(), target: target.clone() };
+                    let question = Question { subject, session: None, permission: name.into(), target: target.clone() };
                     let answer = self.organization.answer(&self.installation, &question, world.now);
                     let by_the_rule = match decide(&facts, permission, world.now) {
                         Decision::Allowed { until, .. } => Some(until),

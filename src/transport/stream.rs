@@ -1,0 +1,299 @@
+//! `StreamChecks`: frames in, frames out, one at a time and only when there is room to write.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use prost::Message;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::call::{Call, Edge};
+use super::convert::{Tokens, consistency, consistency_view, decision_out, millis_up, parse_token, question, token};
+use super::wire::read::{CheckFrameView, StreamFrame, stream_frame};
+use super::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
+use super::wire::{Malformed, Outgoing, Prepared, ServeStream};
+use crate::authz::{Asked, Denial, ITEMS_MAX, Output, Questions, Stream, Update};
+use crate::clock::Monotonic;
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::OrganizationId;
+use crate::proto::stream_checks_request::Frame as Received;
+use crate::proto::stream_checks_response::Frame as Told;
+use crate::proto::{Draining, OrganizationProgress, Progress, Reset, StreamChecksRequest, StreamChecksResponse};
+use crate::service::Services;
+
+/// Serves streams of checks.
+pub(super) struct Streams(pub Edge);
+
+/// What a stream of checks gives.
+type Frames = Pin<Box<dyn stream::Stream<Item = Result<Answered, Status>> + Send>>;
+type Answered = Outgoing<StreamChecksResponse, AnswerFrame>;
+
+impl ServeStream for Streams {
+    type Prepared = AnswerFrame;
+    type Frames = Frames;
+
+    async fn stream_checks(&self, frames: Request<Streaming<Bytes>>) -> Result<Response<Frames>, Status> {
+        let (call, inbound) = Call::open(frames)?;
+        let Some(caller) = call.caller else {
+            return Err(call.refuse(&Error::new(Reason::CredentialMissing, "a credential is needed")));
+        };
+        let stream = Stream::new(Arc::clone(&self.0.services.engine), caller);
+        let dialogue = Dialogue::new(self.0.clone(), call, inbound, stream);
+        let frames = stream::unfold(Some(dialogue), |dialogue| async move {
+            let mut dialogue = dialogue?;
+            match dialogue.next().await {
+                Ok(Some(frame)) => Some((Ok(frame), Some(dialogue))),
+                Ok(None) => None,
+                Err(error) => Some((Err(dialogue.call.refuse(&error)), None)),
+            }
+        });
+        Ok(Response::new(Box::pin(frames)))
+    }
+}
+
+/// One frame that is written without the generated code.
+#[derive(Debug)]
+pub(super) enum AnswerFrame {
+    /// Answers to checks.
+    Decisions(DecisionFrame<Vec<DecisionOut>, String>),
+    /// What turned.
+    Changes(ChangeFrame<Vec<ChangeOut>, String>),
+}
+
+impl Prepared for AnswerFrame {
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Decisions(frame) => frame.encoded_len(),
+            Self::Changes(frame) => frame.encoded_len(),
+        }
+    }
+
+    fn write(&self, to: &mut impl bytes::BufMut) {
+        match self {
+            Self::Decisions(frame) => frame.write(to),
+            Self::Changes(frame) => frame.write(to),
+        }
+    }
+}
+
+/// A frame of checks as it was received, every item of which can be read.
+#[derive(Debug)]
+struct ReceivedChecks {
+    message: Bytes,
+    count: usize,
+    tokens: Tokens,
+}
+
+impl ReceivedChecks {
+    fn new(message: &Bytes, frame: &CheckFrameView<'_>, services: &Services) -> Result<Self, Malformed> {
+        // It stands or falls as a whole: nothing of it is answered if an item at its end cannot be read.
+        frame.items.verify()?;
+        let items = frame.items.clone().flatten();
+        Ok(Self { message: message.clone(), count: items.clone().count(), tokens: Tokens::verify(items, services) })
+    }
+}
+
+impl Questions for ReceivedChecks {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn asked(&self) -> impl Iterator<Item = Result<Asked<'_>, Denial>> {
+        let items = match stream_frame(&self.message) {
+            Ok(StreamFrame::Check(frame)) => Some(frame.items.flatten()),
+            Ok(StreamFrame::Other) | Err(_) => None,
+        };
+        self.tokens.put_in(items.into_iter().flatten())
+    }
+}
+
+/// One stream.
+struct Dialogue {
+    edge: Edge,
+    call: Call,
+    inbound: Streaming<Bytes>,
+    stream: Stream<ReceivedChecks>,
+    /// Whether the client has said all it had to say.
+    is_half_closed: bool,
+    /// When the stream ends because the server does, once that was told.
+    ends_at: Option<Monotonic>,
+}
+
+impl Dialogue {
+    fn new(edge: Edge, call: Call, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
+        edge.metrics.streams.inc();
+        Self { edge, call, inbound, stream, is_half_closed: false, ends_at: None }
+    }
+
+    /// Gives the next frame; `None` once the client has half-closed and everything it asked is answered.
+    async fn next(&mut self) -> Result<Option<Answered>, Error> {
+        let clock = Arc::clone(&self.edge.world.clock);
+        let draining = self.edge.draining.clone();
+        loop {
+            if self.is_half_closed && self.stream.is_idle() {
+                return Ok(None);
+            }
+            let may_read = !self.is_half_closed && self.stream.has_room();
+            tokio::select! {
+                () = draining.cancelled(), if self.ends_at.is_none() => return Ok(Some(self.drain())),
+                () = until(&*clock, self.ends_at) => {
+                    return Err(Error::new(Reason::Draining, "the server is shutting down"));
+                }
+                () = until(&*clock, self.call.deadline) => {
+                    return Err(Error::new(Reason::DeadlineExceeded, "the deadline has passed"));
+                }
+                output = self.stream.next() => return Ok(Some(self.encode(output?))),
+                frame = self.inbound.message(), if may_read => match frame {
+                    Ok(Some(message)) => self.take(&message)?,
+                    Ok(None) => self.is_half_closed = true,
+                    // Or the connection broke; then this is told to nobody.
+                    Err(_) => return Err(unreadable()),
+                },
+            }
+        }
+    }
+
+    /// Tells that the stream will end, so that the client opens another before it does.
+    fn drain(&mut self) -> Answered {
+        let grace = self.edge.stream_grace;
+        self.ends_at = Some(Monotonic(self.edge.world.clock.monotonic().0 + grace));
+        message(Told::Draining(Draining { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) }))
+    }
+
+    fn take(&mut self, message: &Bytes) -> Result<(), Error> {
+        let bound = self.edge.services.engine.settings().staleness_bound;
+        let update = match stream_frame(message).map_err(|_| unreadable())? {
+            StreamFrame::Check(frame) => self.checks(message, &frame, bound)?,
+            StreamFrame::Other => {
+                self.other(StreamChecksRequest::decode(message.clone()).map_err(|_| unreadable())?, bound)?
+            }
+        };
+        self.stream.take(update)
+    }
+
+    /// Reads a frame of checks where it stands.
+    fn checks(
+        &self,
+        message: &Bytes,
+        frame: &CheckFrameView<'_>,
+        bound: Duration,
+    ) -> Result<Update<ReceivedChecks>, Error> {
+        let questions = ReceivedChecks::new(message, frame, &self.edge.services).map_err(|_| unreadable())?;
+        must_hold_something("check.items", questions.count)?;
+        Ok(Update::Check {
+            frame: frame.frame_id,
+            organization: OrganizationId::parse("check.organization_id", frame.organization_id)?,
+            questions,
+            requirement: consistency_view(frame.consistency, bound)?,
+        })
+    }
+
+    /// Reads a frame of another kind, or one that is written in an unusual way.
+    fn other(&self, frame: StreamChecksRequest, bound: Duration) -> Result<Update<ReceivedChecks>, Error> {
+        Ok(match frame.frame {
+            Some(Received::Check(check)) => {
+                must_hold_something("check.items", check.items.len())?;
+                let organization = OrganizationId::parse("check.organization_id", &check.organization_id)?;
+                let requirement = consistency(check.consistency.as_ref(), bound)?;
+                let frame = check.frame_id;
+                // Written anew, it is as usual as any.
+                let message = StreamChecksRequest { frame: Some(Received::Check(check)) };
+                let message = Bytes::from(message.encode_to_vec());
+                let questions = match stream_frame(&message) {
+                    Ok(StreamFrame::Check(frame)) => ReceivedChecks::new(&message, &frame, &self.edge.services),
+                    Ok(StreamFrame::Other) | Err(_) => Err(Malformed),
+                };
+                Update::Check { frame, organization, questions: questions.map_err(|_| unreadable())?, requirement }
+            }
+            Some(Received::Subscribe(frame)) => {
+                must_hold_something("subscribe.subscriptions", frame.subscriptions.len())?;
+                let subscription = |it: &crate::proto::Subscription| {
+                    (it.subscription_id, question(it.item.as_ref(), &self.edge.services), it.known_allowed)
+                };
+                Update::Subscribe {
+                    organization: OrganizationId::parse("subscribe.organization_id", &frame.organization_id)?,
+                    subscriptions: frame.subscriptions.iter().map(subscription).collect(),
+                    at_least: match frame.at_least.as_str() {
+                        "" => None,
+                        text => Some(parse_token("subscribe.at_least", text)?),
+                    },
+                }
+            }
+            Some(Received::Unsubscribe(frame)) => Update::Unsubscribe(frame.subscription_ids),
+            Some(Received::Ping(ping)) => Update::Ping(ping.number),
+            None => return Err(Error::invalid("frame", Reason::FieldRequired, "is required")),
+        })
+    }
+
+    fn encode(&self, output: Output) -> Answered {
+        match output {
+            Output::Decisions { frame, answers: Ok((answers, view)) } => {
+                let decisions = answers.into_iter().map(|it| decision_out(it, view.now())).collect();
+                let revision = token(Some(view.token()));
+                let frame = DecisionFrame::new(frame, decisions, revision, millis_up(view.age), String::new());
+                Outgoing::Prepared(AnswerFrame::Decisions(frame))
+            }
+            Output::Decisions { frame, answers: Err(error) } => {
+                let reason = error.reason.name().to_owned();
+                let frame = DecisionFrame::new(frame, Vec::new(), String::new(), 0, reason);
+                Outgoing::Prepared(AnswerFrame::Decisions(frame))
+            }
+            Output::Changes { organization, changes, view } => {
+                let changes = changes
+                    .into_iter()
+                    .map(|(subscription_id, it)| ChangeOut { subscription_id, decision: decision_out(it, view.now()) });
+                let (changes, revision) = (changes.collect(), token(Some(view.token())));
+                let frame = ChangeFrame::new(organization.to_string(), changes, revision, millis_up(view.age));
+                Outgoing::Prepared(AnswerFrame::Changes(frame))
+            }
+            Output::Progress { ping, organizations, age } => message(Told::Progress(Progress {
+                ping_number: ping,
+                organizations: organizations
+                    .into_iter()
+                    .map(|it| OrganizationProgress {
+                        organization_id: it.organization.to_string(),
+                        revision: token(Some(it)),
+                    })
+                    .collect(),
+                age_ms: millis_up(age),
+                lease_ms: millis_up(self.edge.services.engine.settings().lease),
+            })),
+            Output::Reset { organization, reason } => message(Told::Reset(Reset {
+                organization_id: organization.to_string(),
+                reason: reason.name().to_owned(),
+            })),
+        }
+    }
+}
+
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        self.edge.metrics.streams.dec();
+    }
+}
+
+/// Waits until an instant, or for ever without one.
+async fn until(clock: &dyn crate::clock::Clock, instant: Option<Monotonic>) {
+    match instant {
+        Some(instant) => clock.sleep(instant.since(clock.monotonic())).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn message(told: Told) -> Answered {
+    Outgoing::Message(StreamChecksResponse { frame: Some(told) })
+}
+
+fn unreadable() -> Error {
+    Error::new(Reason::RequestInvalid, "a message of the stream cannot be read, or is too large")
+}
+
+/// Asks that a frame is not empty; that it is not too large is asked by the stream.
+fn must_hold_something(field: &str, count: usize) -> Result<(), Error> {
+    if count == 0 {
+        return Err(Error::invalid(field, Reason::OutOfRange, format!("must be from 1 to {ITEMS_MAX}")));
+    }
+    Ok(())
+}
