@@ -188,10 +188,11 @@ impl Report {
                 shape.organizations, shape.members, shape.groups_each, shape.groups, shape.resources, shape.depth
             );
         }
-        println!(
-            "{} processors, {} threads a process; {:?} client; {} of the calls sampled",
-            self.processors, self.threads, self.client, self.sample
-        );
+        print!("{} processors, {} threads a process; {:?} client", self.processors, self.threads, self.client);
+        match self.data {
+            Some(_) => println!("; {} of the calls sampled", self.sample),
+            None => println!("; a server that ran already"),
+        }
         if let Some(loading) = &self.loading {
             println!(
                 "{} organizations were loaded in {:.1} s; resident memory {} MB, before {} MB",

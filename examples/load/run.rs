@@ -132,7 +132,7 @@ impl Site {
             guildhalls.push(connect("guildhall", url.clone(), key, options.pid, authority).await?);
         } else {
             let data = *shape.insert(options.data.shape()?);
-            let endpoint = if options.sample > 0.0 { Some(sink.listen().await?) } else { None };
+            let endpoint = if options.sample > 0.0 { Some(sink.listen()?) } else { None };
             let key_file = options.installation_key_file.clone();
             let key_file = key_file.unwrap_or_else(|| data_dir.path().join("installation.key"));
             for replica in 0..options.replicas {
@@ -289,7 +289,7 @@ impl Run<'_> {
                 allowed_share: pool.allowed_share(),
                 echo: Figures::from(&all.0),
                 guildhall: Figures::from(&all.1),
-                ratio: ratios[ratios.len() / 2],
+                ratio: f64::midpoint(ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]),
                 ratio_by_processor_time: by_processor_time(&all.0, &all.1),
                 ratios,
             });
