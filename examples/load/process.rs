@@ -26,6 +26,8 @@ impl Process {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.env("TOKIO_WORKER_THREADS", threads.to_string());
+        // Where spans go is said by the arguments.
+        command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }

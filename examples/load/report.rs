@@ -28,6 +28,8 @@ pub struct Report {
     pub client: ClientKind,
     /// The share of calls that are sampled.
     pub sample: f64,
+    /// Whether both servers were reached through TLS.
+    pub tls: bool,
     /// What was asked about; absent for a server that ran already.
     pub data: Option<Shape>,
     /// What loading it took.
@@ -189,8 +191,9 @@ impl Report {
             );
         }
         print!("{} processors, {} threads a process; {:?} client", self.processors, self.threads, self.client);
+        let transport = if self.tls { "TLS" } else { "plaintext" };
         match self.data {
-            Some(_) => println!("; {} of the calls sampled", self.sample),
+            Some(_) => println!("; {transport}; {} of the calls sampled", self.sample),
             None => println!("; a server that ran already"),
         }
         if let Some(loading) = &self.loading {
