@@ -22,9 +22,13 @@ bench: ## Measure the index in process: evaluation, memory, applying, subscripti
 	@scripts/setup build
 	cargo bench --locked --bench index --bench wire
 
+load: ## Put load on a server and on an echo: rates as ratios, latencies, pushes; in target/load
+	@scripts/setup build
+	cargo run --release --locked --example load
+
 proto: ## Lint the protos and rewrite them in the canonical format
 	@scripts/setup tools
 	.tools/bin/buf lint proto
 	.tools/bin/buf format proto -w
 
-.PHONY: help run demo test lint bench proto
+.PHONY: help run demo test lint bench load proto

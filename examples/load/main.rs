@@ -2,7 +2,7 @@
 //!
 //! `options` is what can be asked of it; `run` does it, load by load. `serve`, `echo` and `synthetic` are the measured
 //! processes, `process` and `sink` what is seen of them from outside. `shape`, `frame` and `account` are what is asked about;
-//! `target` and `raw` the clients; `closed`, `open` and `push` the loads; `measure`, `report` and `plot` what is told.
+//! `target` and `raw` are the clients, `tls` what they trust; `closed`, `open` and `push` the loads; `measure`, `report` and `plot` what is told.
 
 #![expect(
     clippy::disallowed_methods,
@@ -28,6 +28,7 @@ mod shape;
 mod sink;
 mod synthetic;
 mod target;
+mod tls;
 
 use std::process::ExitCode;
 

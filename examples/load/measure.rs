@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use crate::process::cpu_time;
+use crate::sink;
 use crate::target::Target;
 
 /// The longest latency that is told apart, in nanoseconds; longer ones count as this.
@@ -99,7 +100,7 @@ pub struct Measured {
     pub took: Duration,
     /// The processor time of the server in it, if it can be seen.
     pub server: Option<Duration>,
-    /// The processor time of this process in it.
+    /// The processor time of this process in it, without that of the collector of spans.
     pub client: Option<Duration>,
 }
 
@@ -125,7 +126,8 @@ impl Measured {
 
 /// Lets `tasks` run, and measures what they and the server take within `window`.
 pub async fn measure(target: &Target, window: Window, mut tasks: JoinSet<Tally>) -> Measured {
-    let times = || (target.process.and_then(cpu_time), cpu_time(std::process::id()));
+    let own = || cpu_time(std::process::id()).map(|time| time.saturating_sub(sink::cpu_time()));
+    let times = || (target.process.and_then(cpu_time), own());
     tokio::time::sleep_until(window.from.into()).await;
     let before = times();
     tokio::time::sleep_until(window.to.into()).await;

@@ -130,6 +130,10 @@ pub struct Options {
     #[arg(long, default_value_t = 0.01)]
     pub sample: f64,
 
+    /// Put TLS before both servers, with certificates made for this run.
+    #[arg(long, conflicts_with = "target")]
+    pub tls: bool,
+
     /// Threads of each process. Without it: as many as there are processors.
     #[arg(long, value_parser = positive)]
     workers: Option<usize>,

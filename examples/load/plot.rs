@@ -1,4 +1,4 @@
-//! Latency against rate, drawn: a line a percentile and server, both axes logarithmic.
+//! Latency against rate, drawn: a line a percentile and server; latency on a logarithmic axis.
 
 use std::path::Path;
 
@@ -28,10 +28,11 @@ pub fn draw(path: &Path, open: &[Open]) -> Result<(), Failure> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    let (rates, latencies) = (
-        span(open.iter().map(|open| open.rate)),
-        span(open.iter().flat_map(|open| PERCENTILES.map(|(_, of, _)| of(&open.figures.latency).max(1.0)))),
-    );
+    let latencies = || open.iter().flat_map(|open| PERCENTILES.map(|(_, of, _)| drawn(of(&open.figures.latency))));
+    // From one power of ten to another, so that both ends are labelled.
+    let least = 10_f64.powf(latencies().fold(f64::INFINITY, f64::min).log10().floor());
+    let most = 10_f64.powf(latencies().fold(1.0, f64::max).log10().ceil());
+    let rate_max = open.iter().map(|open| open.rate).fold(0.0, f64::max);
     let area = SVGBackend::new(path, (900, 560)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
@@ -39,7 +40,7 @@ pub fn draw(path: &Path, open: &[Open]) -> Result<(), Failure> {
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(72)
-        .build_cartesian_2d((rates.0..rates.1).log_scale(), (latencies.0..latencies.1).log_scale())?;
+        .build_cartesian_2d(0.0..rate_max * 1.1, (least..most).log_scale())?;
     chart
         .configure_mesh()
         .x_desc("calls meant to begin a second")
@@ -54,7 +55,7 @@ pub fn draw(path: &Path, open: &[Open]) -> Result<(), Failure> {
         for (percentile, of, strength) in PERCENTILES {
             let points = || {
                 let mine = open.iter().filter(|open| open.target == name);
-                mine.map(|open| (open.rate, of(&open.figures.latency).max(1.0)))
+                mine.map(|open| (open.rate, drawn(of(&open.figures.latency))))
             };
             let style = color.mix(strength).stroke_width(2);
             chart
@@ -74,8 +75,7 @@ pub fn draw(path: &Path, open: &[Open]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives what an axis must span, with some room at both ends.
-fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (least, most) = values.fold((f64::INFINITY, 0.0_f64), |(least, most), it| (least.min(it), most.max(it)));
-    (least / 1.3, most * 1.3)
+/// Gives a latency as it can be drawn: a logarithmic axis has no zero.
+fn drawn(micros: f64) -> f64 {
+    micros.max(1.0)
 }

@@ -1,6 +1,7 @@
 //! The measured processes from outside: starting and stopping them, and what they take of the machine (Linux).
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ impl Process {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.env("TOKIO_WORKER_THREADS", threads.to_string());
+        // Where spans go is said by the arguments.
+        command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }
@@ -60,7 +63,12 @@ impl Drop for Process {
 /// Gives the time that a process has spent on processors, its own and the kernel's for it; in steps of a tick, 10 ms as a
 /// rule. `None` if there is no such process, or nobody tells.
 pub fn cpu_time(id: u32) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    cpu_time_of(&Path::new("/proc").join(id.to_string()))
+}
+
+/// Gives the same of a process or thread by its directory in /proc.
+pub fn cpu_time_of(directory: &Path) -> Option<Duration> {
+    let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
     // The name before may hold anything; of what follows, proc(5) counts the state as field 3.
     let (_, fields) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = fields.split(' ').collect();

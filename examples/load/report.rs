@@ -28,6 +28,8 @@ pub struct Report {
     pub client: ClientKind,
     /// The share of calls that are sampled.
     pub sample: f64,
+    /// Whether both servers were reached through TLS.
+    pub tls: bool,
     /// What was asked about; absent for a server that ran already.
     pub data: Option<Shape>,
     /// What loading it took.
@@ -188,10 +190,12 @@ impl Report {
                 shape.organizations, shape.members, shape.groups_each, shape.groups, shape.resources, shape.depth
             );
         }
-        println!(
-            "{} processors, {} threads a process; {:?} client; {} of the calls sampled",
-            self.processors, self.threads, self.client, self.sample
-        );
+        print!("{} processors, {} threads a process; {:?} client", self.processors, self.threads, self.client);
+        let transport = if self.tls { "TLS" } else { "plaintext" };
+        match self.data {
+            Some(_) => println!("; {transport}; {} of the calls sampled", self.sample),
+            None => println!("; a server that ran already"),
+        }
         if let Some(loading) = &self.loading {
             println!(
                 "{} organizations were loaded in {:.1} s; resident memory {} MB, before {} MB",

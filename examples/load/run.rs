@@ -21,6 +21,7 @@ use crate::report::{Closed, Figures, Loading, Open, Pushes, Report};
 use crate::shape::Shape;
 use crate::sink::Sink;
 use crate::target::{Address, Target};
+use crate::tls::Certificates;
 
 /// The shares of what the Guildhall reaches in a closed loop at which it is called in open loops.
 const SWEEP_SHARES: [f64; 6] = [0.1, 0.25, 0.4, 0.55, 0.7, 0.85];
@@ -77,6 +78,7 @@ fn report(options: &Options, data: Option<Shape>) -> Report {
         threads: options.threads(),
         client: options.client,
         sample: options.sample,
+        tls: options.tls,
         data,
         loading: None,
         closed: Vec::new(),
@@ -125,6 +127,11 @@ impl Site {
             Target::connect(name, &address, options.client, process).await.map(Arc::new)
         };
 
+        let tls = if options.tls { Some(Certificates::make(data_dir.path())?) } else { None };
+        let scheme = if options.tls { "https" } else { "http" };
+        let authority = tls.as_ref().map(|tls| tls.authority.clone());
+        let url = |process: &Process| format!("{scheme}://{}", process.hello.grpc);
+
         let (mut shape, mut guildhalls, mut key) = (None, Vec::new(), options.key.clone());
         if let Some(url) = &options.target {
             let authority = options.ca.as_ref().map(std::fs::read).transpose()?;
@@ -132,25 +139,28 @@ impl Site {
             guildhalls.push(connect("guildhall", url.clone(), key, options.pid, authority).await?);
         } else {
             let data = *shape.insert(options.data.shape()?);
-            let endpoint = if options.sample > 0.0 { Some(sink.listen().await?) } else { None };
+            let endpoint = if options.sample > 0.0 { Some(sink.listen()?) } else { None };
             let key_file = options.installation_key_file.clone();
             let key_file = key_file.unwrap_or_else(|| data_dir.path().join("installation.key"));
             for replica in 0..options.replicas {
                 let directory = data_dir.path().join(format!("replica-{replica}"));
                 std::fs::create_dir_all(&directory)?;
-                let arguments = arguments(options, data, &directory, &key_file, endpoint.as_deref());
+                let mut arguments = arguments(options, data, &directory, &key_file, endpoint.as_deref());
+                arguments.extend(tls.iter().flat_map(Certificates::arguments));
                 let process = Process::start(&arguments, threads)?;
                 key = process.hello.key.clone().or(key);
                 let known = key.as_deref().ok_or("this database has an installation already: pass its --key")?;
-                let (url, id) = (format!("http://{}", process.hello.grpc), process.id());
-                guildhalls.push(connect("guildhall", url, known, Some(id), None).await?);
+                let (url, id) = (url(&process), process.id());
+                guildhalls.push(connect("guildhall", url, known, Some(id), authority.clone()).await?);
                 processes.push(process);
             }
         }
-        let process = Process::start(&["echo".to_owned()], threads)?;
-        let (url, id) = (format!("http://{}", process.hello.grpc), process.id());
+        let mut arguments = vec!["echo".to_owned()];
+        arguments.extend(tls.iter().flat_map(Certificates::arguments));
+        let process = Process::start(&arguments, threads)?;
+        let (url, id) = (url(&process), process.id());
         let key = key.as_deref().unwrap_or_default();
-        let echo = connect("echo", url, key, Some(id), None).await?;
+        let echo = connect("echo", url, key, Some(id), authority).await?;
         processes.push(process);
 
         let mut guildhalls = guildhalls.into_iter();
@@ -179,11 +189,13 @@ fn arguments(
     key_file: &Path,
     otlp_endpoint: Option<&str>,
 ) -> Vec<String> {
-    let mut arguments = vec!["serve".to_owned(), format!("--trace-ratio={}", options.sample)];
+    let mut arguments = vec!["serve".to_owned()];
     arguments.extend(shape.arguments());
+    arguments.extend(["--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"].map(str::to_owned));
     arguments.push(format!("--data-dir={}", data_dir.display()));
-    arguments.push(format!("--key-file={}", key_file.display()));
+    arguments.push(format!("--installation-key-file={}", key_file.display()));
     arguments.extend(options.database_url.as_ref().map(|url| format!("--database-url={url}")));
+    arguments.push(format!("--trace-ratio={}", options.sample));
     arguments.extend(otlp_endpoint.map(|endpoint| format!("--otlp-endpoint={endpoint}")));
     arguments
 }
@@ -289,7 +301,7 @@ impl Run<'_> {
                 allowed_share: pool.allowed_share(),
                 echo: Figures::from(&all.0),
                 guildhall: Figures::from(&all.1),
-                ratio: ratios[ratios.len() / 2],
+                ratio: f64::midpoint(ratios[(ratios.len() - 1) / 2], ratios[ratios.len() / 2]),
                 ratio_by_processor_time: by_processor_time(&all.0, &all.1),
                 ratios,
             });

@@ -3,7 +3,6 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::Failure;
 use crate::echo::Echo;
 use crate::shape::Data;
 use crate::synthetic::Synthetic;
+use crate::tls::Files;
 
 /// What Guildhall sets of HTTP/2 (src/transport/server.rs), so that the echo has the same.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -32,12 +32,12 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// A process that is measured.
 #[derive(Debug, Subcommand)]
 pub enum Role {
-    /// Guildhall with every layer on, its index fed with synthetic organizations.
+    /// Guildhall with every layer on and the settings of its own binary, its index fed with synthetic organizations.
     #[command(hide = true)]
-    Serve(Guildhall),
+    Serve(Box<Guildhall>),
     /// A server of the same messages that only decodes and encodes them.
     #[command(hide = true)]
-    Echo,
+    Echo(Files),
 }
 
 /// Settings of the measured Guildhall.
@@ -45,21 +45,8 @@ pub enum Role {
 pub struct Guildhall {
     #[command(flatten)]
     data: Data,
-    /// Where SQLite, keys and mails are kept.
-    #[arg(long)]
-    data_dir: PathBuf,
-    /// The file with the installation's key; made if absent.
-    #[arg(long)]
-    key_file: PathBuf,
-    /// PostgreSQL, instead of SQLite.
-    #[arg(long)]
-    database_url: Option<String>,
-    /// Where spans are sent.
-    #[arg(long)]
-    otlp_endpoint: Option<String>,
-    /// The share of calls that get a span.
-    #[arg(long)]
-    trace_ratio: f64,
+    #[command(flatten)]
+    config: Config,
 }
 
 /// What a process tells of itself.
@@ -77,23 +64,18 @@ pub struct Hello {
 /// What keeps the server from starting.
 pub async fn run(role: Role) -> Result<(), Failure> {
     match role {
-        Role::Serve(settings) => guildhall(settings).await,
-        Role::Echo => echo().await,
+        Role::Serve(settings) => guildhall(*settings).await,
+        Role::Echo(files) => echo(&files).await,
     }
 }
 
 async fn guildhall(settings: Guildhall) -> Result<(), Failure> {
     let shape = settings.data.shape()?;
-    let telemetry = Telemetry::start(settings.otlp_endpoint.as_deref())?;
-    InstallationKey::load_or_create(&settings.key_file, &World::system())?;
-    let config = Config {
-        database_url: settings.database_url,
-        installation_key_file: Some(settings.key_file),
-        otlp_endpoint: settings.otlp_endpoint,
-        trace_ratio: settings.trace_ratio,
-        shutdown_grace: Duration::from_secs(2),
-        ..Config::local(settings.data_dir)
-    };
+    let config = Config { shutdown_grace: Duration::from_secs(2), ..settings.config };
+    let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
+    if let Some(file) = &config.installation_key_file {
+        InstallationKey::load_or_create(file, &World::system())?;
+    }
     let app =
         App::start_with(&config, World::system(), |store| Arc::new(Synthetic::new(Arc::new(store), shape))).await?;
     greet(&Hello { grpc: app.grpc_address, key: app.operator_key.as_ref().map(|key| key.text().to_owned()) })?;
@@ -105,7 +87,7 @@ async fn guildhall(settings: Guildhall) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn echo() -> Result<(), Failure> {
+async fn echo(files: &Files) -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     greet(&Hello { grpc: listener.local_addr()?, key: None })?;
     let incoming = TcpListenerStream::new(listener).map(|connection| {
@@ -113,7 +95,11 @@ async fn echo() -> Result<(), Failure> {
         connection.set_nodelay(true)?;
         Ok::<_, std::io::Error>(connection)
     });
-    Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = files.server()? {
+        server = server.tls_config(tls)?;
+    }
+    server
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
