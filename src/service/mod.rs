@@ -8,6 +8,7 @@
 mod access;
 mod context;
 mod credential;
+mod explain;
 mod grant;
 mod installation;
 mod invitation;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub use access::Checked;
 pub use context::{Caller, Context, Replay};
+pub use explain::{Asked, ExplainCheck, Explained, TokenTrouble, Verdict, Whom};
 pub use grant::{ChangeGrants, Changed};
 pub use installation::{FirstStart, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};

@@ -16,7 +16,8 @@ use crate::proto::stream_checks_request::Frame as Asked;
 use crate::proto::stream_checks_response::Frame as Told;
 use crate::proto::{
     BatchCheckRequest, BatchCheckResponse, Change, ChangeFrame, CheckItem, CheckRequest, CheckResponse, Consistency,
-    DecisionFrame, OrganizationProgress, Progress, Reset, StreamChecksRequest, StreamChecksResponse,
+    DecisionFrame, ExplainCheckRequest, ExplainCheckResponse, OrganizationProgress, Progress, Reset,
+    StreamChecksRequest, StreamChecksResponse,
 };
 use crate::service::Checked;
 
@@ -38,6 +39,14 @@ impl AuthorizationService for Authorization {
     async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
         let (call, message) = Call::open(request)?;
         call.close(self.check_batch(&call, &message).await)
+    }
+
+    async fn explain_check(
+        &self,
+        request: Request<ExplainCheckRequest>,
+    ) -> Result<Response<ExplainCheckResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(super::explain::explain(&self.0, &call, &message).await)
     }
 
     async fn stream_checks(

@@ -6,6 +6,7 @@
 mod authorization;
 mod call;
 mod convert;
+mod explain;
 mod http_endpoints;
 mod invitation;
 mod layer;

@@ -13,7 +13,7 @@ use crate::proto::consistency::Requirement as ProtoRequirement;
 use crate::proto::subject::Kind;
 
 /// Longest name of a permission: a type, a dot and a verb.
-const PERMISSION_BYTES_MAX: usize = 129;
+pub const PERMISSION_BYTES_MAX: usize = 129;
 
 /// Reads one item. What is wrong with it is its own answer.
 pub fn item(item: &proto::CheckItem) -> Item {

@@ -70,6 +70,7 @@ rpcs! {
     AuthorizationServiceClient {
         check(CheckRequest) -> CheckResponse;
         batch_check(BatchCheckRequest) -> BatchCheckResponse;
+        explain_check(ExplainCheckRequest) -> ExplainCheckResponse;
     }
 }
 

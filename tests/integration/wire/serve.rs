@@ -46,6 +46,13 @@ impl AuthorizationService for Rest {
         Err(Status::unimplemented("not asked here"))
     }
 
+    async fn explain_check(
+        &self,
+        _: Request<proto::ExplainCheckRequest>,
+    ) -> Result<Response<proto::ExplainCheckResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
     async fn stream_checks(
         &self,
         _: Request<Streaming<proto::StreamChecksRequest>>,
