@@ -11,8 +11,9 @@ use guildhall::proto::authorization_service_server::AuthorizationService;
 use guildhall::proto::stream_checks_request::Frame as Asked;
 use guildhall::proto::stream_checks_response::Frame as Told;
 use guildhall::proto::{
-    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, Decision, DecisionFrame, StreamChecksRequest,
-    StreamChecksResponse,
+    BatchCheckRequest, BatchCheckResponse, CheckRequest, CheckResponse, Decision, DecisionFrame, ExplainCheckRequest,
+    ExplainCheckResponse, ListPermissionsRequest, ListPermissionsResponse, ListResourcesRequest, ListResourcesResponse,
+    ListSubjectsRequest, ListSubjectsResponse, StreamChecksRequest, StreamChecksResponse,
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -64,6 +65,28 @@ impl AuthorizationService for Echo {
     async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
         let decisions = vec![ALLOWED; request.get_ref().items.len()];
         Ok(Response::new(BatchCheckResponse { decisions, revision: self.revision.clone(), age_ms: AGE_MS }))
+    }
+
+    async fn explain_check(&self, _: Request<ExplainCheckRequest>) -> Result<Response<ExplainCheckResponse>, Status> {
+        Err(Status::unimplemented("not put under load"))
+    }
+
+    async fn list_permissions(
+        &self,
+        _: Request<ListPermissionsRequest>,
+    ) -> Result<Response<ListPermissionsResponse>, Status> {
+        Err(Status::unimplemented("not put under load"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("not put under load"))
+    }
+
+    async fn list_subjects(&self, _: Request<ListSubjectsRequest>) -> Result<Response<ListSubjectsResponse>, Status> {
+        Err(Status::unimplemented("not put under load"))
     }
 
     async fn stream_checks(

@@ -66,10 +66,22 @@ pub fn may_ask<'a>(
     if view.right_to_check(caller).is_allowed() {
         return Ok(());
     }
+    let is_about_others = asked.any(|asked| asked.is_ok_and(|asked| asked.subject != caller));
+    may_ask_about(view, caller, (!is_about_others).then_some(caller))
+}
+
+/// Asks that a caller may be told about `subject`; nobody stands for everybody.
+///
+/// # Errors
+/// As [`may_ask`].
+pub fn may_ask_about(view: &View, caller: Subject, subject: Option<Subject>) -> Result<(), Error> {
+    if view.right_to_check(caller).is_allowed() {
+        return Ok(());
+    }
     if !view.is_seen_by(caller) {
         return Err(Error::not_found("organization", view.token().organization));
     }
-    if asked.any(|asked| asked.is_ok_and(|asked| asked.subject != caller)) {
+    if subject != Some(caller) {
         return Err(Error::new(Reason::PermissionMissing, "lacks access.check").about("permission", ACCESS_CHECK));
     }
     Ok(())

@@ -58,6 +58,9 @@ impl Asked<'_> {
     }
 }
 
+/// Who is asked about, and the session that they were named by, if an access token was.
+pub type Whom = (Subject, Option<Session>);
+
 /// The session of an access token whose signature was verified: what of it is asked at every check.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Session {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::OrganizationIndex;
+use super::index::{OrganizationIndex, Page, PermissionHeld, SubjectKey, Viewer};
 use super::installation::InstallationIndex;
-use super::question::{Answer, Asked, Denial, Question};
-use crate::domain::catalog::PermissionId;
+use super::question::{Answer, Asked, Denial, Question, Whom};
+use crate::domain::catalog::{PermissionId, TypeId};
 use crate::domain::id::OrganizationId;
-use crate::domain::place::Subject;
+use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::revision::Token;
 use crate::domain::time::Timestamp;
 
@@ -58,6 +58,37 @@ impl View {
     #[must_use]
     pub fn right_to_check(&self, subject: Subject) -> Answer {
         self.organization.held_here(&self.installation, subject, PermissionId::ACCESS_CHECK, self.now)
+    }
+
+    /// Gives what a subject may do on a target, in the order of the catalog.
+    #[must_use]
+    pub fn permissions(&self, whom: Whom, target: Option<&ResourceKey>) -> Vec<PermissionHeld> {
+        self.organization.permissions(&self.installation, whom, target, self.now)
+    }
+
+    /// Gives the ids of the resources of one type on which a subject has a permission, as `viewer` may know of them: so
+    /// many after an id.
+    #[must_use]
+    pub fn resources(
+        &self,
+        whom: Whom,
+        permission: PermissionId,
+        kind: TypeId,
+        viewer: Viewer,
+        page: (Option<&str>, usize),
+    ) -> Page<Arc<str>, Arc<str>> {
+        self.organization.resources(&self.installation, whom, permission, kind, viewer, page, self.now)
+    }
+
+    /// Gives who has a permission on a target: so many after a subject.
+    #[must_use]
+    pub fn subjects(
+        &self,
+        permission: PermissionId,
+        target: Option<&ResourceKey>,
+        page: (Option<SubjectKey>, usize),
+    ) -> Page<Subject, SubjectKey> {
+        self.organization.subjects(&self.installation, permission, target, page, self.now)
     }
 
     /// Says whether the organization exists in the eyes of a subject.

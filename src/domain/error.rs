@@ -77,6 +77,8 @@ reasons! {
     ResourceIdMalformed = "RESOURCE_ID_MALFORMED" => InvalidArgument;
     /// The catalog declares no such resource type.
     ResourceTypeUnknown = "RESOURCE_TYPE_UNKNOWN" => InvalidArgument;
+    /// The catalog declares no such permission.
+    PermissionUnknown = "PERMISSION_UNKNOWN" => InvalidArgument;
     /// The catalog declares no such role.
     RoleUnknown = "ROLE_UNKNOWN" => InvalidArgument;
     /// The role cannot be held at such a place, by such a principal, or with an expiry.

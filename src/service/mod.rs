@@ -8,9 +8,11 @@
 mod access;
 mod context;
 mod credential;
+mod explain;
 mod grant;
 mod installation;
 mod invitation;
+mod listing;
 mod member;
 mod organization;
 mod resource;
@@ -27,9 +29,11 @@ use tokio_util::task::TaskTracker;
 
 pub use access::Checked;
 pub use context::{Caller, Context, Replay};
+pub use explain::{Asked, ExplainCheck, Explained, TokenTrouble, Verdict, Whom};
 pub use grant::{ChangeGrants, Changed};
 pub use installation::{FirstStart, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
+pub use listing::{ListResources, ListSubjects};
 pub use member::{ListMembers, Members};
 pub use organization::{CreateOrganization, Founded};
 pub use resource::RegisterResource;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 
-use super::Store;
 use super::entity::{idempotency_records, sessions, sign_in_failures};
+use super::{Reads, Store};
 use crate::domain::error::Error;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
@@ -87,5 +87,16 @@ impl Store {
     pub async fn ping(&self) -> Result<(), Error> {
         self.reader.execute_unprepared("select 1").await?;
         Ok(())
+    }
+}
+
+impl Reads<'_> {
+    /// Says whether a session was ended before its time.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn session_is_ended(&self, id: SessionId) -> Result<bool, Error> {
+        let row = sessions::Entity::find_by_id(id.0).one(&self.db).await?;
+        Ok(row.is_some_and(|row| row.ended_at.is_some()))
     }
 }

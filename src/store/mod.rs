@@ -20,6 +20,7 @@ mod queue;
 mod resource;
 mod schema;
 mod service_account;
+mod snapshot;
 mod source;
 mod tx;
 mod user;
@@ -33,6 +34,7 @@ pub use installation::{InstallationRow, SigningKeyRow};
 pub use membership::{MemberPage, PageKey};
 pub use outbox::OutboxMail;
 pub use service_account::KeyOwner;
+pub use snapshot::Snapshot;
 pub use tx::{Committed, Lock, Replay, Tx};
 pub use user::Credential;
 

@@ -1,8 +1,8 @@
 //! The log as the index follows it.
 
 use sea_orm::{
-    AccessMode, ColumnTrait, ConnectionTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    IsolationLevel, QueryFilter, Statement, TransactionOptions, TransactionTrait, Value,
+    ColumnTrait, ConnectionTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
+    Statement, Value,
 };
 use uuid::Uuid;
 
@@ -22,16 +22,9 @@ use crate::domain::time::Timestamp;
 impl Source for Store {
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(async move {
-            // SQLite's read transactions are snapshots by themselves.
-            let is_postgres = self.reader.get_database_backend() == DbBackend::Postgres;
-            let options = TransactionOptions {
-                isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
-                access_mode: is_postgres.then_some(AccessMode::ReadOnly),
-                sqlite_transaction_mode: None,
-            };
-            let db = self.reader.begin_with_options(options).await?;
+            let db = self.begin_still().await?;
             must_take_writes(&db).await?;
-            if is_postgres {
+            if db.get_database_backend() == DbBackend::Postgres {
                 // A large organization takes longer than any call's statement may.
                 db.execute_unprepared("set local statement_timeout = '60s'").await?;
             }
@@ -137,7 +130,7 @@ impl Store {
 }
 
 /// Asks that the database takes writes: a standby may lag, and proves nothing current.
-async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Error> {
+pub(super) async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Error> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }

@@ -10,8 +10,9 @@ use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::proto::authorization_service_server::AuthorizationService;
 use crate::proto::{
-    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, StreamChecksRequest,
-    StreamChecksResponse,
+    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ExplainCheckRequest,
+    ExplainCheckResponse, ListPermissionsRequest, ListPermissionsResponse, ListResourcesRequest, ListResourcesResponse,
+    ListSubjectsRequest, ListSubjectsResponse, StreamChecksRequest, StreamChecksResponse,
 };
 use crate::service::Checked;
 
@@ -30,6 +31,38 @@ impl AuthorizationService for Authorization {
     async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
         let (call, message) = Call::open(request)?;
         call.close(self.check_batch(&call, &message).await)
+    }
+
+    async fn explain_check(
+        &self,
+        request: Request<ExplainCheckRequest>,
+    ) -> Result<Response<ExplainCheckResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(super::explain::explain(&self.0, &call, &message).await)
+    }
+
+    async fn list_permissions(
+        &self,
+        request: Request<ListPermissionsRequest>,
+    ) -> Result<Response<ListPermissionsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(super::listing::permissions(&self.0, &call, &message).await)
+    }
+
+    async fn list_resources(
+        &self,
+        request: Request<ListResourcesRequest>,
+    ) -> Result<Response<ListResourcesResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(super::listing::resources(&self.0, &call, &message).await)
+    }
+
+    async fn list_subjects(
+        &self,
+        request: Request<ListSubjectsRequest>,
+    ) -> Result<Response<ListSubjectsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(super::listing::subjects(&self.0, &call, &message).await)
     }
 
     async fn stream_checks(

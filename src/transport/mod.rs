@@ -6,9 +6,11 @@
 mod authorization;
 mod call;
 mod convert;
+mod explain;
 mod http_endpoints;
 mod invitation;
 mod layer;
+mod listing;
 mod membership;
 mod organization;
 mod page;

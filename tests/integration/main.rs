@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod explanations;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod layering;

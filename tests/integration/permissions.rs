@@ -15,7 +15,7 @@ use guildhall::rpc::Rpc;
 use tonic::{Code, Status};
 
 use crate::harness::messages::{
-    accept, change, check, create_api_key, create_organization, create_service_account, disable, enable,
+    accept, change, check, create_api_key, create_organization, create_service_account, disable, enable, explain,
     get_organization, get_resource, grant, invite, item, list_members, look_up, membership, register, sign_in,
 };
 use crate::harness::{Caller, Organization, PASSWORD, TestApp, as_member, project, role};
@@ -221,6 +221,33 @@ impl<'a> Scene<'a> {
                 let items = vec![self.item(case, subject)];
                 let message = proto::BatchCheckRequest { organization_id: id, items, consistency: None };
                 Box::pin(async move { by.batch_check(message).await.map(drop) })
+            }
+            (Rpc::ExplainCheck, case) => {
+                let item = self.item(case, subject);
+                Box::pin(async move { by.explain_check(explain(&id, item)).await.map(drop) })
+            }
+            (Rpc::ListPermissions, case) => {
+                let proto::CheckItem { subject, resource, .. } = self.item(case, subject);
+                let message =
+                    proto::ListPermissionsRequest { organization_id: id, subject, resource, consistency: None };
+                Box::pin(async move { by.list_permissions(message).await.map(drop) })
+            }
+            (Rpc::ListResources, case) => {
+                let proto::CheckItem { subject, permission, .. } = self.item(case, subject);
+                let resource_type = project(PROJECT).r#type;
+                let message = proto::ListResourcesRequest {
+                    organization_id: id,
+                    subject,
+                    permission,
+                    resource_type,
+                    ..Default::default()
+                };
+                Box::pin(async move { by.list_resources(message).await.map(drop) })
+            }
+            (Rpc::ListSubjects, "") => {
+                let permission = "project.view".into();
+                let message = proto::ListSubjectsRequest { organization_id: id, permission, ..Default::default() };
+                Box::pin(async move { by.list_subjects(message).await.map(drop) })
             }
             (Rpc::StreamChecks, case) => {
                 let items = vec![self.item(case, subject)];

@@ -13,7 +13,7 @@ use super::OrganizationIndex;
 use super::judge::Span;
 use super::number::Number;
 use crate::authz::installation::InstallationIndex;
-use crate::authz::question::{Answer, Session};
+use crate::authz::question::{Answer, Whom};
 use crate::domain::catalog::{PermissionId, TypeId};
 use crate::domain::id::{ServiceAccountId, UserId};
 use crate::domain::place::{Principal, ResourceKey, Subject};
@@ -66,7 +66,7 @@ impl OrganizationIndex {
     pub fn permissions(
         &self,
         installation: &InstallationIndex,
-        (subject, session): (Subject, Option<Session>),
+        (subject, session): Whom,
         target: Option<&ResourceKey>,
         now: Timestamp,
     ) -> Vec<PermissionHeld> {
@@ -91,7 +91,7 @@ impl OrganizationIndex {
     pub fn resources(
         &self,
         installation: &InstallationIndex,
-        (subject, session): (Subject, Option<Session>),
+        (subject, session): Whom,
         permission: PermissionId,
         kind: TypeId,
         viewer: Viewer,

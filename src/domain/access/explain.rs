@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Explanation {
     /// It is allowed.
-    Allowed(AllowedBy),
+    Allowed(Box<AllowedBy>),
     /// It is not; never empty.
     Denied(Vec<Missing>),
 }
@@ -94,7 +94,7 @@ pub fn explain(facts: &Facts, permission: &str, target: Option<&ResourceKey>, no
         return Explanation::Denied(vec![Missing::ResourceTypeUnknown]);
     }
     if let Some(allowed) = allowed_by(facts, permission, now) {
-        return Explanation::Allowed(allowed);
+        return Explanation::Allowed(Box::new(allowed));
     }
     let mut missing = blocks(facts);
     let free = unblocked(facts);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{duration, parse_token};
-use crate::authz::{Answer, Asked, Caller, Denial, Item, Questions, Requirement, Session};
+use crate::authz::{Answer, Asked, Caller, Denial, Item, Questions, Requirement, Session, Whom};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ServiceAccountId, UserId};
 use crate::domain::place::{ResourceKey, Subject};
@@ -16,7 +16,7 @@ use crate::transport::wire::read::{ConsistencyView, ItemView, ResourceView, Subj
 use crate::transport::wire::write::DecisionOut;
 
 /// Longest name of a permission: a type, a dot and a verb.
-const PERMISSION_BYTES_MAX: usize = 129;
+pub const PERMISSION_BYTES_MAX: usize = 129;
 
 /// Questions of the generated code.
 pub struct Items<'a> {
@@ -47,6 +47,29 @@ pub fn question(item: Option<&proto::CheckItem>, services: &Services) -> Item {
     let tokens = Tokens::verify(std::iter::once(view), services);
     let asked = tokens.put_in(std::iter::once(view)).next().unwrap_or(Err(Denial::Malformed));
     asked.map(|asked| asked.to_question())
+}
+
+/// Reads the subject of a list, who must be given; what is wrong with a token is the list's answer.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`], [`Reason::IdMalformed`].
+pub fn listed_subject(subject: Option<&proto::Subject>, services: &Services) -> Result<Result<Whom, Denial>, Error> {
+    match subject.and_then(|subject| subject.kind.as_ref()) {
+        Some(Kind::UserId(id)) => Ok(Ok((Subject::User(UserId::parse("subject.user_id", id)?), None))),
+        Some(Kind::ServiceAccountId(id)) => {
+            let id = ServiceAccountId::parse("subject.service_account_id", id)?;
+            Ok(Ok((Subject::ServiceAccount(id), None)))
+        }
+        Some(Kind::AccessToken(token)) => {
+            Ok(bearer(token, services).map(|(subject, session)| (subject, Some(session))))
+        }
+        None => Err(Error::invalid("subject", Reason::FieldRequired, "is required")),
+    }
+}
+
+/// Writes how long something stands, from `now`.
+pub fn valid_for(until: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+    until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Gives a generated item as it would be read in place.
@@ -178,7 +201,7 @@ pub fn decision_out(answer: Answer, now: Timestamp) -> DecisionOut {
         Answer::Allowed { until } => DecisionOut {
             allowed: true,
             reason: proto::DecisionReason::Unspecified.into(),
-            valid_for_ms: until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
+            valid_for_ms: valid_for(until, now),
         },
         Answer::Denied(denial) => {
             let reason = match denial {

@@ -1,6 +1,7 @@
 //! Between the messages of the wire and the types of the domain. Parsed once, here, and carried as types ever after.
 
 mod check;
+mod explanation;
 mod grant;
 mod noun;
 
@@ -9,7 +10,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub(super) use check::{Items, Tokens, consistency, consistency_view, decision, decision_out, question};
+pub(super) use check::{
+    Items, PERMISSION_BYTES_MAX, Tokens, consistency, consistency_view, decision, decision_out, listed_subject,
+    question, valid_for,
+};
+pub(super) use explanation::{Sight, allowed_by, missing};
 pub(super) use grant::{assignment, delta, grant};
 pub(super) use noun::{api_key, invitation, member, organization, resource, service_account};
 

@@ -70,6 +70,10 @@ rpcs! {
     AuthorizationServiceClient {
         check(CheckRequest) -> CheckResponse;
         batch_check(BatchCheckRequest) -> BatchCheckResponse;
+        explain_check(ExplainCheckRequest) -> ExplainCheckResponse;
+        list_permissions(ListPermissionsRequest) -> ListPermissionsResponse;
+        list_resources(ListResourcesRequest) -> ListResourcesResponse;
+        list_subjects(ListSubjectsRequest) -> ListSubjectsResponse;
     }
 }
 

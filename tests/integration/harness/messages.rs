@@ -135,6 +135,11 @@ pub fn item(user: &str, permission: &str, resource: Option<proto::ResourceRef>) 
     }
 }
 
+/// Why is it answered as it is?
+pub fn explain(organization: &str, item: proto::CheckItem) -> proto::ExplainCheckRequest {
+    proto::ExplainCheckRequest { organization_id: organization.into(), item: Some(item) }
+}
+
 /// A check that takes in everything committed before it.
 pub fn check(organization: &str, item: proto::CheckItem) -> proto::CheckRequest {
     let fresh = proto::consistency::Requirement::Fresh(true);

@@ -8,8 +8,8 @@ use tonic::{Code, Status};
 
 use super::{assert_violates, revision_of};
 use crate::harness::messages::{
-    change, check, create_api_key, create_organization, create_service_account, disable, enable, get_organization,
-    get_resource, grant, invite, item, list_members, membership, register, service_account, sign_in,
+    change, check, create_api_key, create_organization, create_service_account, disable, enable, explain,
+    get_organization, get_resource, grant, invite, item, list_members, membership, register, service_account, sign_in,
 };
 use crate::harness::{Caller, Organization, TestApp, as_member, assert_refused, project, reason, role};
 use crate::on_both;
@@ -37,6 +37,8 @@ const ANSWERED_BY_THEMSELVES: &[&str] = &[
     "BatchCheckRequest.items.subject.user_id",
     "CheckRequest.item.subject.service_account_id",
     "CheckRequest.item.subject.user_id",
+    "ExplainCheckRequest.item.subject.service_account_id",
+    "ExplainCheckRequest.item.subject.user_id",
     "StreamChecksRequest.check.items.subject.service_account_id",
     "StreamChecksRequest.check.items.subject.user_id",
     "StreamChecksRequest.subscribe.subscriptions.item.subject.service_account_id",
@@ -65,6 +67,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("EnableMemberRequest.membership_id", "membership_id"),
     ("EnableMemberRequest.organization_id", "organization_id"),
     ("EnableMemberRequest.request_id", "request_id"),
+    ("ExplainCheckRequest.organization_id", "organization_id"),
     ("GetOrganizationRequest.organization_id", "organization_id"),
     ("GetResourceRequest.organization_id", "organization_id"),
     ("ListMembersRequest.organization_id", "organization_id"),
@@ -101,6 +104,7 @@ async fn send(app: &TestApp, organization: &Organization, spoiler: &Spoiler<'_>)
             owner.batch_check(request).await.map(drop)
         }
         "CheckRequest" => owner.check(check(&organization_id, ask())).await.map(drop),
+        "ExplainCheckRequest" => owner.explain_check(explain(&organization_id, ask())).await.map(drop),
         "ChangeGrantsRequest" => {
             let member = give("deltas.principal.membership_id", &person.membership_id);
             let account = give("deltas.principal.service_account_id", "");

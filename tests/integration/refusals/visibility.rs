@@ -7,8 +7,8 @@ use tonic::{Code, Status};
 
 use super::{NOBODY, blotted, revision_of};
 use crate::harness::messages::{
-    as_member, change, check, create_api_key, create_service_account, disable, enable, get_organization, get_resource,
-    grant, invite, item, list_members, membership, register, service_account,
+    as_member, change, check, create_api_key, create_service_account, disable, enable, explain, get_organization,
+    get_resource, grant, invite, item, list_members, membership, register, service_account,
 };
 use crate::harness::{Caller, Organization, Person, TestApp, at, project, reason, role};
 use crate::on_both;
@@ -36,7 +36,8 @@ async fn knock(call: &Caller, organization: &str, person: &Person) -> Vec<(&'sta
         refused("ListMembers", call.list_members(list_members(organization)).await),
         refused("DisableMember", call.disable_member(disable(organization, &person.membership_id)).await),
         refused("EnableMember", call.enable_member(enable(organization, &person.membership_id)).await),
-        refused("Check", call.check(check(organization, ask)).await),
+        refused("Check", call.check(check(organization, ask.clone())).await),
+        refused("ExplainCheck", call.explain_check(explain(organization, ask)).await),
         refused("BatchCheck", call.batch_check(batch).await),
     ]
 }

@@ -82,7 +82,8 @@ fn an_explanation_says_what_the_rule_decides() {
 #[test]
 fn what_allows_is_enough_by_itself_and_less_is_not() {
     everything(15, |asked, when| {
-        let Explanation::Allowed(AllowedBy { grant, way, until }) = asked.explanation() else { return };
+        let Explanation::Allowed(allowed) = asked.explanation() else { return };
+        let AllowedBy { grant, way, until } = *allowed;
         let is_allowed = |grants: &[&Grant]| {
             let grants = grants.iter().map(|grant| (*grant).clone()).collect();
             asked.decision(&Facts { grants, ..asked.facts.clone() })

@@ -46,6 +46,34 @@ impl AuthorizationService for Rest {
         Err(Status::unimplemented("not asked here"))
     }
 
+    async fn explain_check(
+        &self,
+        _: Request<proto::ExplainCheckRequest>,
+    ) -> Result<Response<proto::ExplainCheckResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn list_permissions(
+        &self,
+        _: Request<proto::ListPermissionsRequest>,
+    ) -> Result<Response<proto::ListPermissionsResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<proto::ListResourcesRequest>,
+    ) -> Result<Response<proto::ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
+    async fn list_subjects(
+        &self,
+        _: Request<proto::ListSubjectsRequest>,
+    ) -> Result<Response<proto::ListSubjectsResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
     async fn stream_checks(
         &self,
         _: Request<Streaming<proto::StreamChecksRequest>>,

@@ -1,0 +1,223 @@
+//! Why they may, or may not: answered from the tables, at one revision.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+use super::context::see;
+use super::{Caller, Context, Read, Services};
+use crate::auth::looks_like_jwt;
+use crate::domain::access::{Actor, Explanation, Facts, Missing, decide, explain, is_visible};
+use crate::domain::catalog::PermissionId;
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::OrganizationId;
+use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::revision::Token;
+use crate::domain::time::Timestamp;
+use crate::store::Snapshot;
+
+/// Asks why one check is answered as it is.
+#[derive(Clone, Debug)]
+pub struct ExplainCheck {
+    /// Where.
+    pub organization: OrganizationId,
+    /// What is asked; nothing if the item lacks a field or has an id that is malformed.
+    pub item: Option<Asked>,
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// About whom.
+    pub whom: Whom,
+    /// What, by name.
+    pub permission: Arc<str>,
+    /// On what; the organization itself if nothing.
+    pub target: Option<ResourceKey>,
+}
+
+/// Whom a question is about.
+#[derive(Clone)]
+pub enum Whom {
+    /// A user or a service account.
+    Subject(Subject),
+    /// The bearer of this access token.
+    Bearer(String),
+}
+
+impl std::fmt::Debug for Whom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Subject(subject) => subject.fmt(f),
+            Self::Bearer(_) => f.write_str("Bearer"),
+        }
+    }
+}
+
+/// What the caller is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explained {
+    /// The answer and its grounds.
+    pub verdict: Verdict,
+    /// The resources that the explanation names and the caller does not see; they are not to be told.
+    pub hidden: HashSet<ResourceKey>,
+    /// When it was decided.
+    pub now: Timestamp,
+}
+
+/// The answer to a question.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The item lacks a field, or an id in it is malformed.
+    Malformed,
+    /// The access token stands for nobody.
+    Token(TokenTrouble),
+    /// The rule decided.
+    Judged {
+        /// Why.
+        explanation: Explanation,
+        /// From when on the token that was asked about is refused.
+        token_expires_at: Option<Timestamp>,
+    },
+}
+
+/// Why an access token stands for nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenTrouble {
+    /// It is none of this installation.
+    Invalid,
+    /// It has expired.
+    Expired,
+    /// Its session was ended.
+    SessionEnded,
+}
+
+impl Services {
+    /// Explains a check. About oneself everyone may ask, about others access.check is needed; a token that stands for
+    /// nobody is about nobody.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`] for an organization that the caller does not see, [`Reason::PermissionMissing`].
+    pub async fn explain_check(
+        self: &Arc<Self>,
+        context: &Context,
+        request: ExplainCheck,
+    ) -> Result<Read<Explained>, Error> {
+        let caller = context.subject()?;
+        let bearer = match request.item.as_ref().map(|item| &item.whom) {
+            Some(Whom::Bearer(token)) => Some(self.bearer_of(token).await?),
+            Some(Whom::Subject(_)) | None => None,
+        };
+        let services = Arc::clone(self);
+        let explaining = async move {
+            let snapshot = services.store.snapshot(request.organization).await?;
+            let token = Token {
+                epoch: services.settings.epoch,
+                organization: request.organization,
+                position: snapshot.organization,
+                installation: snapshot.installation,
+            };
+            let explained = services.explain_in(&snapshot, caller, &request, bearer).await;
+            snapshot.end().await?;
+            Ok(Read { value: explained?, token })
+        };
+        // The task, not the caller, owns the transaction: it must not be dropped while it is being read.
+        self.writes.spawn(explaining.in_current_span()).await.map_err(Error::internal)?
+    }
+
+    /// Verifies an access token; an API key is none.
+    async fn bearer_of(&self, token: &str) -> Result<Result<Caller, TokenTrouble>, Error> {
+        if !looks_like_jwt(token) {
+            return Ok(Err(TokenTrouble::Invalid));
+        }
+        match self.authenticate(token).await {
+            Ok(bearer) => Ok(Ok(bearer)),
+            Err(error) if error.reason == Reason::TokenExpired => Ok(Err(TokenTrouble::Expired)),
+            Err(error) if error.reason == Reason::CredentialInvalid => Ok(Err(TokenTrouble::Invalid)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn explain_in(
+        &self,
+        snapshot: &Snapshot,
+        caller: Subject,
+        request: &ExplainCheck,
+        bearer: Option<Result<Caller, TokenTrouble>>,
+    ) -> Result<Explained, Error> {
+        let (reads, now) = (snapshot.reads(), self.world.now());
+        let target = request.item.as_ref().and_then(|item| item.target.as_ref());
+        let targets: Vec<ResourceKey> = target.cloned().into_iter().collect();
+        let viewer = reads.actor(request.organization, caller, &targets).await?;
+        see(&viewer, request.organization, None, now)?;
+
+        let settled = |verdict| Ok(Explained { verdict, hidden: HashSet::new(), now });
+        let Some(item) = &request.item else { return settled(Verdict::Malformed) };
+        let mut token_expires_at = None;
+        let subject = match (&item.whom, bearer) {
+            (Whom::Subject(subject), _) => *subject,
+            (Whom::Bearer(_), Some(Ok(bearer))) => {
+                if let Some(session) = bearer.session
+                    && reads.session_is_ended(session).await?
+                {
+                    return settled(Verdict::Token(TokenTrouble::SessionEnded));
+                }
+                token_expires_at = bearer.expires_at;
+                bearer.subject
+            }
+            (Whom::Bearer(_), Some(Err(trouble))) => return settled(Verdict::Token(trouble)),
+            (Whom::Bearer(_), None) => return Err(Error::internal("a token that nobody verified")),
+        };
+
+        let may_check = decide(&viewer.at(None), PermissionId::ACCESS_CHECK, now).is_allowed();
+        if subject != caller && !may_check {
+            let error = Error::new(Reason::PermissionMissing, "lacks access.check");
+            return Err(error.about("permission", "access.check"));
+        }
+        let asked = if subject == caller {
+            viewer.clone()
+        } else {
+            reads.actor(request.organization, subject, &targets).await?
+        };
+        let explanation = explain(&asked.at(target), &item.permission, target, now);
+        let explanation = match explanation {
+            Explanation::Denied(missing) => {
+                Explanation::Denied(told(missing, subject, caller, may_check || would_see(&viewer, target, now)))
+            }
+            allowed @ Explanation::Allowed(_) => allowed,
+        };
+        let hidden = hidden_above(&viewer, target, now);
+        Ok(Explained { verdict: Verdict::Judged { explanation, token_expires_at }, hidden, now })
+    }
+}
+
+/// Leaves out what is not the caller's to know: of a user who is not in the organization, whether there is such a user
+/// and how they stand; and whether a resource is registered that the caller would not see if it were.
+fn told(missing: Vec<Missing>, subject: Subject, caller: Subject, may_know_of_target: bool) -> Vec<Missing> {
+    let is_outside = missing.iter().any(|it| matches!(it, Missing::SubjectUnknown | Missing::NotAMember));
+    let is_foreign_user = is_outside && matches!(subject, Subject::User(_)) && subject != caller;
+    let mut told = Vec::with_capacity(missing.len());
+    for piece in missing {
+        match piece {
+            Missing::SubjectUnknown if is_foreign_user => told.push(Missing::NotAMember),
+            Missing::UserDisabled if is_foreign_user => {}
+            Missing::ResourceNotRegistered if !may_know_of_target => {}
+            piece => told.push(piece),
+        }
+    }
+    told
+}
+
+/// Says whether the caller would see a resource of this type wherever it stood, with no part in it.
+fn would_see(viewer: &Actor, target: Option<&ResourceKey>, now: Timestamp) -> bool {
+    let kind = target.and_then(|target| viewer.catalog.resource_type(&target.kind));
+    kind.is_some_and(|(_, kind)| decide(&viewer.at(None), kind.visible_by, now).is_allowed())
+}
+
+/// Names what stands above the target and the caller does not see. The target itself the caller has named.
+fn hidden_above(viewer: &Actor, target: Option<&ResourceKey>, now: Timestamp) -> HashSet<ResourceKey> {
+    let facts = viewer.at(target);
+    let is_seen = |from: usize| is_visible(&Facts { chain: facts.chain[from..].to_vec(), ..facts.clone() }, now);
+    (1..facts.chain.len()).filter(|from| !is_seen(*from)).map(|from| facts.chain[from].key.clone()).collect()
+}

@@ -1,0 +1,85 @@
+//! A look at one organization that stands still while it is read.
+
+use sea_orm::{
+    AccessMode, DatabaseExecutor, DatabaseTransaction, DbBackend, IsolationLevel, TransactionOptions, TransactionTrait,
+};
+
+use super::source::must_take_writes;
+use super::{Reads, Store};
+use crate::changelog;
+use crate::domain::error::Error;
+use crate::domain::fact::Scope;
+use crate::domain::id::OrganizationId;
+use crate::domain::revision::Position;
+
+/// One organization and the installation as they were at one moment. [`end`](Self::end) it, and do not drop it while it
+/// is being read: run it where no caller's hanging up drops it.
+pub struct Snapshot {
+    db: DatabaseTransaction,
+    /// How far the organization's log had come.
+    pub organization: Position,
+    /// How far the installation's log had come.
+    pub installation: Position,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Takes a snapshot that everything committed before this call is in.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
+    /// - [`DatabaseUnavailable`](crate::domain::error::Reason::DatabaseUnavailable), on a standby too: it may lag.
+    pub async fn snapshot(&self, organization: OrganizationId) -> Result<Snapshot, Error> {
+        let db = self.begin_still().await?;
+        match heads(&db, organization).await {
+            Ok((organization, installation)) => Ok(Snapshot { db, organization, installation }),
+            Err(error) => {
+                // What went wrong first is what is told.
+                let _ = db.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction whose first statement fixes what all of them read.
+    pub(super) async fn begin_still(&self) -> Result<DatabaseTransaction, Error> {
+        // SQLite's read transactions are snapshots by themselves.
+        let is_postgres = self.reader.get_database_backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: is_postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: is_postgres.then_some(AccessMode::ReadOnly),
+            sqlite_transaction_mode: None,
+        };
+        Ok(self.reader.begin_with_options(options).await?)
+    }
+}
+
+/// Reads the heads before anything else.
+async fn heads(db: &DatabaseTransaction, organization: OrganizationId) -> Result<(Position, Position), Error> {
+    must_take_writes(db).await?;
+    let position = changelog::head(db, Scope::Organization(organization)).await?;
+    let position = position.ok_or_else(|| Error::not_found("organization", organization))?;
+    let installation = changelog::head(db, Scope::Installation).await?;
+    Ok((position, installation.unwrap_or_default()))
+}
+
+impl Snapshot {
+    /// Reads inside the snapshot.
+    #[must_use]
+    pub fn reads(&self) -> Reads<'_> {
+        Reads { db: DatabaseExecutor::Transaction(&self.db) }
+    }
+
+    /// Lets it go.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn end(self) -> Result<(), Error> {
+        Ok(self.db.rollback().await?)
+    }
+}

@@ -1,0 +1,93 @@
+//! `AuthorizationService/ExplainCheck`.
+
+use super::call::{Call, Edge};
+use super::convert::{PERMISSION_BYTES_MAX, Sight, allowed_by, decision, missing, optional_key, token};
+use crate::authz::{Answer, Denial};
+use crate::domain::access::{Explanation, Missing};
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::{OrganizationId, ServiceAccountId, UserId};
+use crate::domain::place::Subject;
+use crate::proto;
+use crate::proto::subject::Kind;
+use crate::proto::{Decision, DecisionReason, ExplainCheckRequest, ExplainCheckResponse};
+use crate::service::{Asked, ExplainCheck, Explained, TokenTrouble, Verdict, Whom};
+
+/// Longest access token that is looked at.
+const TOKEN_BYTES_MAX: usize = 4_096;
+
+/// Serves one call.
+pub(super) async fn explain(
+    edge: &Edge,
+    call: &Call,
+    message: &ExplainCheckRequest,
+) -> Result<ExplainCheckResponse, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let item = message.item.as_ref();
+    let item = item.ok_or_else(|| Error::invalid("item", Reason::FieldRequired, "is required"))?;
+    let request = ExplainCheck { organization, item: asked(item) };
+    let explained = edge.services.explain_check(&call.reading(), request).await?;
+    let (decision, explanation) = encode(&explained.value);
+    Ok(ExplainCheckResponse {
+        decision: Some(decision),
+        explanation: Some(explanation),
+        revision: token(Some(explained.token)),
+    })
+}
+
+/// Reads an item; nothing if it lacks a field or has an id that is malformed.
+fn asked(item: &proto::CheckItem) -> Option<Asked> {
+    let whom = match item.subject.as_ref()?.kind.as_ref()? {
+        Kind::UserId(id) => Whom::Subject(Subject::User(UserId::parse("", id).ok()?)),
+        Kind::ServiceAccountId(id) => Whom::Subject(Subject::ServiceAccount(ServiceAccountId::parse("", id).ok()?)),
+        Kind::AccessToken(token) if token.len() <= TOKEN_BYTES_MAX => Whom::Bearer(token.clone()),
+        Kind::AccessToken(_) => return None,
+    };
+    if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
+        return None;
+    }
+    let target = optional_key("", item.resource.as_ref()).ok()?;
+    Some(Asked { whom, permission: item.permission.as_str().into(), target })
+}
+
+fn encode(explained: &Explained) -> (Decision, proto::Explanation) {
+    let denied = |reason: DecisionReason, summary: &str| {
+        let decision = Decision { allowed: false, reason: reason.into(), valid_for_ms: None };
+        (decision, proto::Explanation { summary: summary.to_owned(), ..Default::default() })
+    };
+    let (explanation, token_expires_at) = match &explained.verdict {
+        Verdict::Malformed => {
+            return denied(DecisionReason::ItemMalformed, "the item lacks a field, or an id in it is malformed");
+        }
+        Verdict::Token(TokenTrouble::Invalid) => {
+            return denied(DecisionReason::TokenInvalid, "the access token is none of this installation");
+        }
+        Verdict::Token(TokenTrouble::Expired) => {
+            return denied(DecisionReason::TokenExpired, "the access token has expired");
+        }
+        Verdict::Token(TokenTrouble::SessionEnded) => {
+            return denied(DecisionReason::SessionEnded, "the session of the access token was ended");
+        }
+        Verdict::Judged { explanation, token_expires_at } => (explanation, *token_expires_at),
+    };
+    let sight = Sight { hidden: &explained.hidden };
+    match explanation {
+        Explanation::Allowed(allowed) => {
+            let ends = [allowed.until, token_expires_at];
+            let decision = decision(Answer::Allowed { until: ends.into_iter().flatten().min() }, explained.now);
+            let (summary, allowed_by) = allowed_by(allowed, &sight);
+            (decision, proto::Explanation { summary, allowed_by: Some(allowed_by), missing: Vec::new() })
+        }
+        Explanation::Denied(pieces) => {
+            let denial = match pieces.first() {
+                Some(Missing::PermissionUnknown) => Denial::PermissionUnknown,
+                Some(Missing::ResourceTypeUnknown) => Denial::ResourceTypeUnknown,
+                _ => Denial::NotGranted,
+            };
+            let missing: Vec<_> = pieces.iter().map(|piece| missing(piece, &sight)).collect();
+            let words: Vec<&str> = missing.iter().map(|piece| piece.message.as_str()).collect();
+            let summary = words.join("; ");
+            let decision = decision(Answer::Denied(denial), explained.now);
+            (decision, proto::Explanation { summary, allowed_by: None, missing })
+        }
+    }
+}

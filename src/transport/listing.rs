@@ -1,0 +1,135 @@
+//! The lists of `AuthorizationService`: `ListPermissions`, `ListResources`, `ListSubjects`.
+
+use std::sync::Arc;
+
+use super::call::{Call, Edge};
+use super::convert::{PERMISSION_BYTES_MAX, consistency, listed_subject, millis_up, optional_key, token, valid_for};
+use super::page::page_size;
+use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::id::OrganizationId;
+use crate::domain::place::Subject;
+use crate::proto;
+use crate::proto::{
+    ListPermissionsRequest, ListPermissionsResponse, ListResourcesRequest, ListResourcesResponse, ListSubjectsRequest,
+    ListSubjectsResponse,
+};
+use crate::service::{ListResources, ListSubjects};
+
+/// Serves `ListPermissions`.
+pub(super) async fn permissions(
+    edge: &Edge,
+    call: &Call,
+    message: &ListPermissionsRequest,
+) -> Result<ListPermissionsResponse, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let mut violations = Violations::default();
+    let whom = violations.take(listed_subject(message.subject.as_ref(), &edge.services))?;
+    let target = violations.take(optional_key("resource", message.resource.as_ref()))?;
+    let requirement = violations.take(consistency(message.consistency.as_ref(), bound(edge)))?;
+    violations.finish()?;
+    let (Some(whom), Some(target), Some(requirement)) = (whom, target, requirement) else { return Err(unread()) };
+
+    let context = call.reading();
+    let listed = edge.services.list_permissions(&context, organization, whom, target.as_ref(), requirement).await?;
+    let (held, view) = listed;
+    let held = held.into_iter().map(|held| proto::PermissionHeld {
+        permission: held.name.to_string(),
+        valid_for_ms: valid_for(held.until, view.now()),
+    });
+    Ok(ListPermissionsResponse {
+        permissions: held.collect(),
+        revision: token(Some(view.token())),
+        age_ms: millis_up(view.age),
+    })
+}
+
+/// Serves `ListResources`.
+pub(super) async fn resources(
+    edge: &Edge,
+    call: &Call,
+    message: &ListResourcesRequest,
+) -> Result<ListResourcesResponse, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let mut violations = Violations::default();
+    let whom = violations.take(listed_subject(message.subject.as_ref(), &edge.services))?;
+    let permission = violations.take(permission(&message.permission))?;
+    let size = violations.take(page_size(message.page_size))?;
+    // Who a token speaks for, and not the token, which is another tomorrow.
+    let subject = whom.and_then(Result::ok).map(|(subject, _)| subject);
+    let query = format!("{subject:?} {} {} in {organization}", message.permission, message.resource_type);
+    let after = violations.take(edge.page_key::<Arc<str>>(&query, &message.page_token))?;
+    let requirement = violations.take(consistency(message.consistency.as_ref(), bound(edge)))?;
+    violations.finish()?;
+    let (Some(whom), Some(permission), Some(size), Some(after), Some(requirement)) =
+        (whom, permission, size, after, requirement)
+    else {
+        return Err(unread());
+    };
+
+    let kind = message.resource_type.as_str().into();
+    let request = ListResources { organization, whom, permission, kind, after, size: size as usize };
+    let (page, view) = edge.services.list_resources(&call.reading(), &request, requirement).await?;
+    let next = page.next.map(|key| edge.page_token(&query, &key)).transpose()?;
+    Ok(ListResourcesResponse {
+        resource_ids: page.items.iter().map(ToString::to_string).collect(),
+        next_page_token: next.unwrap_or_default(),
+        revision: token(Some(view.token())),
+        age_ms: millis_up(view.age),
+    })
+}
+
+/// Serves `ListSubjects`.
+pub(super) async fn subjects(
+    edge: &Edge,
+    call: &Call,
+    message: &ListSubjectsRequest,
+) -> Result<ListSubjectsResponse, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let mut violations = Violations::default();
+    let permission = violations.take(permission(&message.permission))?;
+    let target = violations.take(optional_key("resource", message.resource.as_ref()))?;
+    let size = violations.take(page_size(message.page_size))?;
+    let query = format!("who {} on {target:?} in {organization}", message.permission);
+    let after = violations.take(edge.page_key(&query, &message.page_token))?;
+    let requirement = violations.take(consistency(message.consistency.as_ref(), bound(edge)))?;
+    violations.finish()?;
+    let (Some(permission), Some(target), Some(size), Some(after), Some(requirement)) =
+        (permission, target, size, after, requirement)
+    else {
+        return Err(unread());
+    };
+
+    let request = ListSubjects { organization, permission, target, after, size: size as usize };
+    let (page, view) = edge.services.list_subjects(&call.reading(), &request, requirement).await?;
+    let next = page.next.map(|key| edge.page_token(&query, &key)).transpose()?;
+    Ok(ListSubjectsResponse {
+        subjects: page.items.into_iter().map(subject).collect(),
+        next_page_token: next.unwrap_or_default(),
+        revision: token(Some(view.token())),
+        age_ms: millis_up(view.age),
+    })
+}
+
+fn permission(name: &str) -> Result<Arc<str>, Error> {
+    match name.len() {
+        0 => Err(Error::invalid("permission", Reason::FieldRequired, "is required")),
+        1..=PERMISSION_BYTES_MAX => Ok(name.into()),
+        _ => Err(Error::invalid("permission", Reason::PermissionUnknown, "is longer than any permission")),
+    }
+}
+
+fn subject(subject: Subject) -> proto::Subject {
+    let kind = match subject {
+        Subject::User(id) => proto::subject::Kind::UserId(id.to_string()),
+        Subject::ServiceAccount(id) => proto::subject::Kind::ServiceAccountId(id.to_string()),
+    };
+    proto::Subject { kind: Some(kind) }
+}
+
+fn bound(edge: &Edge) -> std::time::Duration {
+    edge.services.engine.settings().staleness_bound
+}
+
+fn unread() -> Error {
+    Error::internal("a field without a value or a violation")
+}
