@@ -8,7 +8,7 @@ use tracing::Instrument;
 use super::context::see;
 use super::{Caller, Context, Read, Services};
 use crate::auth::looks_like_jwt;
-use crate::domain::access::{Actor, Explanation, Facts, Missing, decide, explain, is_visible};
+use crate::domain::access::{Actor, Explanation, Facts, Missing, Standing, decide, explain, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
@@ -183,7 +183,9 @@ impl Services {
         let explanation = explain(&asked.at(target), &item.permission, target, now);
         let explanation = match explanation {
             Explanation::Denied(missing) => {
-                Explanation::Denied(told(missing, subject, caller, may_check || would_see(&viewer, target, now)))
+                let may_know_of_target = may_check || would_see(&viewer, target, now);
+                let about = (subject, &asked.standing);
+                Explanation::Denied(told(missing, about, subject == caller, may_know_of_target))
             }
             allowed @ Explanation::Allowed(_) => allowed,
         };
@@ -192,21 +194,30 @@ impl Services {
     }
 }
 
-/// Leaves out what is not the caller's to know: of a user who is not in the organization, whether there is such a user
-/// and how they stand; and whether a resource is registered that the caller would not see if it were.
-fn told(missing: Vec<Missing>, subject: Subject, caller: Subject, may_know_of_target: bool) -> Vec<Missing> {
-    let is_outside = missing.iter().any(|it| matches!(it, Missing::SubjectUnknown | Missing::NotAMember));
-    let is_foreign_user = is_outside && matches!(subject, Subject::User(_)) && subject != caller;
-    let mut told = Vec::with_capacity(missing.len());
-    for piece in missing {
-        match piece {
-            Missing::SubjectUnknown if is_foreign_user => told.push(Missing::NotAMember),
-            Missing::UserDisabled if is_foreign_user => {}
-            Missing::ResourceNotRegistered if !may_know_of_target => {}
-            piece => told.push(piece),
-        }
+/// Leaves out what is not the caller's to know of others: of who is not in the organization, everything but that; and
+/// whether a resource is registered that the caller would not see if it were.
+fn told(
+    missing: Vec<Missing>,
+    about: (Subject, &Standing),
+    is_oneself: bool,
+    may_know_of_target: bool,
+) -> Vec<Missing> {
+    // Names that the catalog does not declare are the same for everyone.
+    let is_about_names = matches!(missing[..], [Missing::PermissionUnknown | Missing::ResourceTypeUnknown]);
+    let (subject, standing) = about;
+    let is_outside = match standing {
+        Standing::Stranger => true,
+        Standing::Person { membership, .. } => membership.is_none(),
+        Standing::Machine { is_at_home, .. } => !is_at_home,
+    };
+    if is_outside && !is_oneself && !is_about_names {
+        return match subject {
+            Subject::User(_) => vec![Missing::NotAMember],
+            Subject::ServiceAccount(_) => vec![Missing::SubjectUnknown],
+        };
     }
-    told
+    let is_told = |piece: &Missing| may_know_of_target || *piece != Missing::ResourceNotRegistered;
+    missing.into_iter().filter(is_told).collect()
 }
 
 /// Says whether the caller would see a resource of this type wherever it stood, with no part in it.

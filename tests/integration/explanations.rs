@@ -8,7 +8,7 @@ use guildhall::proto::{
     self, AllowedBy, CheckItem, DecisionReason, ExplainCheckResponse, Explanation, HeldThrough, MissingKind,
     PlaceLevel, Reach, principal, subject,
 };
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use tonic::Code;
 
 use crate::harness::messages::{as_member, change, check, disable, explain, grant, item, membership, register};
@@ -53,6 +53,16 @@ async fn execute(app: &TestApp, sql: &str) {
     let connection = Database::connect(app.config.database_url()).await.expect("the server's database");
     connection.execute_unprepared(sql).await.expect("a statement");
     connection.close().await.expect("a connection that closes");
+}
+
+/// Finds the account of the installation's operator, whose id is told nowhere.
+async fn operator_account(app: &TestApp) -> String {
+    let connection = Database::connect(app.config.database_url()).await.expect("the server's database");
+    let sql = "select id from service_accounts where organization_id is null";
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await.expect("an answer").expect("an account");
+    connection.close().await.expect("a connection that closes");
+    row.try_get::<uuid::Uuid>("", "id").expect("an id").to_string()
 }
 
 /// A project with another below it, and a user who is on the list of the upper one.
@@ -189,20 +199,38 @@ on_both! {
         let (machine, _) = app.backend_account(&elsewhere).await;
         let nobody = uuid::Uuid::nil().to_string();
 
-        let view = |user: &str| item(user, "project.view", None);
-        let stranger = asked(&backend, &organization, view(&elsewhere.owner.user_id)).await;
-        assert_eq!(stranger, asked(&backend, &organization, view(&nobody)).await);
-        assert_eq!(stranger.1.missing[0].kind(), MissingKind::NotAMember);
-        execute(&app, &format!("update users set state = 'disabled' where id = {}", id_in(&app, &elsewhere.owner.user_id))).await;
-        assert_eq!(stranger, asked(&backend, &organization, view(&elsewhere.owner.user_id)).await);
-
-        let of_machine = |id: &str| {
+        let of_machine = |id: &str, permission: &str| {
             let kind = Some(subject::Kind::ServiceAccountId(id.to_owned()));
-            CheckItem { subject: Some(proto::Subject { kind }), ..view("") }
+            CheckItem { subject: Some(proto::Subject { kind }), ..item("", permission, None) }
         };
-        let foreign = asked(&backend, &organization, of_machine(&machine)).await;
-        assert_eq!(foreign, asked(&backend, &organization, of_machine(&nobody)).await);
-        assert_eq!(foreign.1.missing[0].kind(), MissingKind::SubjectUnknown);
+        // Of these, a user could hold one by other roles than a machine.
+        for permission in ["project.view", "access.check", "project.fly"] {
+            let of_nobody = asked(&backend, &organization, item(&nobody, permission, None)).await;
+            let of_eve = asked(&backend, &organization, item(&elsewhere.owner.user_id, permission, None)).await;
+            assert_eq!(of_eve, of_nobody, "{permission}");
+            let of_none = asked(&backend, &organization, of_machine(&nobody, permission)).await;
+            let of_foreign = asked(&backend, &organization, of_machine(&machine, permission)).await;
+            assert_eq!(of_foreign, of_none, "{permission}");
+        }
+        let project_view = |user: &str| item(user, "project.view", None);
+        assert_eq!(missing(&backend, &organization, project_view(&nobody)).await, [MissingKind::NotAMember]);
+        assert_eq!(
+            missing(&backend, &organization, of_machine(&nobody, "project.view")).await,
+            [MissingKind::SubjectUnknown]
+        );
+        // The operator's account is above every organization, and may not do what is the product's own.
+        let operator = operator_account(&app).await;
+        assert_eq!(
+            asked(&backend, &organization, of_machine(&operator, "project.operate")).await,
+            asked(&backend, &organization, of_machine(&nobody, "project.operate")).await
+        );
+
+        let eve = id_in(&app, &elsewhere.owner.user_id);
+        execute(&app, &format!("update users set state = 'disabled' where id = {eve}")).await;
+        assert_eq!(
+            asked(&backend, &organization, project_view(&elsewhere.owner.user_id)).await,
+            asked(&backend, &organization, project_view(&nobody)).await
+        );
     }
 
     async fn whether_a_resource_is_registered_is_told_to_who_may_know(app) {
