@@ -17,11 +17,14 @@ const QUESTIONS: u64 = 200_000;
 /// Questions in a frame.
 const FRAME: usize = 100;
 
-/// A question as a client writes it.
+/// Longest id of a resource here.
+const RESOURCE_BYTES: usize = 10;
+
+/// A question as a client writes it: all of it in one place, as it would stand in a message.
 struct Written {
-    organization: String,
-    user: String,
-    resource: String,
+    organization: [u8; 36],
+    user: [u8; 36],
+    resource: [u8; RESOURCE_BYTES],
 }
 
 impl Written {
@@ -30,16 +33,22 @@ impl Written {
         let below = |draw: u64, count: u32| u32::try_from(draw % u64::from(count)).unwrap_or(0);
         let member = below(scramble(draw), shape.members);
         let resource = below(scramble(draw + 1), shape.resources);
-        Self {
-            organization: Shape::organization(organization).to_string(),
-            user: Shape::user(organization, member).to_string(),
-            resource: shape.resource(organization, resource),
-        }
+        let text = |text: &str, to: &mut [u8]| to.copy_from_slice(text.as_bytes());
+        let mut written = Self { organization: [0; 36], user: [0; 36], resource: [0; RESOURCE_BYTES] };
+        text(&Shape::organization(organization).to_string(), &mut written.organization);
+        text(&Shape::user(organization, member).to_string(), &mut written.user);
+        text(&shape.resource(organization, resource), &mut written.resource);
+        written
+    }
+
+    fn organization(&self) -> Result<OrganizationId, Failure> {
+        Ok(OrganizationId::parse("", std::str::from_utf8(&self.organization)?)?)
     }
 
     fn asked(&self) -> Result<Asked<'_>, Denial> {
-        let user = UserId::parse("", &self.user).map_err(|_| Denial::Malformed)?;
-        let target = Some((KIND, &*self.resource));
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Denial::Malformed);
+        let user = UserId::parse("", text(&self.user)?).map_err(|_| Denial::Malformed)?;
+        let target = Some((KIND, text(&self.resource)?));
         Ok(Asked { subject: Subject::User(user), session: None, permission: "project.view", target })
     }
 }
@@ -83,7 +92,7 @@ async fn one_by_one(engine: &Arc<Engine>, questions: &[Written]) -> Result<Durat
     let (mut samples, mut allowed) = (Vec::with_capacity(questions.len()), 0_usize);
     for question in questions {
         let began_at = Instant::now();
-        let organization = OrganizationId::parse("", &question.organization)?;
+        let organization = question.organization()?;
         let view = engine.view(organization, Requirement::MaxAge(None), Subject::ServiceAccount(CALLER)).await?;
         view.answer_all(std::iter::once(question.asked()), |answer| allowed += usize::from(answer.is_allowed()));
         samples.push(began_at.elapsed());
@@ -97,7 +106,7 @@ async fn in_frames(engine: &Arc<Engine>, questions: &[Written]) -> Result<Durati
     let (mut samples, mut allowed) = (Vec::new(), 0_usize);
     for frame in questions.chunks(FRAME) {
         let began_at = Instant::now();
-        let organization = OrganizationId::parse("", &frame[0].organization)?;
+        let organization = frame[0].organization()?;
         let view = engine.view(organization, Requirement::MaxAge(None), Subject::ServiceAccount(CALLER)).await?;
         view.answer_all(frame.iter().map(Written::asked), |answer| allowed += usize::from(answer.is_allowed()));
         samples.push(began_at.elapsed());

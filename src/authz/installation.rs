@@ -1,6 +1,8 @@
 //! What counts in every organization at once: who is shut out, and who holds what above the organizations.
 
-use imbl::{HashMap, HashSet, Vector};
+use foldhash::fast::RandomState;
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, GenericHashSet, Vector};
 
 use crate::domain::fact::{Commit, Fact, Grant, UserState};
 use crate::domain::id::{ApiKeyId, GrantId, ServiceAccountId, SessionId, UserId};
@@ -8,18 +10,21 @@ use crate::domain::place::{Principal, Subject};
 use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
+type Map<K, V> = GenericHashMap<K, V, RandomState, DefaultSharedPtr>;
+type Set<T> = GenericHashSet<T, RandomState, DefaultSharedPtr>;
+
 /// The installation's log, applied. Cheap to clone: a snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct InstallationIndex {
     position: Position,
     /// Users who are not ACTIVE; all others are.
-    shut_out: HashSet<UserId>,
-    ended_sessions: HashMap<SessionId, Timestamp>,
-    revoked_keys: HashSet<ApiKeyId>,
+    shut_out: Set<UserId>,
+    ended_sessions: Map<SessionId, Timestamp>,
+    revoked_keys: Set<ApiKeyId>,
     /// The installation's own service accounts, and whether each is enabled.
-    service_accounts: HashMap<ServiceAccountId, bool>,
-    holders: HashMap<GrantId, Principal>,
-    held: HashMap<Principal, Vector<Grant>>,
+    service_accounts: Map<ServiceAccountId, bool>,
+    holders: Map<GrantId, Principal>,
+    held: Map<Principal, Vector<Grant>>,
 }
 
 impl InstallationIndex {
@@ -91,7 +96,7 @@ impl InstallationIndex {
     /// Says whether a user is ACTIVE, as far as anybody shut them out.
     #[must_use]
     pub fn is_user_active(&self, user: UserId) -> bool {
-        !self.shut_out.contains(&user)
+        self.shut_out.is_empty() || !self.shut_out.contains(&user)
     }
 
     /// Says whether a session was ended before its time.

@@ -193,7 +193,11 @@ impl<Q: Questions> Stream<Q> {
             return Err(Error::new(Reason::FrameTooLarge, format!("a frame holds at most {ITEMS_MAX} items")));
         }
         match update {
-            Update::Ping(number) => self.ping = Some(self.ping.map_or(number, |ping| ping.max(number))),
+            // Not before what was to be held: whoever subscribes and then pings may trust the answer to that ping for what
+            // they subscribed to. A check changes nothing that is held, and what it asks about may take long to load.
+            Update::Ping(number) if !self.waiting.iter().any(|it| matches!(it, Update::Subscribe { .. })) => {
+                self.take_ping(number);
+            }
             Update::Subscribe { .. } if self.subscriptions() + items > SUBSCRIPTIONS_MAX => {
                 let message = format!("a stream holds at most {SUBSCRIPTIONS_MAX} subscriptions");
                 return Err(Error::new(Reason::SubscriptionsExhausted, message));
@@ -227,6 +231,7 @@ impl<Q: Questions> Stream<Q> {
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
             self.engine.must_be_alive(&self.caller)?;
+            self.take_waiting();
             self.collect();
             if let Some((organization, reason)) = self.resets.pop_front() {
                 return Ok(Output::Reset { organization, reason });
@@ -246,6 +251,21 @@ impl<Q: Questions> Stream<Q> {
                 return Ok(output);
             }
         }
+    }
+
+    /// Takes what needs no view, up to the first frame that does.
+    fn take_waiting(&mut self) {
+        while let Some(Update::Ping(_) | Update::Unsubscribe(_)) = self.waiting.front() {
+            match self.waiting.pop_front() {
+                Some(Update::Ping(number)) => self.take_ping(number),
+                Some(Update::Unsubscribe(numbers)) => numbers.into_iter().for_each(|number| self.let_go(number)),
+                Some(Update::Check { .. } | Update::Subscribe { .. }) | None => {}
+            }
+        }
+    }
+
+    fn take_ping(&mut self, number: u64) {
+        self.ping = Some(self.ping.map_or(number, |ping| ping.max(number)));
     }
 
     /// Waits for the first of: a mark, the view that the first waiting frame needs, an expiry.
@@ -281,25 +301,18 @@ impl<Q: Questions> Stream<Q> {
 
     /// Begins to wait for the view that the first waiting frame needs.
     fn prepare(&mut self) {
-        while self.preparing.is_none() {
-            let (organization, requirement) = match self.waiting.front() {
-                Some(Update::Check { organization, requirement, .. }) => (*organization, *requirement),
-                Some(Update::Subscribe { organization, at_least, .. }) => {
-                    (*organization, at_least.map_or(Requirement::MaxAge(None), Requirement::AtLeast))
-                }
-                Some(Update::Unsubscribe(_)) => {
-                    if let Some(Update::Unsubscribe(numbers)) = self.waiting.pop_front() {
-                        for number in numbers {
-                            self.let_go(number);
-                        }
-                    }
-                    continue;
-                }
-                Some(Update::Ping(_)) | None => return,
-            };
-            let (engine, caller) = (Arc::clone(&self.engine), self.caller.subject);
-            self.preparing = Some(Box::pin(async move { engine.view(organization, requirement, caller).await }));
+        if self.preparing.is_some() {
+            return;
         }
+        let (organization, requirement) = match self.waiting.front() {
+            Some(Update::Check { organization, requirement, .. }) => (*organization, *requirement),
+            Some(Update::Subscribe { organization, at_least, .. }) => {
+                (*organization, at_least.map_or(Requirement::MaxAge(None), Requirement::AtLeast))
+            }
+            Some(Update::Unsubscribe(_) | Update::Ping(_)) | None => return,
+        };
+        let (engine, caller) = (Arc::clone(&self.engine), self.caller.subject);
+        self.preparing = Some(Box::pin(async move { engine.view(organization, requirement, caller).await }));
     }
 
     /// Answers a frame of checks, or takes a frame of subscriptions in.

@@ -131,7 +131,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("authz/index/table.rs", &[]),
     ("authz/index/touched.rs", &[]),
     ("authz/index/words.rs", &[]),
-    ("authz/installation.rs", &["imbl"]),
+    ("authz/installation.rs", &["foldhash", "imbl"]),
     ("authz/question.rs", &[]),
     ("transport/wire/read.rs", &[]),
     ("transport/wire/reader.rs", &["thiserror"]),

@@ -13,6 +13,11 @@ use crate::domain::place::DEPTH_MAX;
 /// A chain is the target and what it stands under; one node more than the deepest tree, as a longer one would be a loop.
 pub(super) const CHAIN_MAX: usize = DEPTH_MAX + 1;
 
+/// The combination of no roles, which most holders have.
+pub(super) const NO_ROLES: usize = 0;
+/// So many entries are looked at one by one: they stand in a cache line or two.
+const SHORT_RUN: usize = 16;
+
 /// Everything as it stood when it was last folded.
 #[derive(Debug, Default)]
 pub(super) struct Base {
@@ -184,6 +189,36 @@ impl Base {
                 return value;
             }
             shift += 7;
+        }
+    }
+
+    /// Says what a holder holds at the organization and at some places.
+    pub fn each_held_on(&self, holder: Holder, places: &[Number], mut each: impl FnMut(Number, Holding)) {
+        let Some(held) = self.holdings(holder) else { return };
+        if held.combination() != NO_ROLES {
+            for role in self.combination(held) {
+                each(ORGANIZATION, Holding { held: *role, expires_at: FOREVER });
+            }
+        }
+        let start = held.start as usize;
+        let run = &self.entries[start..start + held.count as usize];
+        let mut tell = |at: usize, entry: &Entry| {
+            let expires_at = if entry.does_expire { self.expiry(start + at) } else { FOREVER };
+            each(entry.place, Holding { held: entry.held, expires_at });
+        };
+        if run.len() <= SHORT_RUN {
+            for (at, entry) in run.iter().enumerate() {
+                if entry.place == ORGANIZATION || places.contains(&entry.place) {
+                    tell(at, entry);
+                }
+            }
+            return;
+        }
+        for place in std::iter::once(ORGANIZATION).chain(places.iter().copied()) {
+            let first = run.partition_point(|entry| entry.place < place);
+            for (at, entry) in run.iter().enumerate().skip(first).take_while(|(_, entry)| entry.place == place) {
+                tell(at, entry);
+            }
         }
     }
 

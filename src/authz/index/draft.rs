@@ -285,8 +285,9 @@ impl<'a> HoldingsBuilder<'a> {
     fn new(held: &'a [(Holder, Number, Holding)]) -> Self {
         Self {
             left: held,
-            combinations: HashMap::default(),
-            starts: vec![0],
+            // The combination of no roles is the first.
+            combinations: HashMap::from_iter([(Vec::new(), 0)]),
+            starts: vec![0, 0],
             roles: Vec::new(),
             entries: Vec::new(),
             expiries: Vec::new(),

@@ -94,22 +94,34 @@ impl OrganizationIndex {
         permission: PermissionId,
         now: Timestamp,
     ) -> Span {
-        let owns = standing.owner.is_some_and(|me| chain.places.iter().any(|place| self.owner_of(*place) == Some(me)));
-        let mut tally = Tally { permission, owns, ..Tally::default() };
+        let mut tally = Tally { permission, ..Tally::default() };
         for (grant, role) in self.counting_above(installation, subject, now) {
             tally.role(role, Span::until(grant.expires_at));
         }
         if standing.is_in {
-            for place in std::iter::once(ORGANIZATION).chain(chain.places.iter().copied()) {
-                for holder in &standing.holders {
-                    self.each_held(*holder, place, |holding| self.tally(&mut tally, place, holding, now));
-                }
+            for holder in &standing.holders {
+                self.each_held_on(*holder, &chain.places, |place, holding| self.tally(&mut tally, place, holding, now));
                 if tally.outright == Span::FOREVER {
                     return Span::FOREVER;
                 }
             }
         }
-        tally.span()
+        // Asked last: most permissions are not held by owning, and every place would have to be looked at.
+        let owns = |me| chain.places.iter().any(|place| self.owner_of(*place) == Some(me));
+        if tally.if_owner > tally.outright && standing.owner.is_some_and(owns) {
+            tally.outright = tally.if_owner;
+        }
+        tally.outright.max(tally.if_listed.min(tally.listed))
+    }
+
+    /// Says what a holder holds at the organization and at some places now.
+    fn each_held_on(&self, holder: Holder, places: &[Number], mut each: impl FnMut(Number, Holding)) {
+        if !self.overlay.has_spots(holder) {
+            return self.base.each_held_on(holder, places, each);
+        }
+        for place in std::iter::once(ORGANIZATION).chain(places.iter().copied()) {
+            self.each_held(holder, place, |holding| each(place, holding));
+        }
     }
 
     fn tally(&self, tally: &mut Tally, place: Number, holding: Holding, now: Timestamp) {
@@ -285,12 +297,12 @@ pub(super) fn session_until(
     Ok(Span(session.expires_at.as_micros()))
 }
 
-/// What was found so far: how long ANY or OWN allows, how long SHARED would, how long the subject is listed.
+/// What was found so far: how long ANY allows, how long OWN and SHARED would, how long the subject is listed.
 #[derive(Default)]
 struct Tally {
     permission: PermissionId,
-    owns: bool,
     outright: Span,
+    if_owner: Span,
     if_listed: Span,
     listed: Span,
 }
@@ -298,8 +310,11 @@ struct Tally {
 impl Tally {
     fn role(&mut self, role: &Role, span: Span) {
         let reach = role.reach(self.permission);
-        if reach.has(Reach::Any) || (reach.has(Reach::Own) && self.owns) {
+        if reach.has(Reach::Any) {
             self.outright = self.outright.max(span);
+        }
+        if reach.has(Reach::Own) {
+            self.if_owner = self.if_owner.max(span);
         }
         if reach.has(Reach::Shared) {
             self.if_listed = self.if_listed.max(span);
@@ -307,10 +322,6 @@ impl Tally {
         if role.as_member {
             self.listed = self.listed.max(span);
         }
-    }
-
-    fn span(&self) -> Span {
-        self.outright.max(self.if_listed.min(self.listed))
     }
 }
 

@@ -71,6 +71,7 @@ const ACCOUNT: u64 = 3;
 const RESOURCE: u64 = 4;
 const SPOT: u64 = 5;
 const KEY: u64 = 6;
+const HOLDER: u64 = 7;
 
 impl Overlay {
     /// Makes the overlay of a new base. `limit` is how many entries it takes until it is folded in.
@@ -144,6 +145,11 @@ impl Overlay {
         self.new_resources.insert(key, number);
     }
 
+    /// Says whether anything that a holder holds may have changed.
+    pub fn has_spots(&self, holder: Holder) -> bool {
+        self.may_have(HOLDER, Holder::stored(Some(holder)).into())
+    }
+
     /// Gives everything that a holder holds at a place, if that has changed.
     pub fn spot(&self, holder: Holder, place: Number) -> Option<&Arc<[Holding]>> {
         self.may_have(SPOT, spot_value(holder, place)).then(|| self.spots.get(&(holder, place))).flatten()
@@ -151,6 +157,8 @@ impl Overlay {
 
     pub fn put_spot(&mut self, holder: Holder, place: Number, holdings: &[Holding]) {
         self.touch(SPOT, spot_value(holder, place));
+        self.touch(HOLDER, Holder::stored(Some(holder)).into());
+        self.entries -= 1;
         self.spots.insert((holder, place), holdings.into());
     }
 
