@@ -1,8 +1,10 @@
 //! The only source of time, identifiers and randomness. Everything else is handed the values.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -87,6 +89,46 @@ impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random numbers once it has booted");
     }
+}
+
+/// Numbers threads, so that each can count by itself.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// How many numbers this thread has given; above them its own.
+    static GIVEN: Cell<u64> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) << 40);
+}
+
+/// Gives ids to calls: drawn once, then counted and mixed, without asking the system or meeting other threads.
+///
+/// They look like random UUIDs (version 4) and repeat as rarely. Whoever knows some can guess others: they are no secrets.
+#[derive(Debug)]
+pub struct CallIds {
+    seeds: [u64; 2],
+}
+
+impl CallIds {
+    /// Draws the beginning.
+    #[must_use]
+    pub fn new(world: &World) -> Self {
+        Self { seeds: [world.random(), world.random()].map(u64::from_le_bytes) }
+    }
+
+    /// Gives another id.
+    #[must_use]
+    pub fn next(&self) -> Uuid {
+        let given = GIVEN.get();
+        GIVEN.set(given.wrapping_add(1));
+        let [high, low] = self.seeds.map(|seed| mixed(seed.wrapping_add(given.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
+        uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes()).into_uuid()
+    }
+}
+
+/// Makes neighbours look unlike: the finalizer of splitmix64, a bijection.
+const fn mixed(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// The clock and the entropy of one server, handed to whatever needs them.

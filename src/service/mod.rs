@@ -6,8 +6,8 @@
 //! how every write goes and stands in `write` and `context`.
 
 mod access;
+mod bearer;
 mod context;
-mod credential;
 mod grant;
 mod installation;
 mod invitation;
@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use access::Checked;
+pub use bearer::{Bearer, Bearers, Permit};
 pub use context::{Caller, Context, Replay};
 pub use grant::{ChangeGrants, Changed};
 pub use installation::{FirstStart, StartError, start};
@@ -53,6 +54,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
+    /// Remembers the credentials that were verified.
+    pub bearers: Bearers,
     /// Seals what the database must not read.
     pub sealer: Sealer,
     /// Time, ids and randomness.
@@ -76,6 +79,10 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// How long a session is good.
     pub session_lifetime: Duration,
+    /// Most calls that one credential has under way.
+    pub calls_max: u32,
+    /// Most streams that one credential has open.
+    pub streams_max: u32,
 }
 
 impl Settings {

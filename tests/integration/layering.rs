@@ -45,12 +45,14 @@ const CRATES: &[(&str, &[&str])] = &[
     // The wire.
     ("axum", &["app", "transport"]),
     ("http", &["transport"]),
+    ("http_body", &["transport"]),
     ("prost", &["transport"]),
     ("prost_types", &["transport"]),
     ("tonic", &["demo", "lib", "transport"]),
     ("tonic_health", &["app", "transport"]),
     ("tonic_reflection", &["transport"]),
     ("tonic_types", &["transport"]),
+    ("rustls", &["main"]),
     ("tower", &["transport"]),
     // The database.
     ("migrations", &["store"]),
@@ -74,12 +76,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("opentelemetry_otlp", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry", "transport"]),
     ("prometheus_client", &["telemetry"]),
-    ("tracing_opentelemetry", &["telemetry", "transport"]),
     ("tracing_subscriber", &["telemetry"]),
     // The index.
     ("arc_swap", &["authz"]),
     ("imbl", &["authz"]),
-    ("quick_cache", &["transport"]),
+    ("quick_cache", &["service"]),
     // What any room may use.
     ("base64", ANY),
     ("futures_util", ANY),

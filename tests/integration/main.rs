@@ -4,6 +4,8 @@
 //! say. `make test` runs all of it on both databases.
 
 #[cfg(test)]
+mod bearers;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod harness;
@@ -25,3 +27,5 @@ mod rule;
 mod streams;
 #[cfg(test)]
 mod surface;
+#[cfg(test)]
+mod tls;
