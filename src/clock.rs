@@ -181,3 +181,33 @@ impl World {
         around.mul_f64(factor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_calls_have_one_id_whatever_thread_or_server_they_are_on() {
+        let servers = [CallIds::new(&World::system()), CallIds::new(&World::system())];
+        let ids = std::thread::scope(|scope| {
+            let take = || servers.iter().flat_map(|ids| (0..10_000).map(|_| ids.next())).collect::<Vec<_>>();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(ids.iter().all(|id| id.get_version_num() == 4));
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 80_000);
+    }
+
+    #[test]
+    fn the_bits_of_an_id_that_sampling_draws_from_are_even() {
+        let ids = CallIds::new(&World::system());
+        let below = (0..100_000).filter(|_| {
+            let drawn = u32::from_le_bytes(*ids.next().as_bytes().last_chunk().unwrap());
+            f64::from(drawn) / f64::from(u32::MAX) < 0.01
+        });
+        // Five standard deviations around 1,000.
+        assert!((843..=1_157).contains(&below.count()));
+    }
+}

@@ -15,7 +15,9 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::harness::messages::{get_organization, item};
-use crate::harness::{Caller, Database, ManualClock, Person, TestApp, assert_refused, eventually_finds, raw, reason};
+use crate::harness::{
+    Caller, Database, ManualClock, Person, TestApp, assert_refused, eventually, eventually_finds, raw, reason,
+};
 use crate::on_both;
 
 /// Commits a fact to the installation's log, as whoever ends sessions and disables users does.
@@ -132,11 +134,17 @@ async fn a_credential_has_only_so_many_calls_under_way_and_others_do_not_feel_it
     let bearer = format!("Bearer {}", token(&organization.owner));
     let headers: [(&str, &[u8]); 1] = [("authorization", bearer.as_bytes())];
     let begin = || raw::begin(app.app.grpc_address, Rpc::GetOrganization.path(), &headers);
+    // Each call under way shares the entry with the memory and with this test.
+    let entry = app.app.services().authenticate(&token(&organization.owner)).await.unwrap();
+    let under_way = async |count: usize| {
+        eventually("so many calls", || (Arc::strong_count(&entry) == 2 + count).then_some(())).await;
+    };
     let first = begin().await;
+    under_way(1).await;
     get(owner).await.expect("the second of two");
     let second = begin().await;
-    let refused = eventually_finds("the limit", async || get(owner).await.err()).await;
-    assert_limited(&refused);
+    under_way(2).await;
+    assert_limited(&get(owner).await.unwrap_err());
     get(&app.operator()).await.expect("a caller of its own");
 
     let body = raw::framed(&message.encode_to_vec());
@@ -144,8 +152,10 @@ async fn a_credential_has_only_so_many_calls_under_way_and_others_do_not_feel_it
     get(owner).await.expect("a place that was given back");
     // A client that goes away gives its place back, too.
     drop(second);
+    under_way(0).await;
     let third = begin().await;
-    eventually_finds("a place", async || get(owner).await.ok()).await;
+    under_way(1).await;
+    get(owner).await.expect("the second of two");
     assert_eq!(third.finish(body).await.code(), Code::Ok);
 }
 

@@ -14,6 +14,8 @@ mod layering;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod listener;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod permissions;
@@ -27,5 +29,3 @@ mod rule;
 mod streams;
 #[cfg(test)]
 mod surface;
-#[cfg(test)]
-mod tls;

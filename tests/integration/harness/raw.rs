@@ -42,6 +42,13 @@ pub async fn begin(address: SocketAddr, path: &str, headers: &[(&str, &[u8])]) -
     tokio::time::timeout(PATIENCE, open(address, path, headers)).await.expect("a connection in time")
 }
 
+/// Opens a connection, asks nothing, and waits until the server lets it go in good order.
+pub async fn closed(address: SocketAddr) {
+    let connection = TcpStream::connect(address).await.expect("a server that listens");
+    let (_client, connection) = h2::client::handshake(connection).await.expect("HTTP/2");
+    tokio::time::timeout(PATIENCE, connection).await.expect("an end in time").expect("a good end");
+}
+
 /// A request whose message is still to come. Dropped, it hangs up.
 pub struct Unfinished {
     connection: tokio::task::JoinHandle<()>,

@@ -1,19 +1,22 @@
-//! TLS on the listener: who is let in, who is not, and starts that are refused.
+//! The listener: TLS and who is let in by it, starts that are refused, and how long a connection lasts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guildhall::app::{App, AppError};
 use guildhall::clock::World;
 use guildhall::config::Config;
 use guildhall::proto::session_service_client::SessionServiceClient;
+use guildhall::rpc::Rpc;
+use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
 
-use crate::harness::messages::sign_in;
-use crate::harness::{Database, reason};
+use crate::harness::messages::{get_organization, sign_in};
+use crate::harness::{Database, ManualClock, TestApp, raw, reason};
 
 /// A CA, and what it has signed.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -143,4 +146,21 @@ async fn beyond_loopback_tls_stands_in_for_the_word_that_plaintext_is_meant() {
 
     (files.config.tls_cert, files.config.tls_key) = (None, None);
     assert!(matches!(files.start().await, Err(AppError::Plaintext(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_connection_is_let_go_once_its_calls_are_answered() {
+    let directory = Arc::new(TempDir::new().unwrap());
+    let mut config = Database::Sqlite.config(directory.path()).await;
+    config.connection_age = Duration::from_secs(2);
+    let app = TestApp::start_with(config, directory, ManualClock::new(), 1).await.unwrap();
+    let message = get_organization(&app.found().await.id);
+    let bearer = format!("Bearer {}", app.operator_key());
+    let headers: [(&str, &[u8]); 1] = [("authorization", bearer.as_bytes())];
+
+    let under_way = raw::begin(app.app.grpc_address, Rpc::GetOrganization.path(), &headers).await;
+    // Opened later, and on the same terms.
+    raw::closed(app.app.grpc_address).await;
+    assert_eq!(under_way.finish(raw::framed(&message.encode_to_vec())).await.code(), Code::Ok);
+    app.operator().get_organization(message).await.expect("a client that opens another connection");
 }
