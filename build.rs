@@ -41,21 +41,32 @@ fn proto_files() -> Result<Vec<PathBuf>, Box<dyn Error>> {
 fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let access = pool.get_extension_by_name("guildhall.v1.access").ok_or("no extension guildhall.v1.access")?;
     let (mut variants, mut all, mut paths, mut required) = (String::new(), String::new(), String::new(), String::new());
+    let (mut from_paths, mut streaming) = (String::new(), Vec::new());
 
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let (service, name) = (method.parent_service().full_name(), method.name());
         writeln!(variants, "    /// `{service}/{name}`\n    {name},")?;
         writeln!(all, "        Self::{name},")?;
         writeln!(paths, "            Self::{name} => \"/{service}/{name}\",")?;
+        writeln!(from_paths, "            \"/{service}/{name}\" => Some(Self::{name}),")?;
+        if method.is_client_streaming() || method.is_server_streaming() {
+            streaming.push(format!("Self::{name}"));
+        }
         writeln!(required, "            Self::{name} => {},", requirement(&method, &access)?)?;
     }
 
+    let streaming = streaming.join(" | ");
     Ok(format!(
         "/// The RPCs of this service.\n\
          #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]\npub enum Rpc {{\n{variants}}}\n\n\
          impl Rpc {{\n    /// All RPCs.\n    pub const ALL: &[Self] = &[\n{all}    ];\n\n    \
          /// Gives the path of the RPC's HTTP/2 request.\n    #[must_use]\n    \
          pub const fn path(self) -> &'static str {{\n        match self {{\n{paths}        }}\n    }}\n\n    \
+         /// Finds the RPC of an HTTP/2 request.\n    #[must_use]\n    \
+         pub fn from_path(path: &str) -> Option<Self> {{\n        match path {{\n{from_paths}            \
+         _ => None,\n        }}\n    }}\n\n    \
+         /// Says whether messages stream in either direction.\n    #[must_use]\n    \
+         pub const fn is_streaming(self) -> bool {{\n        matches!(self, {streaming})\n    }}\n\n    \
          /// Gives what the RPC asks of its caller.\n    #[must_use]\n    \
          #[expect(clippy::match_same_arms, reason = \"one line an RPC, as in the contract\")]\n    \
          pub const fn required(self) -> Required {{\n        match self {{\n{required}        }}\n    }}\n}}\n"

@@ -20,10 +20,10 @@ use crate::config::{self, Config};
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
 use crate::mail::{self, MailTransport, TransportError, Worker};
-use crate::service::{self, Services, StartError};
+use crate::service::{self, Bearers, Services, StartError};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::Metrics;
-use crate::transport::{self, Authenticator, Edge, Health, HotPath};
+use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, TlsError};
 
 /// Why a server does not start. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +67,13 @@ pub enum AppError {
     },
     /// Plaintext would leave the machine.
     #[error(
-        "{0} is not a loopback address: this server has no TLS, pass --allow-plaintext if something before it does"
+        "{0} is not a loopback address, and what is said there would be plaintext: pass --tls-cert and --tls-key for \
+         gRPC, or --allow-plaintext if something before it encrypts"
     )]
     Plaintext(SocketAddr),
+    /// The listener cannot have TLS.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
 }
 
 /// A running server.
@@ -112,11 +116,16 @@ impl App {
         world: World,
         source: impl FnOnce(Store) -> Arc<dyn Source>,
     ) -> Result<Self, AppError> {
-        for address in [config.listen, config.http_listen] {
-            if !address.ip().is_loopback() && !config.allow_plaintext {
+        let tls = match (&config.tls_cert, &config.tls_key) {
+            (Some(certificate), Some(key)) => Some(transport::tls(certificate, key, config.tls_client_ca.as_deref())?),
+            _ => None,
+        };
+        for (address, has_tls) in [(config.listen, tls.is_some()), (config.http_listen, false)] {
+            if !address.ip().is_loopback() && !has_tls && !config.allow_plaintext {
                 return Err(AppError::Plaintext(address));
             }
         }
+        let listening = Listening::new(tls, world.jittered(config.connection_age))?;
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
 
@@ -133,6 +142,7 @@ impl App {
             engine: Arc::clone(&engine),
             passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency)),
             tokens: Tokens::new(config.issuer.clone(), first.signing_keys, world.clone())?,
+            bearers: Bearers::default(),
             sealer: sealer.clone(),
             world: world.clone(),
             settings: service::Settings {
@@ -140,6 +150,8 @@ impl App {
                 join_url: config.join_url.clone(),
                 access_token_lifetime: config::ACCESS_TOKEN_LIFETIME,
                 session_lifetime: config::SESSION_LIFETIME,
+                calls_max: config.calls_per_credential,
+                streams_max: config.streams_per_credential,
             },
             mail: Arc::new(Notify::new()),
             writes: TaskTracker::new(),
@@ -165,7 +177,7 @@ impl App {
             tokio::spawn(worker.run(Arc::clone(&services.mail), background.clone())),
         ];
         let servers = vec![
-            tokio::spawn(serve_grpc(listener, edge.clone(), hot_path, health_service, soft.clone())),
+            tokio::spawn(serve_grpc(listener, listening, edge.clone(), hot_path, health_service, soft.clone())),
             tokio::spawn(serve_http(http_listener, transport::router(edge, health.clone()), background.clone())),
         ];
         transport::set_serving(&reporter, true).await;
@@ -263,12 +275,13 @@ fn hot_path(config: &Config, services: &Arc<Services>, metrics: Arc<Metrics>) ->
 
 async fn serve_grpc(
     listener: TcpListener,
+    listening: Listening,
     edge: Edge,
     hot_path: HotPath,
     health: tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
     stop: CancellationToken,
 ) {
-    if let Err(error) = transport::serve(listener, edge, hot_path, health, stop.cancelled_owned()).await {
+    if let Err(error) = transport::serve(listener, listening, edge, hot_path, health, stop.cancelled_owned()).await {
         tracing::error!(%error, "the gRPC server failed");
     }
 }

@@ -38,6 +38,23 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
 
+    /// The certificate chain of the gRPC listener, in PEM; with its key, gRPC is served over TLS and nothing else.
+    #[arg(long, env = "GUILDHALL_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM.
+    #[arg(long, env = "GUILDHALL_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The CA certificates, in PEM, one of which must have signed the certificate of each client (mutual TLS).
+    #[arg(long, env = "GUILDHALL_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// About how long a connection takes new calls, in seconds: each server draws from half to one and a half of it at
+    /// its start. Then clients open another, which may lead to another replica.
+    #[arg(long, env = "GUILDHALL_CONNECTION_AGE_SECONDS", default_value = "3600", value_parser = some_seconds)]
+    pub connection_age: Duration,
+
     /// Listen without TLS on an address that is not loopback. Only behind something that encrypts.
     #[arg(long, env = "GUILDHALL_ALLOW_PLAINTEXT")]
     pub allow_plaintext: bool,
@@ -62,6 +79,14 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_PASSWORD_CONCURRENCY", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub password_concurrency: u16,
 
+    /// Most calls that one credential may have under way at once, streams not counted. More are refused, not queued.
+    #[arg(long, env = "GUILDHALL_CALLS_PER_CREDENTIAL", default_value_t = CALLS_PER_CREDENTIAL, value_parser = clap::value_parser!(u32).range(1..))]
+    pub calls_per_credential: u32,
+
+    /// Most streams that one credential may have open at once.
+    #[arg(long, env = "GUILDHALL_STREAMS_PER_CREDENTIAL", default_value_t = STREAMS_PER_CREDENTIAL, value_parser = clap::value_parser!(u32).range(1..))]
+    pub streams_per_credential: u32,
+
     /// Where spans are sent, as OTLP over gRPC. Without it no span is made.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
@@ -75,6 +100,10 @@ pub struct Config {
 pub const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 /// Most writes that wait for one organization.
 pub const WAITING_WRITERS_MAX: usize = 256;
+/// Most calls of one credential, if nothing is set.
+const CALLS_PER_CREDENTIAL: u32 = 4_096;
+/// Most streams of one credential, if nothing is set.
+const STREAMS_PER_CREDENTIAL: u32 = 64;
 /// How long an access token is good.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(10);
 /// How long a session is good.
@@ -93,12 +122,18 @@ impl Config {
             installation_key: None,
             listen: anywhere,
             http_listen: anywhere,
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            connection_age: Duration::from_hours(1),
             allow_plaintext: false,
             issuer: "http://127.0.0.1:8080".into(),
             join_url: "http://127.0.0.1:3000/join".into(),
             mail_from: "Guildhall <no-reply@guildhall.invalid>".into(),
             shutdown_grace: Duration::from_secs(10),
             password_concurrency: 4,
+            calls_per_credential: CALLS_PER_CREDENTIAL,
+            streams_per_credential: STREAMS_PER_CREDENTIAL,
             otlp_endpoint: None,
             trace_ratio: 0.01,
         }
@@ -126,4 +161,12 @@ impl Config {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).map_err(|_| "must be a number of seconds".into())
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(
+        |duration| {
+            if duration.is_zero() { Err("must be at least a second".into()) } else { Ok(duration) }
+        },
+    )
 }

@@ -33,6 +33,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Before anything asks for TLS. Only a second call fails, and there is none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match Arguments::parse().command {
         Command::Serve(config) => serve(&config).await,
         Command::Migrate(config) => migrate(&config).await,

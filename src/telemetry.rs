@@ -4,25 +4,27 @@ use std::io::IsTerminal;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::global::BoxedTracer;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use crate::rpc::Rpc;
 
-/// The target of the spans that are exported, and of no others.
-pub const SPAN_TARGET: &str = "guildhall::rpc";
+/// How many spans wait to be sent; more are dropped, and the loss is logged. At 600 bytes each some 10 MB.
+const SPANS_WAITING_MAX: usize = 16_384;
+/// Most spans sent at once.
+const SPANS_SENT_MAX: usize = 2_048;
 
 /// What was set up of logs and spans; to be shut down last.
 #[derive(Debug)]
@@ -41,13 +43,11 @@ impl Telemetry {
         let logs =
             fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_filter(filter);
         let spans = otlp_endpoint.map(exporter).transpose()?;
-        // Without the filter the spans of h2 and hyper would be recorded too, at many times the cost.
-        let exported = spans.as_ref().map(|provider| {
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer("guildhall"))
-                .with_filter(FilterFn::new(|metadata| metadata.target() == SPAN_TARGET))
-        });
-        tracing_subscriber::registry().with(logs).with(exported).try_init()?;
+        // Not through `tracing`: its spans would be h2's and hyper's too, and ours at twice the cost.
+        if let Some(provider) = &spans {
+            opentelemetry::global::set_tracer_provider(provider.clone());
+        }
+        tracing_subscriber::registry().with(logs).try_init()?;
         Ok(Self { spans })
     }
 
@@ -67,10 +67,20 @@ impl Telemetry {
     }
 }
 
+/// Gives what makes spans; without an exporter they go nowhere.
+#[must_use]
+pub fn tracer() -> BoxedTracer {
+    opentelemetry::global::tracer("guildhall")
+}
+
 fn exporter(endpoint: &str) -> Result<SdkTracerProvider, opentelemetry_otlp::ExporterBuildError> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let batches = BatchConfigBuilder::default()
+        .with_max_queue_size(SPANS_WAITING_MAX)
+        .with_max_export_batch_size(SPANS_SENT_MAX)
+        .build();
     Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
+        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
         // Whether a call has a span was decided before it was made.
         .with_sampler(Sampler::AlwaysOn)
         .with_resource(Resource::builder().with_service_name("guildhall").build())

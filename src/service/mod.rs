@@ -6,8 +6,8 @@
 //! how every write goes and stands in `write` and `context`.
 
 mod access;
+mod bearer;
 mod context;
-mod credential;
 mod explain;
 mod grant;
 mod installation;
@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use access::Checked;
+pub use bearer::{Bearer, Bearers, Permit};
 pub use context::{Caller, Context, Replay};
 pub use explain::{Asked, ExplainCheck, Explained, TokenTrouble, Verdict, Whom};
 pub use grant::{ChangeGrants, Changed};
@@ -57,6 +58,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
+    /// Remembers the credentials that were verified.
+    pub bearers: Bearers,
     /// Seals what the database must not read.
     pub sealer: Sealer,
     /// Time, ids and randomness.
@@ -80,6 +83,10 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// How long a session is good.
     pub session_lifetime: Duration,
+    /// Most calls that one credential has under way.
+    pub calls_max: u32,
+    /// Most streams that one credential has open.
+    pub streams_max: u32,
 }
 
 impl Settings {

@@ -1,11 +1,12 @@
 //! The wire: the only room, with the generated `proto` module, that names tonic, tower, http and prost.
 //!
 //! A handler decodes, calls its use case and encodes. `layer` stands before all of them: call id, credential, deadline,
-//! panics, metrics, spans. One file per service; the next service is a new file and a line in `server`.
+//! panics, metrics, spans. One file per service; the next service is a new file and a line in `dispatch`.
 
 mod authorization;
 mod call;
 mod convert;
+mod dispatch;
 mod explain;
 mod http_endpoints;
 mod invitation;
@@ -21,9 +22,11 @@ mod service_account;
 mod session;
 mod status;
 mod stream;
+mod tls;
 pub mod wire;
 
 pub use call::Edge;
 pub use http_endpoints::{Health, router};
 pub use layer::{Authenticator, HotPath};
-pub use server::{health, serve, set_serving};
+pub use server::{Listening, health, serve, set_serving};
+pub use tls::{TlsError, tls};

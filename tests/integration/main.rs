@@ -4,6 +4,8 @@
 //! say. `make test` runs all of it on both databases.
 
 #[cfg(test)]
+mod bearers;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod explanations;
@@ -13,6 +15,8 @@ mod harness;
 mod layering;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod listener;
 #[cfg(test)]
 mod log;
 #[cfg(test)]

@@ -34,9 +34,62 @@ pub async fn post_message(
 }
 
 async fn exchange(address: SocketAddr, path: &str, headers: &[(&str, &[u8])], body: Bytes) -> Status {
+    open(address, path, headers).await.exchange(body).await
+}
+
+/// Sends the headers of a request over a connection of its own, and not yet its message.
+pub async fn begin(address: SocketAddr, path: &str, headers: &[(&str, &[u8])]) -> Unfinished {
+    tokio::time::timeout(PATIENCE, open(address, path, headers)).await.expect("a connection in time")
+}
+
+/// Opens a connection, asks nothing, and waits until the server lets it go in good order.
+pub async fn closed(address: SocketAddr) {
+    let connection = TcpStream::connect(address).await.expect("a server that listens");
+    let (_client, connection) = h2::client::handshake(connection).await.expect("HTTP/2");
+    tokio::time::timeout(PATIENCE, connection).await.expect("an end in time").expect("a good end");
+}
+
+/// A request whose message is still to come. Dropped, it hangs up.
+pub struct Unfinished {
+    connection: tokio::task::JoinHandle<()>,
+    response: h2::client::ResponseFuture,
+    outgoing: h2::SendStream<Bytes>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Unfinished {
+    /// Sends the message, and gives the status that the call ends with.
+    pub async fn finish(self, body: Bytes) -> Status {
+        tokio::time::timeout(PATIENCE, self.exchange(body)).await.expect("an answer in time")
+    }
+
+    async fn exchange(mut self, body: Bytes) -> Status {
+        // A server that has answered already may refuse the rest.
+        let _ = self.outgoing.send_data(body, true);
+        let (head, mut incoming) = (&mut self.response).await.expect("an answer").into_parts();
+        while let Some(chunk) = incoming.data().await {
+            let length = chunk.expect("a body").len();
+            incoming.flow_control().release_capacity(length).expect("what was received");
+        }
+        let trailers = incoming.trailers().await.expect("an end").unwrap_or_default();
+        Status::from_header_map(&trailers)
+            .or_else(|| Status::from_header_map(&head.headers))
+            .unwrap_or_else(|| panic!("no grpc-status after {}", head.status))
+    }
+}
+
+async fn open(address: SocketAddr, path: &str, headers: &[(&str, &[u8])]) -> Unfinished {
     let connection = TcpStream::connect(address).await.expect("a server that listens");
     let (client, connection) = h2::client::handshake(connection).await.expect("HTTP/2");
-    let connection = tokio::spawn(connection);
+    let connection = tokio::spawn(async move {
+        // How it ends is seen by whoever waits for the answer.
+        let _ = connection.await;
+    });
     let mut request = http::Request::post(format!("http://{address}{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers");
@@ -44,19 +97,7 @@ async fn exchange(address: SocketAddr, path: &str, headers: &[(&str, &[u8])], bo
         request = request.header(*name, *value);
     }
     let request = request.body(()).expect("a request");
-
     let mut client = client.ready().await.expect("room for a request");
-    let (response, mut outgoing) = client.send_request(request, false).expect("a request that can be sent");
-    // A server that has answered already may refuse the rest.
-    let _ = outgoing.send_data(body, true);
-    let (head, mut incoming) = response.await.expect("an answer").into_parts();
-    while let Some(chunk) = incoming.data().await {
-        let length = chunk.expect("a body").len();
-        incoming.flow_control().release_capacity(length).expect("what was received");
-    }
-    let trailers = incoming.trailers().await.expect("an end").unwrap_or_default();
-    connection.abort();
-    Status::from_header_map(&trailers)
-        .or_else(|| Status::from_header_map(&head.headers))
-        .unwrap_or_else(|| panic!("no grpc-status after {}", head.status))
+    let (response, outgoing) = client.send_request(request, false).expect("a request that can be sent");
+    Unfinished { connection, response, outgoing }
 }

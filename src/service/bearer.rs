@@ -1,0 +1,235 @@
+//! What was verified of credentials, remembered until they expire or their session ends.
+//!
+//! A credential is found again by its SHA-256: nothing that could be presented is kept in memory, the table needs no
+//! comparison in constant time, because nobody can steer a digest, and the digest costs a tenth of a microsecond. What is
+//! remembered is asked again of the installation's index every time: an ended session, a revoked key or a disabled user
+//! is refused at once all the same. What is refused is not remembered at all, so that guessing fills no memory.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
+use super::{Caller, Services};
+use crate::auth::{SecretKind, hash_of, kind_of, looks_like_jwt};
+use crate::domain::error::{Error, Reason};
+use crate::domain::place::Subject;
+
+/// How many verified credentials are remembered.
+const REMEMBERED_MAX: usize = 100_000;
+/// After how long a refused call, and a refused stream, may be tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// The credentials that were verified.
+pub struct Bearers {
+    remembered: Cache<Digest, Arc<Bearer>, UnitWeighter, BuildHasherDefault<Leading>>,
+}
+
+impl std::fmt::Debug for Bearers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bearers").field("remembered", &self.remembered.len()).finish()
+    }
+}
+
+impl Default for Bearers {
+    fn default() -> Self {
+        let capacity = REMEMBERED_MAX as u64;
+        Self {
+            remembered: Cache::with(
+                REMEMBERED_MAX,
+                capacity,
+                UnitWeighter,
+                BuildHasherDefault::default(),
+                DefaultLifecycle::default(),
+            ),
+        }
+    }
+}
+
+/// Whose a credential is, and what its bearer has under way.
+#[derive(Debug)]
+pub struct Bearer {
+    caller: Caller,
+    calls: AtomicU32,
+    streams: AtomicU32,
+}
+
+impl Bearer {
+    fn new(caller: Caller) -> Self {
+        Self { caller, calls: AtomicU32::new(0), streams: AtomicU32::new(0) }
+    }
+
+    /// Tells whose it is.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Takes one of the `most` places for calls that one credential may have under way.
+    ///
+    /// # Errors
+    /// - [`Reason::RateLimited`].
+    pub fn call(self: Arc<Self>, most: u32) -> Result<Permit, Error> {
+        Permit::take(self, |bearer| &bearer.calls, most)
+            .ok_or_else(|| limited(format!("more than {most} calls are under way"), RETRY.0))
+    }
+
+    /// Takes one of the `most` places for streams that one credential may have open.
+    ///
+    /// # Errors
+    /// - [`Reason::RateLimited`].
+    pub fn stream(self: Arc<Self>, most: u32) -> Result<Permit, Error> {
+        Permit::take(self, |bearer| &bearer.streams, most)
+            .ok_or_else(|| limited(format!("more than {most} streams are open"), RETRY.1))
+    }
+}
+
+fn limited(message: String, retry_after: Duration) -> Error {
+    Error::new(Reason::RateLimited, message).about("limit", "credential").retry_after(retry_after)
+}
+
+/// A place among what a bearer has under way; given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    bearer: Arc<Bearer>,
+    of: fn(&Bearer) -> &AtomicU32,
+}
+
+impl Permit {
+    fn take(bearer: Arc<Bearer>, of: fn(&Bearer) -> &AtomicU32, most: u32) -> Option<Self> {
+        let taken = of(&bearer).fetch_add(1, Ordering::AcqRel);
+        // From here on a drop gives it back.
+        let permit = Self { bearer, of };
+        (taken < most).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        (self.of)(&self.bearer).fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Services {
+    /// Finds whose a credential is: an access token or an API key. It is verified once, and asked at every call whether
+    /// it still stands.
+    ///
+    /// # Errors
+    /// - [`Reason::CredentialInvalid`], [`Reason::TokenExpired`], [`Reason::KeyRevoked`].
+    /// - What [`Engine::must_be_alive`](crate::authz::Engine::must_be_alive) says.
+    pub async fn authenticate(&self, credential: &str) -> Result<Arc<Bearer>, Error> {
+        let digest = Digest(hash_of(credential));
+        if let Some(bearer) = self.bearers.remembered.get(&digest) {
+            return self.standing(&digest, bearer);
+        }
+        let caller = if kind_of(credential) == Some(SecretKind::ApiKey) {
+            self.key_caller(&digest).await?
+        } else {
+            self.token_caller(credential)?
+        };
+        self.remember(&digest, caller)
+    }
+
+    /// Finds whose an access token is, the token of a call or the subject of a check. Its signature is verified once;
+    /// that it still stands is asked every time. Reads no table and waits for nothing.
+    ///
+    /// # Errors
+    /// - [`Reason::CredentialInvalid`] for anything but an access token of this installation, an API key included.
+    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::UserDisabled`].
+    pub fn bearer(&self, token: &str) -> Result<Caller, Error> {
+        let digest = Digest(hash_of(token));
+        let bearer = match self.bearers.remembered.get(&digest) {
+            // A key that was presented before is remembered, too; here it is no more than unknown.
+            Some(bearer) if bearer.caller.session.is_none() => return Err(unknown()),
+            Some(bearer) => self.standing(&digest, bearer)?,
+            None => {
+                let caller = self.token_caller(token)?;
+                self.remember(&digest, caller)?
+            }
+        };
+        Ok(bearer.caller)
+    }
+
+    fn token_caller(&self, token: &str) -> Result<Caller, Error> {
+        if !looks_like_jwt(token) {
+            return Err(unknown());
+        }
+        let claims = self.tokens.verify(token)?;
+        Ok(Caller {
+            subject: Subject::User(claims.user),
+            session: Some(claims.session),
+            key: None,
+            expires_at: Some(claims.expires_at),
+        })
+    }
+
+    async fn key_caller(&self, digest: &Digest) -> Result<Caller, Error> {
+        let owner = self.store.reads().key_owner(&digest.0).await?.ok_or_else(unknown)?;
+        if owner.is_revoked || !owner.is_enabled {
+            return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
+        }
+        Ok(Caller {
+            subject: Subject::ServiceAccount(owner.service_account),
+            session: None,
+            key: Some(owner.key),
+            expires_at: owner.expires_at,
+        })
+    }
+
+    /// Remembers a verified credential, once it is known to stand. Of two that verified it at once both get the same.
+    fn remember(&self, digest: &Digest, caller: Caller) -> Result<Arc<Bearer>, Error> {
+        self.engine.must_be_alive(&caller)?;
+        let verified = || Ok::<_, Infallible>(Arc::new(Bearer::new(caller)));
+        match self.bearers.remembered.get_or_insert_with(digest, verified) {
+            Ok(bearer) => Ok(bearer),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Asks whether a remembered credential still stands; it is forgotten if it does not.
+    fn standing(&self, digest: &Digest, bearer: Arc<Bearer>) -> Result<Arc<Bearer>, Error> {
+        self.engine.must_be_alive(&bearer.caller).inspect_err(|_| {
+            self.bearers.remembered.remove(digest);
+        })?;
+        Ok(bearer)
+    }
+}
+
+fn unknown() -> Error {
+    Error::new(Reason::CredentialInvalid, "the credential is not one of this service")
+}
+
+/// The SHA-256 of a credential.
+#[derive(Clone, PartialEq, Eq)]
+struct Digest([u8; 32]);
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (leading, _) = self.0.split_first_chunk().expect("a digest has more than 8 bytes");
+        state.write_u64(u64::from_le_bytes(*leading));
+    }
+}
+
+/// Takes a digest's first bytes for its hash: they are as good as random, and hashing them again makes them no better.
+#[derive(Default)]
+struct Leading(u64);
+
+impl Hasher for Leading {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, leading: u64) {
+        self.0 = leading;
+    }
+}
