@@ -59,7 +59,7 @@ impl Default for Settings {
 /// What a part of the index takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryPart {
-    /// What it is of: a membership, a grant, a resource; or of the organization as a whole.
+    /// What it is of: a membership, a grant, a resource, a group; or of the organization as a whole.
     pub noun: &'static str,
     /// All of them together.
     pub bytes: usize,
@@ -166,15 +166,16 @@ impl Engine {
 
     /// Says what the organizations in memory take, by what it is of.
     #[must_use]
-    pub fn parts_of_memory(&self) -> [MemoryPart; 4] {
-        let mut parts = ["membership", "grant", "resource", "organization"].map(|noun| MemoryPart { noun, bytes: 0 });
+    pub fn parts_of_memory(&self) -> [MemoryPart; 5] {
+        let nouns = ["membership", "grant", "resource", "group", "organization"];
+        let mut parts = nouns.map(|noun| MemoryPart { noun, bytes: 0 });
         for (_, slot) in self.slots() {
             let Some(snapshot) = slot.snapshot() else { continue };
             for (part, bytes) in parts.iter_mut().zip(snapshot.bytes_by_part()) {
                 part.bytes += bytes;
             }
             // The slot with its counters, its entry in the map, and what makes both shared.
-            parts[3].bytes += size_of::<Slot>() + size_of::<(OrganizationId, Arc<Slot>)>() * 8 / 7 + 32;
+            parts[4].bytes += size_of::<Slot>() + size_of::<(OrganizationId, Arc<Slot>)>() * 8 / 7 + 32;
         }
         parts
     }
@@ -224,6 +225,9 @@ impl Engine {
         requirement: Requirement,
         caller: Subject,
     ) -> Result<View, Error> {
+        if let Some(view) = self.view_if_ready(id, requirement) {
+            return Ok(view);
+        }
         let bound = self.settings.staleness_bound;
         for _ in 0..VIEWS_MAX {
             let slot = match self.residence.slot(id).filter(|slot| slot.snapshot().is_some()) {
@@ -245,6 +249,12 @@ impl Engine {
         }
         Err(Error::new(Reason::IndexLoading, "the organization is being loaded")
             .retry_after(self.settings.poll_interval))
+    }
+
+    /// Gives a pair of snapshots if nothing has to be waited for: no load, no log.
+    pub(super) fn view_if_ready(&self, id: OrganizationId, requirement: Requirement) -> Option<View> {
+        let Requirement::MaxAge(max_age) = requirement else { return None };
+        self.view_now(id, max_age.unwrap_or(self.settings.staleness_bound))
     }
 
     /// Gives the pair of snapshots as it stands; `None` if the organization is not loaded.

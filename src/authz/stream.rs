@@ -270,6 +270,10 @@ impl<Q: Questions> Stream<Q> {
 
     /// Waits for the first of: a mark, the view that the first waiting frame needs, an expiry.
     async fn wait(&mut self) -> Option<Output> {
+        if let Some(view) = self.view_at_hand() {
+            let update = self.waiting.pop_front()?;
+            return self.respond(update, Ok(view));
+        }
         self.prepare();
         let inbox = Arc::clone(&self.inbox);
         let clock = Arc::clone(&self.engine.world.clock);
@@ -296,6 +300,16 @@ impl<Q: Questions> Stream<Q> {
                 let update = self.waiting.pop_front()?;
                 self.respond(update, view)
             }
+        }
+    }
+
+    /// Gives the view that the first waiting frame needs, if it need not be waited for.
+    fn view_at_hand(&self) -> Option<View> {
+        match self.waiting.front()? {
+            Update::Check { organization, requirement, .. } if self.preparing.is_none() => {
+                self.engine.view_if_ready(*organization, *requirement)
+            }
+            Update::Check { .. } | Update::Subscribe { .. } | Update::Unsubscribe(_) | Update::Ping(_) => None,
         }
     }
 
