@@ -1,12 +1,14 @@
 //! The engine: loads organizations on first use, keeps them at the log's head, and gives snapshots to answer from.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
-use super::inbox::StreamId;
+use super::inbox::{Inbox, StreamId};
 use super::installation::InstallationIndex;
 use super::residence::Residence;
 use super::slot::{Latest, Slot};
@@ -84,6 +86,8 @@ pub struct Engine {
     /// Keys the hash of the ids that clients choose.
     pub(super) seed: u64,
     streams: AtomicU64,
+    /// The inboxes of all open streams: what counts everywhere at once may end any of them.
+    inboxes: Mutex<HashMap<StreamId, Arc<Inbox>>>,
     /// How often a history was replaced by another (a standby promoted, a restore).
     pub(super) histories_replaced: AtomicU64,
     /// How often an overlay was folded into a new base.
@@ -126,6 +130,7 @@ impl Engine {
             residence: Residence::new(&settings),
             proof: Latest::default(),
             streams: AtomicU64::new(0),
+            inboxes: Mutex::default(),
             histories_replaced: AtomicU64::new(0),
             folds: AtomicU64::new(0),
             beginning,
@@ -291,9 +296,21 @@ impl Engine {
         Revision(self.installation_marked.load(Ordering::Acquire))
     }
 
-    /// Numbers a new stream.
-    pub(super) fn next_stream(&self) -> StreamId {
-        StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
+    /// Numbers a new stream, which is told from now on when its caller's credential may have ended.
+    pub(super) fn open_stream(&self, inbox: &Arc<Inbox>) -> StreamId {
+        let id = StreamId(self.streams.fetch_add(1, Ordering::Relaxed));
+        self.inboxes.lock().insert(id, Arc::clone(inbox));
+        id
+    }
+
+    /// Forgets a stream.
+    pub(super) fn close_stream(&self, id: StreamId) {
+        self.inboxes.lock().remove(&id);
+    }
+
+    /// Wakes every stream, so that it looks at its caller's credential, and tells how far the installation has come.
+    pub(super) fn ring_all(&self) {
+        self.inboxes.lock().values().for_each(|inbox| inbox.ring());
     }
 
     /// Tells that this process has committed: whatever is loaded of it is brought up to date before the caller goes on.

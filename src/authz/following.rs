@@ -209,10 +209,7 @@ impl Engine {
                 slot.registry.lock().mark(*id, &touched, None, None);
             }
             self.installation_marked.store(revision.0, Ordering::Release);
-            // Every stream looks at its caller's credential, and may tell that it has come so far.
-            for (_, slot) in &slots {
-                slot.registry.lock().inboxes().for_each(|inbox| inbox.ring());
-            }
+            self.ring_all();
         }
     }
 

@@ -153,12 +153,13 @@ impl<Q: Questions> Stream<Q> {
     /// Begins a stream of `caller`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, caller: Caller) -> Self {
-        let id = engine.next_stream();
+        let inbox = Arc::default();
+        let id = engine.open_stream(&inbox);
         Self {
             engine,
             caller,
             id,
-            inbox: Arc::default(),
+            inbox,
             waiting: VecDeque::new(),
             preparing: None,
             held: HashMap::default(),
@@ -589,6 +590,7 @@ fn judge_caller(view: &View, caller: &Caller, is_about_others: bool) -> Result<O
 
 impl<Q> Drop for Stream<Q> {
     fn drop(&mut self) {
+        self.engine.close_stream(self.id);
         for watch in self.watches.values() {
             self.engine.residence.leave(&watch.slot, self.id);
         }
