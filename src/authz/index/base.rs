@@ -173,10 +173,13 @@ impl Base {
 
     /// Finds a resource whose key hashes to `hash`, registered or not.
     pub fn resource(&self, hash: u64, kind: u16, id: &str) -> Option<Number> {
-        self.by_key.find(hash, |number| {
-            let resource = &self.resources[number as usize];
-            resource.kind == kind && self.key(resource) == id
-        })
+        self.by_key.find(hash, |number| self.is_resource(number, kind, id))
+    }
+
+    /// Says whether a resource is the one of this type and id.
+    pub fn is_resource(&self, number: Number, kind: u16, id: &str) -> bool {
+        let resource = &self.resources[number as usize];
+        resource.kind == kind && self.key(resource) == id
     }
 
     /// Gives the id of a resource.

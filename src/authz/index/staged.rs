@@ -26,6 +26,8 @@ struct Staged<'a> {
     target: Option<(u16, &'a str, u64)>,
     /// The hash of the user, if the subject is one.
     user: Option<u64>,
+    /// The membership and the resource that the tables seem to name: whether they are the ones, their records say.
+    likely: (Option<Number>, Option<Number>),
     until: Span,
 }
 
@@ -53,13 +55,24 @@ impl OrganizationIndex {
                 item.and_then(|asked| self.stage(installation, asked, &mut names, now))
             };
             staged.extend(items.by_ref().take(TOGETHER).map(parse));
-            self.bring_near(&staged);
+            self.bring_near(&mut staged);
             for item in staged.drain(..) {
                 tell(match item {
                     Ok(staged) => self.answer_staged(installation, &staged, now),
                     Err(denial) => Answer::Denied(denial),
                 });
             }
+        }
+    }
+
+    /// Answers one question as it was asked.
+    #[must_use]
+    pub fn answer_asked(&self, installation: &InstallationIndex, asked: &Asked<'_>, now: Timestamp) -> Answer {
+        let mut staged = [self.stage(installation, *asked, &mut LookedUp::default(), now)];
+        self.bring_near(&mut staged);
+        match &staged[0] {
+            Ok(staged) => self.answer_staged(installation, staged, now),
+            Err(denial) => Answer::Denied(*denial),
         }
     }
 
@@ -87,20 +100,24 @@ impl OrganizationIndex {
             Subject::User(user) => Some(mix(0, user.0.as_u128())),
             Subject::ServiceAccount(_) => None,
         };
-        Ok(Staged { subject: asked.subject, permission, target, user, until })
+        Ok(Staged { subject: asked.subject, permission, target, user, likely: (None, None), until })
     }
 
     /// Reads what will be read of each question, so that it is near when its turn comes: each loop waits for what the one
     /// before has found, of all questions at once, and does little else.
-    fn bring_near(&self, staged: &[Result<Staged<'_>, Denial>]) {
+    fn bring_near(&self, staged: &mut [Result<Staged<'_>, Denial>]) {
         let base = &*self.base;
-        let mut likely: SmallVec<[(Option<Number>, Option<Number>); TOGETHER]> = SmallVec::new();
         for item in staged.iter().flatten() {
-            let member = item.user.and_then(|hash| base.by_user.peek(hash));
-            likely.push((member, item.target.and_then(|(_, _, hash)| base.by_key.peek(hash))));
+            black_box(item.user.and_then(|hash| base.by_user.peek(hash)));
+            black_box(item.target.and_then(|(_, _, hash)| base.by_key.peek(hash)));
+        }
+        for item in staged.iter_mut().flatten() {
+            let member = item.user.and_then(|hash| base.by_user.likely(hash));
+            item.likely = (member, item.target.and_then(|(_, _, hash)| base.by_key.likely(hash)));
         }
         let mut further: SmallVec<[(usize, usize, usize); TOGETHER]> = SmallVec::new();
-        for (member, resource) in likely {
+        for item in staged.iter().flatten() {
+            let (member, resource) = item.likely;
             let member = member.and_then(|number| base.members.get(number as usize));
             let groups = member.map_or(0, |member| if member.groups == NOBODY { 0 } else { member.groups as usize });
             let entries = member.map_or(0, |member| member.held.start());
@@ -115,10 +132,15 @@ impl OrganizationIndex {
     }
 
     fn answer_staged(&self, installation: &InstallationIndex, staged: &Staged<'_>, now: Timestamp) -> Answer {
-        let Some(standing) = self.standing(installation, staged.subject).filter(|_| self.is_active) else {
+        let (member, resource) = staged.likely;
+        let standing = self.standing_near(installation, staged.subject, member);
+        let Some(standing) = standing.filter(|_| self.is_active) else {
             return Answer::Denied(Denial::NotGranted);
         };
-        let chain = self.chain(staged.target.and_then(|(kind, id, hash)| self.known_resource(hash, kind, id)));
+        let chain = self.chain(staged.target.and_then(|(kind, id, hash)| {
+            let is_it = |number: &Number| self.base.is_resource(*number, kind, id);
+            resource.filter(is_it).or_else(|| self.known_resource(hash, kind, id))
+        }));
         let span = self.judge(installation, staged.subject, &standing, &chain, staged.permission, now);
         span.min(staged.until).answer()
     }
