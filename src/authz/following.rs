@@ -145,8 +145,8 @@ impl Engine {
         loop {
             let turn = slot.turn.lock().await;
             let Some(commits) = slot.take_recorded(number) else { return Ok(()) };
-            if commits.len() <= REPLAYED_AT_ONCE {
-                folded.apply_all(&commits);
+            if commits.iter().map(Vec::len).sum::<usize>() <= REPLAYED_AT_ONCE {
+                commits.iter().for_each(|commits| folded.apply_all(commits));
                 slot.end_fold(number);
                 self.residence.measure(slot, folded.bytes());
                 let before = slot.publish_folded(folded);
@@ -158,7 +158,7 @@ impl Engine {
             }
             drop(turn);
             let replay = move || {
-                folded.apply_all(&commits);
+                commits.iter().for_each(|commits| folded.apply_all(commits));
                 folded
             };
             folded = tokio::task::spawn_blocking(replay).await.map_err(Error::internal)?;
@@ -209,10 +209,7 @@ impl Engine {
                 slot.registry.lock().mark(*id, &touched, None, None);
             }
             self.installation_marked.store(revision.0, Ordering::Release);
-            // Every stream looks at its caller's credential, and may tell that it has come so far.
-            for (_, slot) in &slots {
-                slot.registry.lock().inboxes().for_each(|inbox| inbox.ring());
-            }
+            self.ring_all();
         }
     }
 

@@ -448,13 +448,13 @@ impl Registry {
         }
     }
 
-    /// Notes what was answered, and when to look again. Says whether that is news.
+    /// Notes what was answered, and when to look again. Says whether that is news: another answer, or one that stands
+    /// until another instant.
     pub fn note(&mut self, id: u32, answer: Answer, expires_at: Option<Timestamp>) -> bool {
         let record = &mut self.records[id as usize];
-        record.expires_at = expires_at;
-        let is_allowed = Some(answer.is_allowed());
-        // A known denial is no news either, but why a token is dead is.
-        std::mem::replace(&mut record.last, is_allowed) != is_allowed
+        let until = std::mem::replace(&mut record.expires_at, expires_at);
+        let last = record.last.replace(answer.is_allowed());
+        last != record.last || (answer.is_allowed() && until != expires_at)
     }
 
     /// Estimates the memory it takes, in bytes, but for the names of targets.

@@ -38,11 +38,14 @@ pub(super) struct Slot {
     pub room: Mutex<Room>,
 }
 
+/// How many commits are kept together: none is moved once it is recorded, however many follow.
+const RECORDED_TOGETHER: usize = 1_024;
+
 /// What was applied since a fold began. Folds are numbered, so that one whose history was replaced finds nothing.
 #[derive(Debug, Default)]
 struct Recording {
     fold: u64,
-    commits: Option<Vec<Commit>>,
+    commits: Option<Vec<Vec<Commit>>>,
 }
 
 /// What an organization counts for in the budget of memory.
@@ -141,13 +144,22 @@ impl Slot {
 
     /// Records commits that were applied, while a fold is under way.
     pub fn record(&self, commits: &[Commit]) {
-        if let Some(recorded) = &mut self.since_fold.lock().commits {
-            recorded.extend_from_slice(commits);
+        let mut recording = self.since_fold.lock();
+        let Some(recorded) = &mut recording.commits else { return };
+        for commit in commits {
+            match recorded.last_mut() {
+                Some(last) if last.len() < RECORDED_TOGETHER => last.push(commit.clone()),
+                _ => {
+                    let mut last = Vec::with_capacity(RECORDED_TOGETHER);
+                    last.push(commit.clone());
+                    recorded.push(last);
+                }
+            }
         }
     }
 
     /// Takes what was recorded. `None` if the history was replaced or dropped: the fold is of no use.
-    pub fn take_recorded(&self, fold: u64) -> Option<Vec<Commit>> {
+    pub fn take_recorded(&self, fold: u64) -> Option<Vec<Vec<Commit>>> {
         let mut recording = self.since_fold.lock();
         if recording.fold != fold {
             return None;

@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use super::caller::{Caller, may_ask};
 use super::engine::Engine;
 use super::inbox::{Inbox, StreamId};
-use super::question::{Answer, Denial, Item, Question, Questions};
+use super::question::{Answer, Asked, Denial, Item, Question, Questions};
 use super::slot::Slot;
 use super::view::{Requirement, View};
 use crate::domain::error::{Error, Reason};
@@ -153,12 +153,13 @@ impl<Q: Questions> Stream<Q> {
     /// Begins a stream of `caller`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, caller: Caller) -> Self {
-        let id = engine.next_stream();
+        let inbox = Arc::default();
+        let id = engine.open_stream(&inbox);
         Self {
             engine,
             caller,
             id,
-            inbox: Arc::default(),
+            inbox,
             waiting: VecDeque::new(),
             preparing: None,
             held: HashMap::default(),
@@ -208,6 +209,30 @@ impl<Q: Questions> Stream<Q> {
         Ok(())
     }
 
+    /// Answers checks that need not wait: nothing was asked before them that waits still, and a view is at hand. `None`:
+    /// they are to be taken in with [`Stream::take`].
+    ///
+    /// # Errors
+    /// What [`may_ask`] says of the frame as a whole; that the caller's credential stands is asked before the next output.
+    pub fn check_at_once<'a>(
+        &self,
+        organization: OrganizationId,
+        requirement: Requirement,
+        asked: impl Iterator<Item = Result<Asked<'a>, Denial>> + Clone,
+        mut tell: impl FnMut(Answer, Timestamp),
+    ) -> Option<Result<View, Error>> {
+        if !self.waiting.is_empty() || self.engine.must_be_alive(&self.caller).is_err() {
+            return None;
+        }
+        let view = self.engine.view_if_ready(organization, requirement)?;
+        if let Err(error) = may_ask(&view, self.caller.subject, asked.clone()) {
+            return Some(Err(error));
+        }
+        let now = view.now();
+        view.answer_all(asked, |answer| tell(answer, now));
+        Some(Ok(view))
+    }
+
     /// Counts the subscriptions that are held, and those that wait to be.
     fn subscriptions(&self) -> usize {
         let waiting = self.waiting.iter().map(|update| match update {
@@ -247,6 +272,7 @@ impl<Q: Questions> Stream<Q> {
             if let Some(output) = self.progress() {
                 return Ok(output);
             }
+            tokio::task::consume_budget().await;
             if let Some(output) = self.wait().await {
                 return Ok(output);
             }
@@ -534,14 +560,11 @@ impl<Q: Questions> Stream<Q> {
         let mut age = self.engine.feed_age();
         for (number, watch) in &self.watches {
             let view = self.engine.view_of(&watch.slot, watch.organization, self.engine.settings.staleness_bound)?;
-            let mut token = view.token();
-            if token.installation.revision > above {
-                // The word that all is marked rings the bell.
+            let token = view.token();
+            if token.installation.revision > above || token.position.revision > watch.slot.marked() {
+                // Somebody is about to mark what this has turned: look again in a moment.
+                self.inbox.ring();
                 return None;
-            }
-            let marked = watch.slot.marked();
-            if marked < token.position.revision {
-                token.position = watch.slot.recent(marked)?;
             }
             age = age.max(view.age);
             let pair = (token.position.revision, token.installation.revision);
@@ -575,6 +598,7 @@ fn judge_caller(view: &View, caller: &Caller, is_about_others: bool) -> Result<O
 
 impl<Q> Drop for Stream<Q> {
     fn drop(&mut self) {
+        self.engine.close_stream(self.id);
         for watch in self.watches.values() {
             self.engine.residence.leave(&watch.slot, self.id);
         }

@@ -279,15 +279,15 @@ impl Base {
         self.members.len() + self.groups.len() + self.accounts.len() + self.resources.len() + self.entries.len()
     }
 
-    /// Counts the bytes that memberships, grants, resources and all the rest take.
-    pub fn bytes_by_part(&self) -> [usize; 4] {
+    /// Counts the bytes that memberships, grants, resources, groups with service accounts, and all the rest take.
+    pub fn bytes_by_part(&self) -> [usize; 5] {
         let members = size_of_val(&*self.members) + self.by_user.bytes() + self.group_lists.len();
         let grants = size_of_val(&*self.entries)
             + size_of_val(&*self.expiries)
             + size_of_val(&*self.combinations.0)
             + size_of_val(&*self.combinations.1);
         let resources = size_of_val(&*self.resources) + self.by_key.bytes() + self.keys.len();
-        let rest = size_of::<Self>() + size_of_val(&*self.groups) + size_of_val(&*self.accounts);
-        [members, grants, resources, rest]
+        let groups = size_of_val(&*self.groups) + size_of_val(&*self.accounts);
+        [members, grants, resources, groups, size_of::<Self>()]
     }
 }

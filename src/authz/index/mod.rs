@@ -89,7 +89,7 @@ impl OrganizationIndex {
     /// Says whether the overlay has grown so much that it should be folded in.
     #[must_use]
     pub fn wants_folding(&self) -> bool {
-        self.overlay.entries() > fold_limit(&self.base)
+        self.overlay.is_full()
     }
 
     /// Makes the same index anew with everything in its base. Takes as long as loading did.
@@ -106,10 +106,10 @@ impl OrganizationIndex {
         self.bytes_by_part().into_iter().sum()
     }
 
-    /// Estimates what memberships, grants, resources and all the rest take, in bytes.
-    pub(super) fn bytes_by_part(&self) -> [usize; 4] {
-        let [members, grants, resources, rest] = self.base.bytes_by_part();
-        [members, grants, resources, rest + size_of::<Self>() + self.overlay.bytes()]
+    /// Estimates what memberships, grants, resources, groups and all the rest take, in bytes.
+    pub(super) fn bytes_by_part(&self) -> [usize; 5] {
+        let [members, grants, resources, groups, rest] = self.base.bytes_by_part();
+        [members, grants, resources, groups, rest + size_of::<Self>() + self.overlay.bytes()]
     }
 
     /// Applies the commit that follows.

@@ -20,10 +20,10 @@ const TOGETHER: usize = 32;
 
 /// A question on its way.
 struct Staged<'a> {
-    asked: Asked<'a>,
+    subject: Subject,
     permission: PermissionId,
-    /// The target's type and the hash of its key.
-    target: Option<(u16, u64)>,
+    /// The target's type, its id and the hash of both.
+    target: Option<(u16, &'a str, u64)>,
     /// The membership and the resource that the tables seem to name; not compared yet.
     likely: (Option<Number>, Option<Number>),
     until: Span,
@@ -80,15 +80,15 @@ impl OrganizationIndex {
             Some((kind, id)) => {
                 let find = |name: &str| catalog.resource_type(name).map(|(id, _): (TypeId, &ResourceType)| id);
                 let kind = remembered(&mut names.kind, kind, find).ok_or(Denial::ResourceTypeUnknown)?;
-                Some((kind.0, Base::key_hash(self.base.seed, kind.0, id)))
+                Some((kind.0, id, Base::key_hash(self.base.seed, kind.0, id)))
             }
         };
         let member = match asked.subject {
             Subject::User(user) => self.base.by_user.peek(mix(0, user.0.as_u128())),
             Subject::ServiceAccount(_) => None,
         };
-        let resource = target.and_then(|(_, hash)| self.base.by_key.peek(hash));
-        Ok(Staged { asked, permission, target, likely: (member, resource), until })
+        let resource = target.and_then(|(_, _, hash)| self.base.by_key.peek(hash));
+        Ok(Staged { subject: asked.subject, permission, target, likely: (member, resource), until })
     }
 
     /// Reads what will be read of each question, so that it is near when its turn comes.
@@ -111,14 +111,11 @@ impl OrganizationIndex {
     }
 
     fn answer_staged(&self, installation: &InstallationIndex, staged: &Staged<'_>, now: Timestamp) -> Answer {
-        let subject = staged.asked.subject;
-        let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else {
+        let Some(standing) = self.standing(installation, staged.subject).filter(|_| self.is_active) else {
             return Answer::Denied(Denial::NotGranted);
         };
-        let target = staged.asked.target.zip(staged.target);
-        let target = target.and_then(|((_, id), (kind, hash))| self.known_resource(hash, kind, id));
-        let chain = self.chain(target);
-        let span = self.judge(installation, subject, &standing, &chain, staged.permission, now);
+        let chain = self.chain(staged.target.and_then(|(kind, id, hash)| self.known_resource(hash, kind, id)));
+        let span = self.judge(installation, staged.subject, &standing, &chain, staged.permission, now);
         span.min(staged.until).answer()
     }
 }
