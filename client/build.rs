@@ -14,7 +14,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let server = PathBuf::from(env::var("OUT_DIR")?).join("server");
     fs::create_dir_all(&server)?;
-    tonic_prost_build::configure().build_client(false).generate_default_stubs(true).out_dir(&server).compile_fds(descriptors.clone())?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .generate_default_stubs(true)
+        .out_dir(&server)
+        .compile_fds(descriptors.clone())?;
     tonic_prost_build::configure().build_server(false).compile_fds(descriptors)?;
     Ok(())
 }

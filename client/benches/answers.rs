@@ -13,14 +13,14 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use proto::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use proto::stream_checks_request::Frame as Asked;
 use proto::stream_checks_response::Frame as Told;
 use proto::{
-    BatchCheckRequest, BatchCheckResponse, Change, ChangeFrame, CheckRequest, CheckResponse, Decision, Progress,
-    StreamChecksRequest, StreamChecksResponse,
+    Change, ChangeFrame, CheckRequest, CheckResponse, Decision, Progress, StreamChecksRequest, StreamChecksResponse,
 };
 
 /// The messages and the server of `AuthorizationService`.
@@ -51,21 +51,15 @@ struct Alternating;
 
 #[tonic::async_trait]
 impl AuthorizationService for Alternating {
-    type StreamChecksStream = ReceiverStream<Result<StreamChecksResponse, Status>>;
-
     async fn check(&self, _: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let decision = Some(Decision { allowed: true, ..Decision::default() });
         Ok(Response::new(CheckResponse { decision, ..CheckResponse::default() }))
     }
 
-    async fn batch_check(&self, _: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
-        Err(Status::unimplemented("the client does not call it"))
-    }
-
     async fn stream_checks(
         &self,
         request: Request<Streaming<StreamChecksRequest>>,
-    ) -> Result<Response<Self::StreamChecksStream>, Status> {
+    ) -> Result<Response<BoxStream<StreamChecksResponse>>, Status> {
         let mut inbound = request.into_inner();
         let (sender, frames) = mpsc::channel(64);
         tokio::spawn(async move {
@@ -90,7 +84,7 @@ impl AuthorizationService for Alternating {
                 }
             }
         });
-        Ok(Response::new(ReceiverStream::new(frames)))
+        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
     }
 }
 

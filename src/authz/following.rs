@@ -146,7 +146,9 @@ impl Engine {
             let turn = slot.turn.lock().await;
             let Some(commits) = slot.take_recorded(number) else { return Ok(()) };
             if commits.iter().map(Vec::len).sum::<usize>() <= REPLAYED_AT_ONCE {
-                commits.iter().for_each(|commits| folded.apply_all(commits));
+                for commits in commits {
+                    folded.apply_all(&commits);
+                }
                 slot.end_fold(number);
                 self.residence.measure(slot, folded.bytes());
                 let before = slot.publish_folded(folded);
@@ -158,7 +160,9 @@ impl Engine {
             }
             drop(turn);
             let replay = move || {
-                commits.iter().for_each(|commits| folded.apply_all(commits));
+                for commits in commits {
+                    folded.apply_all(&commits);
+                }
                 folded
             };
             folded = tokio::task::spawn_blocking(replay).await.map_err(Error::internal)?;

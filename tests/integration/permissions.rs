@@ -142,6 +142,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Makes the targets of a call, and gives a call that succeeds for whoever may.
+    #[expect(clippy::too_many_lines, reason = "one request an RPC")]
     async fn prepare(&self, row: &Row, who: Someone) -> Call {
         let id = self.organization.id.clone();
         let Someone { call: by, email, subject } = who;

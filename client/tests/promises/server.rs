@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock::{ManualClock, ms};
@@ -16,8 +17,8 @@ use crate::proto::authorization_service_server::{AuthorizationService, Authoriza
 use crate::proto::stream_checks_request::Frame as Asked;
 use crate::proto::stream_checks_response::Frame as Told;
 use crate::proto::{
-    BatchCheckRequest, BatchCheckResponse, Change, ChangeFrame, CheckRequest, CheckResponse, Decision, Draining,
-    OrganizationProgress, Progress, Reset, StreamChecksRequest, StreamChecksResponse, SubscribeFrame,
+    Change, ChangeFrame, CheckRequest, CheckResponse, Decision, Draining, OrganizationProgress, Progress, Reset,
+    StreamChecksRequest, StreamChecksResponse, SubscribeFrame,
 };
 
 pub const ORGANIZATION: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";
@@ -56,25 +57,19 @@ struct Script {
 
 #[tonic::async_trait]
 impl AuthorizationService for Script {
-    type StreamChecksStream = ReceiverStream<Result<StreamChecksResponse, Status>>;
-
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         (self.check)(request.get_ref(), request.metadata()).map(Response::new)
-    }
-
-    async fn batch_check(&self, _: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
-        Err(Status::unimplemented("the client does not call it"))
     }
 
     async fn stream_checks(
         &self,
         request: Request<Streaming<StreamChecksRequest>>,
-    ) -> Result<Response<Self::StreamChecksStream>, Status> {
+    ) -> Result<Response<BoxStream<StreamChecksResponse>>, Status> {
         let credential = request.metadata().get("authorization").map(|it| it.to_str().unwrap().to_owned());
         let (told, frames) = mpsc::channel(16);
         let stream = Stream { credential, inbound: request.into_inner(), told: Some(told), pings: 0 };
         self.streams.send(stream).map_err(|_| Status::unavailable("the test takes no more streams"))?;
-        Ok(Response::new(ReceiverStream::new(frames)))
+        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
     }
 }
 

@@ -219,7 +219,7 @@ impl OrganizationIndex {
     }
 
     fn known_member(&self, id: u128) -> Option<Number> {
-        let found = self.base.members.binary_search_by_key(&id, |member| member.id);
+        let found = self.base.member_ids.binary_search(&id);
         found.map(|at| number(at, 0)).ok().or_else(|| self.overlay.new_members.get(&id).copied())
     }
 
@@ -295,7 +295,8 @@ impl OrganizationIndex {
         }
         let member = &self.base.members[number as usize];
         let groups = self.base.groups_of(member).collect();
-        MemberNow { id: member.id, user: member.user, state: Some(member.state()), groups }
+        let id = self.base.member_ids[number as usize];
+        MemberNow { id, user: member.user, state: Some(member.state()), groups }
     }
 
     fn account_now(&self, number: Number) -> Option<bool> {

@@ -24,8 +24,8 @@ struct Staged<'a> {
     permission: PermissionId,
     /// The target's type, its id and the hash of both.
     target: Option<(u16, &'a str, u64)>,
-    /// The membership and the resource that the tables seem to name; not compared yet.
-    likely: (Option<Number>, Option<Number>),
+    /// The hash of the user, if the subject is one.
+    user: Option<u64>,
     until: Span,
 }
 
@@ -63,7 +63,7 @@ impl OrganizationIndex {
         }
     }
 
-    /// Looks up names, and reads the first slot of each table.
+    /// Looks up names, and hashes what the tables are asked for.
     fn stage<'a>(
         &self,
         installation: &InstallationIndex,
@@ -83,20 +83,24 @@ impl OrganizationIndex {
                 Some((kind.0, id, Base::key_hash(self.base.seed, kind.0, id)))
             }
         };
-        let member = match asked.subject {
-            Subject::User(user) => self.base.by_user.peek(mix(0, user.0.as_u128())),
+        let user = match asked.subject {
+            Subject::User(user) => Some(mix(0, user.0.as_u128())),
             Subject::ServiceAccount(_) => None,
         };
-        let resource = target.and_then(|(_, _, hash)| self.base.by_key.peek(hash));
-        Ok(Staged { subject: asked.subject, permission, target, likely: (member, resource), until })
+        Ok(Staged { subject: asked.subject, permission, target, user, until })
     }
 
-    /// Reads what will be read of each question, so that it is near when its turn comes.
+    /// Reads what will be read of each question, so that it is near when its turn comes: each loop waits for what the one
+    /// before has found, of all questions at once, and does little else.
     fn bring_near(&self, staged: &[Result<Staged<'_>, Denial>]) {
         let base = &*self.base;
-        let mut further: SmallVec<[(usize, usize, usize); TOGETHER]> = SmallVec::new();
+        let mut likely: SmallVec<[(Option<Number>, Option<Number>); TOGETHER]> = SmallVec::new();
         for item in staged.iter().flatten() {
-            let (member, resource) = item.likely;
+            let member = item.user.and_then(|hash| base.by_user.peek(hash));
+            likely.push((member, item.target.and_then(|(_, _, hash)| base.by_key.peek(hash))));
+        }
+        let mut further: SmallVec<[(usize, usize, usize); TOGETHER]> = SmallVec::new();
+        for (member, resource) in likely {
             let member = member.and_then(|number| base.members.get(number as usize));
             let groups = member.map_or(0, |member| if member.groups == NOBODY { 0 } else { member.groups as usize });
             let entries = member.map_or(0, |member| member.held.start());

@@ -15,6 +15,7 @@ use guildhall_client::{Clock, Question};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::BoxStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -26,8 +27,8 @@ use crate::proto::stream_checks_request::Frame as Asked;
 use crate::proto::stream_checks_response::Frame as Told;
 use crate::proto::subject::Kind;
 use crate::proto::{
-    BatchCheckRequest, BatchCheckResponse, Change, ChangeFrame, CheckItem, CheckRequest, CheckResponse, Decision,
-    Draining, OrganizationProgress, Progress, Reset, StreamChecksRequest, StreamChecksResponse,
+    Change, ChangeFrame, CheckItem, Decision, Draining, OrganizationProgress, Progress, Reset, StreamChecksRequest,
+    StreamChecksResponse,
 };
 use crate::server::ORGANIZATION;
 
@@ -100,20 +101,10 @@ struct Scripted {
 
 #[tonic::async_trait]
 impl AuthorizationService for Scripted {
-    type StreamChecksStream = ReceiverStream<Result<StreamChecksResponse, Status>>;
-
-    async fn check(&self, _: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        Err(Status::unimplemented("the simulation asks for what is held"))
-    }
-
-    async fn batch_check(&self, _: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
-        Err(Status::unimplemented("the client does not call it"))
-    }
-
     async fn stream_checks(
         &self,
         request: Request<Streaming<StreamChecksRequest>>,
-    ) -> Result<Response<Self::StreamChecksStream>, Status> {
+    ) -> Result<Response<BoxStream<StreamChecksResponse>>, Status> {
         let (told, frames) = mpsc::channel(1);
         let number = self.streams.fetch_add(1, Ordering::SeqCst);
         let mut random = fastrand::Rng::with_seed(self.seed.wrapping_mul(1_000).wrapping_add(number));
@@ -134,7 +125,7 @@ impl AuthorizationService for Scripted {
             random,
         };
         tokio::spawn(dialogue.run(request.into_inner()));
-        Ok(Response::new(ReceiverStream::new(frames)))
+        Ok(Response::new(Box::pin(ReceiverStream::new(frames))))
     }
 }
 
