@@ -1,6 +1,6 @@
 //! The engine: loads organizations on first use, keeps them at the log's head, and gives snapshots to answer from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -78,6 +78,8 @@ pub struct Engine {
     pub(super) epoch: u32,
     pub(super) installation: ArcSwap<InstallationIndex>,
     pub(super) installation_turn: tokio::sync::Mutex<()>,
+    /// What the installation's log has come through, to recognise tokens by.
+    pub(super) installation_recent: Mutex<VecDeque<Position>>,
     /// Up to here everything that turned in the installation's log has been marked.
     pub(super) installation_marked: AtomicU64,
     pub(super) residence: Residence,
@@ -126,6 +128,7 @@ impl Engine {
             epoch,
             installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             installation_turn: tokio::sync::Mutex::new(()),
+            installation_recent: Mutex::new(VecDeque::from([state.position])),
             installation_marked: AtomicU64::new(state.position.revision.0),
             residence: Residence::new(&settings),
             proof: Latest::default(),
@@ -264,7 +267,7 @@ impl Engine {
 
     /// Gives the pair of snapshots as it stands; `None` if the organization is not loaded.
     pub(super) fn view_now(&self, id: OrganizationId, max_age: Duration) -> Option<View> {
-        self.view_of(&*self.slot(id)?, id, max_age)
+        self.residence.look(id, |slot| self.view_of(slot, id, max_age))?
     }
 
     /// Gives the pair of snapshots of an organization that is known to be in a slot.
@@ -274,7 +277,7 @@ impl Engine {
         let organization = slot.snapshot()?;
         let installation = self.installation.load_full();
         let asked_at = self.world.clock.monotonic();
-        slot.used_at().raise(asked_at);
+        slot.used_at().touch(asked_at);
         let age = asked_at.since(proven_at);
         let is_stale = age > max_age.min(self.settings.staleness_bound);
         let now = self.world.now();

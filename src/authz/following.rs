@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::engine::Engine;
 use super::index::OrganizationIndex;
 use super::installation::InstallationIndex;
-use super::slot::Slot;
+use super::slot::{Slot, remember};
 use super::touched::Touched;
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Scope};
@@ -87,6 +87,7 @@ impl Engine {
             }
             before = self.take_in(id, slot, &before, news);
         }
+        self.residence.make_room(id);
         if before.wants_folding() {
             self.fold_beside(id, slot);
         }
@@ -201,12 +202,14 @@ impl Engine {
                 None => {
                     self.histories_replaced.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!("the installation's log was replaced by another history");
+                    self.installation_recent.lock().clear();
                     let state = self.source.load(Scope::Installation).await?;
                     let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
                     (InstallationIndex::load(state.position, &state.facts), Touched::everything())
                 }
             };
             let revision = after.position().revision;
+            remember(&mut self.installation_recent.lock(), after.position());
             self.installation.store(Arc::new(after));
             let slots = self.slots();
             for (id, slot) in &slots {

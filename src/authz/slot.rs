@@ -14,8 +14,21 @@ use crate::clock::Monotonic;
 use crate::domain::fact::Commit;
 use crate::domain::revision::{Position, Revision};
 
-/// How many positions a slot remembers, to recognise tokens by.
+/// How many positions of a log are remembered, to recognise tokens by.
 const RECENT_MAX: usize = 256;
+
+/// Remembers a position of a log, the latest.
+pub(super) fn remember(recent: &mut VecDeque<Position>, position: Position) {
+    if recent.len() == RECENT_MAX {
+        recent.pop_front();
+    }
+    recent.push_back(position);
+}
+
+/// Finds the position that was at `revision`, if it is remembered.
+pub(super) fn remembered(recent: &VecDeque<Position>, revision: Revision) -> Option<Position> {
+    recent.iter().rev().find(|position| position.revision == revision).copied()
+}
 
 /// One organization in memory.
 #[derive(Debug, Default)]
@@ -66,11 +79,7 @@ impl Slot {
 
     /// Puts a snapshot in place of the one before. What turned is marked after, and told by [`Slot::raise_marked`].
     pub fn publish(&self, index: OrganizationIndex) {
-        let mut recent = self.recent.lock();
-        if recent.len() == RECENT_MAX {
-            recent.pop_front();
-        }
-        recent.push_back(index.position());
+        remember(&mut self.recent.lock(), index.position());
         self.snapshot.store(Some(Arc::new(index)));
     }
 
@@ -89,7 +98,7 @@ impl Slot {
 
     /// Finds the position that was at `revision`, if it is remembered.
     pub fn recent(&self, revision: Revision) -> Option<Position> {
-        self.recent.lock().iter().rev().find(|position| position.revision == revision).copied()
+        remembered(&self.recent.lock(), revision)
     }
 
     /// Tells that everything that turned up to `revision` is marked.
@@ -184,9 +193,16 @@ impl Latest {
     /// Takes in a moment: a statement sent at `at` found nothing that is not applied.
     pub fn raise(&self, at: Monotonic) {
         let nanos = u64::try_from(at.0.as_nanos()).unwrap_or(u64::MAX);
-        // Mostly nothing is to be written, and then nobody else's cache is disturbed.
-        if self.0.load(Ordering::Relaxed) < nanos {
-            self.0.fetch_max(nanos, Ordering::AcqRel);
+        self.0.fetch_max(nanos, Ordering::AcqRel);
+    }
+
+    /// Takes in a moment that need not be told exactly: a later one may be overwritten by an earlier of the same second,
+    /// and nobody waits for the write.
+    pub fn touch(&self, at: Monotonic) {
+        const OFTEN_ENOUGH: u64 = 1_000_000_000;
+        let nanos = u64::try_from(at.0.as_nanos()).unwrap_or(u64::MAX);
+        if self.0.load(Ordering::Relaxed).saturating_add(OFTEN_ENOUGH) <= nanos {
+            self.0.store(nanos, Ordering::Relaxed);
         }
     }
 
