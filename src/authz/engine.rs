@@ -284,6 +284,12 @@ impl Engine {
         Some(View { organization, installation, age, is_stale, now, epoch: self.epoch, id })
     }
 
+    /// Says whether a position is known to be of the history that an organization has now; the beginning is of every one.
+    pub(super) fn is_known(&self, id: OrganizationId, position: Position) -> bool {
+        position == Position::default()
+            || self.slot(id).is_some_and(|slot| slot.recent(position.revision) == Some(position))
+    }
+
     /// Gives the slot of an organization that somebody has asked about.
     pub(super) fn slot(&self, id: OrganizationId) -> Option<Arc<Slot>> {
         self.residence.slot(id)

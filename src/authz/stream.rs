@@ -21,7 +21,8 @@ use super::slot::Slot;
 use super::view::{Requirement, View};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
-use crate::domain::revision::{Revision, Token};
+use crate::domain::place::Subject;
+use crate::domain::revision::{Position, Revision, Token};
 use crate::domain::time::Timestamp;
 
 /// Most items in one frame.
@@ -204,6 +205,8 @@ impl<Q: Questions> Stream<Q> {
             // Not before what was to be held: whoever subscribes and then pings may trust the answer to that ping for what
             // they subscribed to. A check changes nothing that is held, and what it asks about may take long to load.
             Update::Ping(number) if !self.waiting.iter().any(|it| matches!(it, Update::Subscribe { .. })) => {
+                // Those before it that wait behind a check are answered with it: progress does not go back.
+                self.waiting.retain(|it| !matches!(it, Update::Ping(earlier) if *earlier <= number));
                 self.take_ping(number);
             }
             Update::Subscribe { .. } if self.subscriptions() + items > SUBSCRIPTIONS_MAX => {
@@ -345,7 +348,7 @@ impl<Q: Questions> Stream<Q> {
             Some(Update::Unsubscribe(_) | Update::Ping(_)) | None => return,
         };
         let (engine, caller) = (Arc::clone(&self.engine), self.caller.subject);
-        self.preparing = Some(Box::pin(async move { engine.view(organization, requirement, caller).await }));
+        self.preparing = Some(Box::pin(view_while_read(engine, organization, requirement, caller)));
     }
 
     /// Answers a frame of checks, or takes a frame of subscriptions in.
@@ -407,6 +410,8 @@ impl<Q: Questions> Stream<Q> {
     fn hold(&mut self, number: u32, subscriptions: Vec<(u64, Item, Option<bool>)>) {
         self.dirty.insert(number);
         for (client, item, known) in subscriptions {
+            // A change of the subscription before may be under way: then the client holds something else than it says.
+            let known = known.filter(|_| !self.held.contains_key(&client));
             self.let_go(client);
             let Some(watch) = self.watches.get_mut(&number) else { break };
             let held = match &item {
@@ -590,6 +595,38 @@ impl<Q: Questions> Stream<Q> {
         }
         let organizations = tokens.into_iter().map(|(_, _, token)| token).collect();
         Some(Output::Progress { ping, organizations, age })
+    }
+}
+
+/// Gives a view that is as fresh as asked at the moment that the stream is read again.
+///
+/// Catching up takes place in a task of its own: it holds the organization's turn, which must not hang on whether anybody
+/// reads this stream. What it came to may be old when the stream is read, so the view is taken then.
+async fn view_while_read(
+    engine: Arc<Engine>,
+    organization: OrganizationId,
+    requirement: Requirement,
+    caller: Subject,
+) -> Result<View, Error> {
+    let (max_age, mut reached) = match requirement {
+        Requirement::MaxAge(max_age) => (max_age, Some(Position::default())),
+        Requirement::AtLeast(_) | Requirement::Fresh => (None, None),
+    };
+    let max_age = max_age.unwrap_or(engine.settings.staleness_bound);
+    loop {
+        // If what was reached was replaced meanwhile, it is to be reached again.
+        if reached.is_some_and(|position| engine.is_known(organization, position))
+            && let Some(view) = engine.view_now(organization, max_age)
+        {
+            return Ok(view);
+        }
+        let reaching = Arc::clone(&engine);
+        let reaching = tokio::spawn(async move { reaching.view(organization, requirement, caller).await });
+        let position = reaching.await.map_err(Error::internal)??.organization.position();
+        reached = match requirement {
+            Requirement::MaxAge(_) => reached,
+            Requirement::AtLeast(_) | Requirement::Fresh => Some(position),
+        };
     }
 }
 

@@ -21,7 +21,7 @@ use crate::harness::{
 use crate::on_both;
 
 /// Commits a fact to the installation's log, as whoever ends sessions and disables users does.
-async fn commit(app: &TestApp, fact: Fact) {
+pub async fn commit(app: &TestApp, fact: Fact) {
     let db = Connection::connect(app.config.database_url()).await.unwrap();
     let at_once = TransactionOptions {
         sqlite_transaction_mode: app.config.is_embedded().then_some(SqliteTransactionMode::Immediate),

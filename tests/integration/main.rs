@@ -6,7 +6,11 @@
 #[cfg(test)]
 mod bearers;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod engine;
 #[cfg(test)]
 mod explanations;
 #[cfg(test)]

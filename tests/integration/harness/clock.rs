@@ -13,16 +13,29 @@ use tokio::sync::watch;
 /// 2026-11-22T12:00:00Z.
 const BEGINNING: i64 = 1_795_348_800_000_000;
 
-/// A wall clock that stands still until it is moved. Pauses pass in real time.
+/// A wall clock that stands still until it is moved. Pauses pass in real time, unless it is altogether still.
 #[derive(Debug)]
 pub struct ManualClock {
     now: watch::Sender<Timestamp>,
+    began_at: Timestamp,
+    is_still: bool,
 }
 
 impl ManualClock {
     /// Makes a clock that stands at noon of a fixed day.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { now: watch::Sender::new(Timestamp::from_micros(BEGINNING)) })
+        Self::at(Timestamp::from_micros(BEGINNING))
+    }
+
+    /// Makes a clock that stands at an instant of the test's own.
+    pub fn at(began_at: Timestamp) -> Arc<Self> {
+        Arc::new(Self { now: watch::Sender::new(began_at), began_at, is_still: false })
+    }
+
+    /// Makes a clock by which pauses pass, and what is proven grows old, only when it is moved: nothing polls by itself.
+    pub fn still() -> Arc<Self> {
+        let began_at = Timestamp::from_micros(BEGINNING);
+        Arc::new(Self { now: watch::Sender::new(began_at), began_at, is_still: true })
     }
 
     /// Moves the clock on; whoever waits for a moment that has come wakes up.
@@ -37,7 +50,7 @@ impl Clock for ManualClock {
     }
 
     fn monotonic(&self) -> Monotonic {
-        SystemClock.monotonic()
+        if self.is_still { Monotonic(self.now().since(self.began_at)) } else { SystemClock.monotonic() }
     }
 
     fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -49,7 +62,7 @@ impl Clock for ManualClock {
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        SystemClock.sleep(duration)
+        if self.is_still { self.sleep_until(self.now().plus(duration)) } else { SystemClock.sleep(duration) }
     }
 }
 

@@ -128,11 +128,74 @@ pub fn enable(organization: &str, membership: &str) -> proto::EnableMemberReques
 
 /// May this user do this, on a resource or on the organization?
 pub fn item(user: &str, permission: &str, resource: Option<proto::ResourceRef>) -> proto::CheckItem {
-    proto::CheckItem {
-        subject: Some(proto::Subject { kind: Some(subject::Kind::UserId(user.into())) }),
+    item_about(self::user(user), permission, resource)
+}
+
+pub fn user(id: &str) -> proto::Subject {
+    proto::Subject { kind: Some(subject::Kind::UserId(id.into())) }
+}
+
+pub fn account(id: &str) -> proto::Subject {
+    proto::Subject { kind: Some(subject::Kind::ServiceAccountId(id.into())) }
+}
+
+/// Whoever bears an access token.
+pub fn bearer(token: &str) -> proto::Subject {
+    proto::Subject { kind: Some(subject::Kind::AccessToken(token.into())) }
+}
+
+/// May they do this, on a resource or on the organization?
+pub fn item_about(subject: proto::Subject, permission: &str, resource: Option<proto::ResourceRef>) -> proto::CheckItem {
+    proto::CheckItem { subject: Some(subject), permission: permission.into(), resource }
+}
+
+/// What may they do, taking in everything committed before?
+pub fn list_permissions(
+    organization: &str,
+    subject: proto::Subject,
+    resource: Option<proto::ResourceRef>,
+) -> proto::ListPermissionsRequest {
+    let organization_id = organization.into();
+    proto::ListPermissionsRequest { organization_id, subject: Some(subject), resource, consistency: fresh() }
+}
+
+/// On which projects may they do this? Two to a page, taking in everything committed before.
+pub fn list_resources(organization: &str, subject: proto::Subject, permission: &str) -> proto::ListResourcesRequest {
+    proto::ListResourcesRequest {
+        organization_id: organization.into(),
+        subject: Some(subject),
+        permission: permission.into(),
+        resource_type: "project".into(),
+        page_size: 2,
+        page_token: String::new(),
+        consistency: fresh(),
+    }
+}
+
+/// Who may do this? Two to a page, taking in everything committed before.
+pub fn list_subjects(
+    organization: &str,
+    permission: &str,
+    resource: Option<proto::ResourceRef>,
+) -> proto::ListSubjectsRequest {
+    proto::ListSubjectsRequest {
+        organization_id: organization.into(),
         permission: permission.into(),
         resource,
+        page_size: 2,
+        page_token: String::new(),
+        consistency: fresh(),
     }
+}
+
+/// Takes in everything committed before the call.
+pub fn fresh() -> Option<proto::Consistency> {
+    Some(proto::Consistency { requirement: Some(proto::consistency::Requirement::Fresh(true)) })
+}
+
+/// Takes in what a revision names.
+pub fn at_least(revision: &str) -> Option<proto::Consistency> {
+    Some(proto::Consistency { requirement: Some(proto::consistency::Requirement::AtLeast(revision.into())) })
 }
 
 /// Why is it answered as it is?
@@ -142,10 +205,5 @@ pub fn explain(organization: &str, item: proto::CheckItem) -> proto::ExplainChec
 
 /// A check that takes in everything committed before it.
 pub fn check(organization: &str, item: proto::CheckItem) -> proto::CheckRequest {
-    let fresh = proto::consistency::Requirement::Fresh(true);
-    proto::CheckRequest {
-        organization_id: organization.into(),
-        item: Some(item),
-        consistency: Some(proto::Consistency { requirement: Some(fresh) }),
-    }
+    proto::CheckRequest { organization_id: organization.into(), item: Some(item), consistency: fresh() }
 }

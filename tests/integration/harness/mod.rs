@@ -23,7 +23,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-pub use caller::Caller;
+pub use caller::{Caller, Checks};
 pub use clock::{ManualClock, SeededEntropy};
 pub use database::{Database, cluster_url};
 pub use messages::{as_member, at, project, role};

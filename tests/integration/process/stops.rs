@@ -1,5 +1,8 @@
 //! Ends: asked for, with calls under way.
 
+use std::time::Duration;
+
+use guildhall::proto::stream_checks_response::Frame as Told;
 use tonic::Code;
 
 use super::program::Site;
@@ -9,8 +12,9 @@ use crate::on_both;
 
 on_both! {
     async fn a_signal_ends_open_streams_with_a_word_and_the_process_well(database: Database) {
-        for signal in ["TERM", "INT"] {
-            let site = Site::new(database).await;
+        for (signal, goes_by_itself) in [("TERM", true), ("INT", false)] {
+            let mut site = Site::new(database).await;
+            site.config.shutdown_grace = Duration::from_secs(2);
             let server = site.serve().await;
             let key = server.operator_key.clone().unwrap();
             let organization = server.found(&key, "ada@example.test").await;
@@ -22,7 +26,16 @@ on_both! {
                 owner.call.register_resource(register(&organization.id, project("alpha"))).await.unwrap().revision;
 
             server.process.signal(signal);
-            assert_refused(stream.receive().await, Code::Unavailable, "DRAINING");
+            match stream.receive().await {
+                Ok(Some(Told::Draining(draining))) => assert_eq!(draining.grace_ms, 1_000),
+                other => panic!("expected to be told, got {other:?}"),
+            }
+            if goes_by_itself {
+                stream.half_close();
+                assert_eq!(stream.receive().await.unwrap(), None);
+            } else {
+                assert_refused(stream.receive().await, Code::Unavailable, "DRAINING");
+            }
             let ended = server.process.ended().await;
             assert_eq!(ended.code, Some(0), "{ended:?}");
             assert!(!ended.errors.contains("panicked") && !ended.errors.contains("cut off"), "{}", ended.errors);

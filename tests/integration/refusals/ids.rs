@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use guildhall::proto::stream_checks_request::Frame as Asked;
+use guildhall::proto::subject::Kind;
 use guildhall::proto::{self, CheckItem};
 use tonic::{Code, Status};
 
 use super::{assert_violates, revision_of};
 use crate::harness::messages::{
     change, check, create_api_key, create_organization, create_service_account, disable, enable, explain,
-    get_organization, get_resource, grant, invite, item, list_members, membership, register, service_account, sign_in,
+    get_organization, get_resource, grant, invite, item, list_members, list_permissions, list_resources, list_subjects,
+    membership, register, service_account, sign_in,
 };
 use crate::harness::{Caller, Organization, TestApp, as_member, assert_refused, project, reason, role};
 use crate::on_both;
@@ -71,6 +73,13 @@ const FIELDS: &[(&str, &str)] = &[
     ("GetOrganizationRequest.organization_id", "organization_id"),
     ("GetResourceRequest.organization_id", "organization_id"),
     ("ListMembersRequest.organization_id", "organization_id"),
+    ("ListPermissionsRequest.organization_id", "organization_id"),
+    ("ListPermissionsRequest.subject.service_account_id", "subject.service_account_id"),
+    ("ListPermissionsRequest.subject.user_id", "subject.user_id"),
+    ("ListResourcesRequest.organization_id", "organization_id"),
+    ("ListResourcesRequest.subject.service_account_id", "subject.service_account_id"),
+    ("ListResourcesRequest.subject.user_id", "subject.user_id"),
+    ("ListSubjectsRequest.organization_id", "organization_id"),
     ("RegisterResourceRequest.organization_id", "organization_id"),
     ("RegisterResourceRequest.request_id", "request_id"),
     ("StreamChecksRequest.check.organization_id", "check.organization_id"),
@@ -98,6 +107,13 @@ async fn send(app: &TestApp, organization: &Organization, spoiler: &Spoiler<'_>)
     let request_id = give("request_id", "");
     let membership_id = give("membership_id", &person.membership_id);
     let ask = || item(&person.user_id, "project.view", None);
+    let subject = || {
+        let kind = match spoiler.field.rsplit('.').next() {
+            Some("service_account_id") => Kind::ServiceAccountId(give("subject.service_account_id", "")),
+            _ => Kind::UserId(give("subject.user_id", &person.user_id)),
+        };
+        proto::Subject { kind: Some(kind) }
+    };
     match message {
         "BatchCheckRequest" => {
             let request = proto::BatchCheckRequest { organization_id, items: vec![ask()], consistency: None };
@@ -146,6 +162,17 @@ async fn send(app: &TestApp, organization: &Organization, spoiler: &Spoiler<'_>)
         "GetOrganizationRequest" => owner.get_organization(get_organization(&organization_id)).await.map(drop),
         "GetResourceRequest" => owner.get_resource(get_resource(&organization_id, project("alpha"))).await.map(drop),
         "ListMembersRequest" => owner.list_members(list_members(&organization_id)).await.map(drop),
+        "ListPermissionsRequest" => {
+            let request = list_permissions(&organization_id, subject(), None);
+            owner.list_permissions(request).await.map(drop)
+        }
+        "ListResourcesRequest" => {
+            let request = list_resources(&organization_id, subject(), "project.view");
+            owner.list_resources(request).await.map(drop)
+        }
+        "ListSubjectsRequest" => {
+            owner.list_subjects(list_subjects(&organization_id, "project.view", None)).await.map(drop)
+        }
         "RegisterResourceRequest" => {
             let request = register(&organization_id, project("new"));
             owner.register_resource(proto::RegisterResourceRequest { request_id, ..request }).await.map(drop)

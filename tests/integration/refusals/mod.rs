@@ -27,7 +27,7 @@ use crate::harness::messages::get_organization;
 use crate::harness::{Caller, TestApp, reason, violations};
 
 /// An id that nobody has.
-const NOBODY: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";
+pub const NOBODY: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";
 
 /// Tells how far an organization's log has come: as long as this stays, nothing has happened in it.
 async fn revision_of(call: &Caller, organization: &str) -> String {

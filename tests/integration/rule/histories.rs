@@ -10,7 +10,7 @@ use guildhall::domain::place::{DEPTH_MAX, Place, Principal, ResourceKey};
 use guildhall::domain::time::Timestamp;
 use uuid::Uuid;
 
-use super::catalogs::products;
+use super::catalogs::{Product, products};
 use super::rng::{Rng, mix};
 use super::worlds::{EPOCH, Home, Machine, Membership, Resource, World};
 
@@ -124,6 +124,8 @@ pub struct History {
     initial: (Vec<Fact>, Vec<Fact>),
     /// Ids made so far.
     made: u64,
+    /// Tells the ids of this history from those of others in the same installation.
+    number: u16,
 }
 
 impl History {
@@ -131,11 +133,25 @@ impl History {
     pub fn new(seed: u64) -> Self {
         let products = products();
         let product = &products[usize::try_from(seed % products.len() as u64).expect("is below a usize")];
-        let mut history =
-            Self { rng: Rng::new(mix(seed)), world: World::empty(product), initial: (Vec::new(), Vec::new()), made: 0 };
+        Self::begin(product, seed, 0)
+    }
+
+    /// Begins one of several histories in one installation, all of one catalog: no id of one is an id of another.
+    pub fn among(product: &'static Product, seed: u64, number: u16) -> Self {
+        Self::begin(product, seed, number)
+    }
+
+    fn begin(product: &'static Product, seed: u64, number: u16) -> Self {
+        let (world, initial) = (World::empty(product), (Vec::new(), Vec::new()));
+        let mut history = Self { rng: Rng::new(mix(seed)), world, initial, made: 0, number };
         history.populate();
         history.initial = (history.world.facts(), history.world.facts_above());
         history
+    }
+
+    /// Goes another way from here than it would have.
+    pub fn diverge(&mut self, seed: u64) {
+        self.rng = Rng::new(mix(seed));
     }
 
     /// Gives what stood in the organization and in the installation at the beginning.
@@ -454,7 +470,8 @@ impl History {
     fn id<T: From<Uuid>>(&mut self, noun: u128) -> T {
         self.made += 1;
         let scattered = u128::from(mix(self.made) >> 32);
-        T::from(Uuid::from_u128((scattered << 96) | (noun << 48) | u128::from(self.made)))
+        let number = u128::from(self.number);
+        T::from(Uuid::from_u128((scattered << 96) | (number << 64) | (noun << 48) | u128::from(self.made)))
     }
 }
 
