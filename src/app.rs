@@ -168,6 +168,7 @@ impl App {
             world,
             metrics: Arc::clone(&metrics),
             draining: soft.clone(),
+            stream_age: config.connection_age,
             // The other half is for calls that begin when the streams have ended.
             stream_grace: config.shutdown_grace / 2,
         };

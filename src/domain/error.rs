@@ -193,7 +193,7 @@ reasons! {
     PasswordsBusy = "PASSWORDS_BUSY" => Unavailable;
     /// Too many writes wait for this organization.
     OrganizationBusy = "ORGANIZATION_BUSY" => Unavailable;
-    /// The server is shutting down.
+    /// The server is shutting down, or the stream has grown old: open another.
     Draining = "DRAINING" => Unavailable;
 
     /// The deadline passed before the answer was there.

@@ -120,14 +120,19 @@ struct Dialogue {
     stream: Stream<ReceivedChecks>,
     /// Whether the client has said all it had to say.
     is_half_closed: bool,
-    /// When the stream ends because the server does, once that was told.
+    /// When the stream has grown old.
+    drains_at: Monotonic,
+    /// When the stream ends, once that was told.
     ends_at: Option<Monotonic>,
 }
 
 impl Dialogue {
     fn new(edge: Edge, call: Call, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
         edge.metrics.streams.inc();
-        Self { edge, call, inbound, stream, is_half_closed: false, ends_at: None }
+        // Between a third and the whole of the age, so that many that began together do not end together.
+        let age = edge.world.jittered(edge.stream_age * 2 / 3);
+        let drains_at = Monotonic(edge.world.clock.monotonic().0.saturating_add(age));
+        Self { edge, call, inbound, stream, is_half_closed: false, drains_at, ends_at: None }
     }
 
     /// Gives the next frame; `None` once the client has half-closed and everything it asked is answered.
@@ -141,8 +146,9 @@ impl Dialogue {
             let may_read = !self.is_half_closed && self.stream.has_room();
             tokio::select! {
                 () = draining.cancelled(), if self.ends_at.is_none() => return Ok(Some(self.drain())),
+                () = until(&*clock, Some(self.drains_at)), if self.ends_at.is_none() => return Ok(Some(self.drain())),
                 () = until(&*clock, self.ends_at) => {
-                    return Err(Error::new(Reason::Draining, "the server is shutting down"));
+                    return Err(Error::new(Reason::Draining, "the stream was to end: open another"));
                 }
                 () = until(&*clock, self.call.deadline) => {
                     return Err(Error::new(Reason::DeadlineExceeded, "the deadline has passed"));
