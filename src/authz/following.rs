@@ -224,6 +224,7 @@ impl Engine {
     pub(super) async fn drop_snapshot(&self, id: OrganizationId, slot: &Slot) {
         let _turn = slot.turn.lock().await;
         slot.clear();
+        self.residence.measure(slot, 0);
         slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
     }
 }
