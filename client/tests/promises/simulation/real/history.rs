@@ -66,8 +66,10 @@ impl History {
                 break;
             }
             let number = random.usize(..ORGANIZATIONS);
+            // Whoever may not ask is soon given the right again: without it nothing else is seen.
             let (scope, mut facts) = match random.u8(..10) {
                 0 => (Scope::Installation, above(&mut world, random)),
+                1..=4 if !world.may_ask => (Scope::Installation, above(&mut world, random)),
                 _ => (Scope::Organization(organization_id(number)), within(&mut world, number, random, at)),
             };
             if scope != Scope::Installation && random.u8(..4) == 0 {
@@ -179,23 +181,32 @@ impl History {
 
 /// Changes something that counts everywhere at once.
 fn above(world: &mut World, random: &mut Rng) -> Vec<Fact> {
-    if random.u8(..5) == 0 {
+    if !world.may_ask || random.u8(..6) == 0 {
         world.may_ask = !world.may_ask;
         let right = callers_right();
         return vec![if world.may_ask { Fact::Grant(right) } else { Fact::GrantGone(right) }];
     }
-    let person = random.usize(..PEOPLE);
+    let person = shut_out(&world.is_user_active, random);
     world.is_user_active[person] = !world.is_user_active[person];
     vec![world.user_fact(person)]
 }
 
+/// Draws a person, rather one who is shut out than another: most people mostly may.
+fn shut_out(may: &[bool; PEOPLE], random: &mut Rng) -> usize {
+    let first = may.iter().position(|may| !may).filter(|_| random.u8(..3) > 0);
+    first.unwrap_or_else(|| random.usize(..PEOPLE))
+}
+
 /// Changes something in one organization.
 fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> Vec<Fact> {
-    let person = random.usize(..PEOPLE);
     let it = &mut world.organizations[number];
-    match random.u8(..20) {
-        0..=6 => vec![given(world, number, random, at)],
-        7..=10 => {
+    if !it.is_active && random.bool() {
+        it.is_active = true;
+        return vec![world.organization_fact(number)];
+    }
+    match random.u8(..24) {
+        0..=5 | 20.. => vec![given(world, number, random, at)],
+        6..=10 => {
             let ids: Vec<_> = it.grants.keys().copied().collect();
             // Seldom the first, by which everyone works.
             let first = usize::from(random.u8(..8) > 0).min(ids.len().saturating_sub(1));
@@ -203,11 +214,12 @@ fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> V
             taken.into_iter().map(Fact::GrantGone).collect()
         }
         11 | 12 => {
+            let person = shut_out(&it.is_member, random);
             it.is_member[person] = !it.is_member[person];
             vec![world.member_fact(number, person)]
         }
         13..=15 => {
-            let at = random.usize(..GROUPS);
+            let (at, person) = (random.usize(..GROUPS), random.usize(..PEOPLE));
             if !it.in_group[at].remove(&person) {
                 it.in_group[at].insert(person);
             }

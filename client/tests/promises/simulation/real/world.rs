@@ -88,7 +88,15 @@ impl World {
             grants_made: 0,
         };
         for number in 0..ORGANIZATIONS {
-            let _ = world.give(number, Principal::Everyone, Place::Organization, Held::Role("user".into()), None);
+            world.give(number, Principal::Everyone, Place::Organization, Held::Role("user".into()), None);
+            world.give(number, Principal::Everyone, Place::Resource(key(1)), Held::AsMember, None);
+            for at in 0..GROUPS {
+                world.give(number, Principal::Group(group(number, at)), Place::Resource(key(at)), Held::AsMember, None);
+            }
+            for person in 0..PEOPLE {
+                let (who, on) = (Principal::Membership(membership(number, person)), key(person % RESOURCES));
+                world.give(number, who, Place::Resource(on), Held::AsMember, None);
+            }
         }
         world
     }
