@@ -12,16 +12,17 @@ use guildhall::domain::fact::Scope;
 
 use super::listener::serve_on;
 use super::time::SimulatedClock;
-use super::truth::Truth;
 use super::{LEASE, QUIET, RUN, Served, Tally, run, seeds};
 use crate::proto::authorization_service_server::AuthorizationServiceServer;
 use history::History;
-use service::{Breaches, Service};
+use service::Service;
 use source::{Log, Seeded, ServerClock};
+use witness::{Breaches, Court};
 
 mod history;
 mod service;
 mod source;
+mod witness;
 mod world;
 
 /// Seeds of one run of the test.
@@ -40,8 +41,9 @@ fn the_servers_own_stream_and_the_client_keep_the_lease_together() {
         let breaches = Breaches::default();
         let serve = {
             let (history, breaches) = (Arc::clone(&history), Arc::clone(&breaches));
-            move |listener, _: Arc<Truth>, clock, seed| {
-                serve(listener, Arc::clone(&history), Arc::clone(&breaches), clock, seed)
+            move |listener, truth, clock: SimulatedClock, seed| {
+                let (history, breaches) = (Arc::clone(&history), Arc::clone(&breaches));
+                serve(listener, Court { history, truth, clock, breaches }, seed)
             }
         };
         let tally = run(seed, random, truth, true, serve);
@@ -54,14 +56,9 @@ fn the_servers_own_stream_and_the_client_keep_the_lease_together() {
 }
 
 /// Starts a process of the server on `listener`: an engine that knows nothing yet, and whoever keeps it up to date.
-fn serve(
-    listener: turmoil::net::TcpListener,
-    history: Arc<History>,
-    breaches: Breaches,
-    clock: SimulatedClock,
-    seed: u64,
-) -> Served {
+fn serve(listener: turmoil::net::TcpListener, court: Court, seed: u64) -> Served {
     Box::pin(async move {
+        let (history, clock) = (Arc::clone(&court.history), court.clock.clone());
         let started_at = clock.elapsed();
         // Another process is as random as this one, and not the same.
         let seed = seed.wrapping_mul(1_000).wrapping_add(u64::try_from(started_at.as_millis())?);
@@ -79,10 +76,9 @@ fn serve(
         tokio::spawn(commit(Arc::clone(&engine), Arc::clone(&history), clock.clone()));
         let service = Service {
             engine,
-            history,
+            court,
             clock: Arc::new(ServerClock(clock)),
             random: Arc::new(Seeded::new(seed ^ 1)),
-            breaches,
             quiet_from: RUN - QUIET,
         };
         serve_on(listener, AuthorizationServiceServer::new(service)).await

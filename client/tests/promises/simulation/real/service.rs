@@ -2,26 +2,23 @@
 //! and only when there is room to write. What is sent is looked at on its way.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
-use guildhall::authz::{
-    Answer, Caller, Denial, Engine, Item, Output, Question, Requirement, Stream, Update, View, may_ask,
-};
+use guildhall::authz::{Answer, Caller, Denial, Engine, Item, Output, Question, Requirement, Stream, Update, may_ask};
 use guildhall::clock::Clock as _;
 use guildhall::domain::error::{Error, Kind, Reason};
-use guildhall::domain::fact::Scope;
 use guildhall::domain::id::{OrganizationId, UserId};
 use guildhall::domain::place::{ResourceKey, Subject};
-use guildhall::domain::revision::{Revision, Token};
+use guildhall::domain::revision::Token;
 use guildhall::domain::time::Timestamp;
 use tonic::codegen::BoxStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::history::History;
 use super::source::{Seeded, ServerClock};
+use super::witness::{Court, Witness};
 use super::world::CALLER;
 use crate::proto::authorization_service_server::AuthorizationService;
 use crate::proto::consistency::Requirement as AskedRequirement;
@@ -35,17 +32,13 @@ use crate::proto::{
 
 const ME: Caller = Caller { subject: Subject::ServiceAccount(CALLER), session: None, key: None, expires_at: None };
 
-/// What was found wrong.
-pub type Breaches = Arc<Mutex<Vec<String>>>;
-
 /// One server process.
 #[derive(Clone)]
 pub struct Service {
     pub engine: Arc<Engine>,
-    pub history: Arc<History>,
+    pub court: Court,
     pub clock: Arc<ServerClock>,
     pub random: Arc<Seeded>,
-    pub breaches: Breaches,
     /// From then on no stream is drained.
     pub quiet_from: Duration,
 }
@@ -84,7 +77,7 @@ impl AuthorizationService for Service {
             is_half_closed: false,
             drains_at,
             ends_at: None,
-            told: HashMap::new(),
+            witness: Witness::new(self.court.clone()),
         };
         let frames = stream::unfold(Some(dialogue), |dialogue| async move {
             let mut dialogue = dialogue?;
@@ -106,8 +99,7 @@ struct Dialogue {
     is_half_closed: bool,
     drains_at: Option<Duration>,
     ends_at: Option<Duration>,
-    /// The newest pair of revisions that was told of each organization.
-    told: HashMap<OrganizationId, (Revision, Revision)>,
+    witness: Witness,
 }
 
 impl Dialogue {
@@ -125,7 +117,10 @@ impl Dialogue {
                 }
                 output = self.stream.next() => return Ok(Some(self.tell(output?))),
                 frame = self.inbound.message(), if may_read => match frame {
-                    Ok(Some(StreamChecksRequest { frame: Some(frame) })) => self.stream.take(update(frame)?)?,
+                    Ok(Some(StreamChecksRequest { frame: Some(frame) })) => {
+                        self.witness.takes(&frame);
+                        self.stream.take(update(frame)?)?;
+                    }
                     Ok(None) => self.is_half_closed = true,
                     Ok(Some(_)) | Err(_) => return Err(Error::new(Reason::RequestInvalid, "cannot be read")),
                 },
@@ -156,70 +151,40 @@ impl Dialogue {
             }),
             Output::Changes { organization, changes, view } => {
                 let revision = self.token(&view.token());
-                self.must_have_told(organization, view.age);
-                Told::Changes(self.changes(organization, changes, &view, revision))
+                self.witness.must_take_in(organization, view.age);
+                let changes = changes.into_iter().map(|(subscription_id, answer)| {
+                    let decision = decision(answer, view.now());
+                    self.witness.hears_change(subscription_id, &decision, view.age);
+                    Change { subscription_id, decision: Some(decision) }
+                });
+                Told::Changes(ChangeFrame {
+                    organization_id: organization.to_string(),
+                    changes: changes.collect(),
+                    revision,
+                    age_ms: millis_up(view.age),
+                })
             }
             Output::Progress { ping, organizations, age } => {
-                let organizations = organizations
-                    .into_iter()
-                    .map(|it| OrganizationProgress {
-                        organization_id: it.organization.to_string(),
-                        revision: self.token(&it),
-                    })
-                    .collect();
-                let all: Vec<_> = self.told.keys().copied().collect();
-                all.into_iter().for_each(|organization| self.must_have_told(organization, age));
+                let organizations = organizations.into_iter().map(|it| OrganizationProgress {
+                    organization_id: it.organization.to_string(),
+                    revision: self.token(&it),
+                });
+                let organizations = organizations.collect();
+                self.witness.hears_progress(ping, age);
                 let lease_ms = millis_up(self.service.engine.settings().lease);
                 Told::Progress(Progress { ping_number: ping, organizations, age_ms: millis_up(age), lease_ms })
             }
             Output::Reset { organization, reason } => {
-                self.told.remove(&organization);
+                self.witness.hears_reset(organization);
                 Told::Reset(Reset { organization_id: organization.to_string(), reason: reason.name().to_owned() })
             }
         }
     }
 
-    /// Looks at a change: what it says is what stands at the revision that it names.
-    fn changes(
-        &self,
-        organization: OrganizationId,
-        changes: Vec<(u64, Answer)>,
-        view: &View,
-        revision: String,
-    ) -> ChangeFrame {
-        let change =
-            |(subscription_id, answer)| Change { subscription_id, decision: Some(decision(answer, view.now())) };
-        ChangeFrame {
-            organization_id: organization.to_string(),
-            changes: changes.into_iter().map(change).collect(),
-            revision,
-            age_ms: millis_up(view.age),
-        }
-    }
-
-    /// Writes a revision that is told, which is none older than one told before.
+    /// Writes a revision that is told.
     fn token(&mut self, told: &Token) -> String {
-        let pair = (told.position.revision, told.installation.revision);
-        let before = self.told.insert(told.organization, pair).unwrap_or_default();
-        if pair.0 < before.0 || pair.1 < before.1 {
-            self.breach(format!("{:?} was told {pair:?} after {before:?}", told.organization));
-        }
+        self.witness.hears_revision(told);
         token(told)
-    }
-
-    /// Asks that what was told takes in everything that was committed before the age that is told.
-    fn must_have_told(&self, organization: OrganizationId, age: Duration) {
-        let since = self.service.clock.0.elapsed().saturating_sub(age);
-        let head = |scope| self.service.history.head(scope, since).map(|head| head.commit.position.revision);
-        let stood = (head(Scope::Organization(organization)), head(Scope::Installation));
-        let told = self.told.get(&organization).map(|(here, above)| (Some(*here), Some(*above)));
-        if told.is_some_and(|told| told.0 < stood.0 || told.1 < stood.1) {
-            self.breach(format!("{told:?} was told with an age of {age:?}, and {stood:?} stood then"));
-        }
-    }
-
-    fn breach(&self, what: String) {
-        self.service.breaches.lock().unwrap().push(format!("at {:?}: {what}", self.service.clock.0.elapsed()));
     }
 }
 
