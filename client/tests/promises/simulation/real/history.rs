@@ -46,12 +46,14 @@ pub struct Timed {
 pub struct History {
     pub commits: Vec<Timed>,
     outages: Vec<(Duration, Duration)>,
+    /// What the client asks, and the same as the rule is asked it of an organization.
+    asked: Vec<(Question, usize, authz::Question)>,
 }
 
 impl History {
     /// Draws a history that goes on up to `end`.
     pub fn new(random: &mut Rng, end: Duration) -> Self {
-        let mut history = Self { commits: Vec::new(), outages: Vec::new() };
+        let mut history = Self { commits: Vec::new(), outages: Vec::new(), asked: Vec::new() };
         let mut world = World::new();
         let scopes = (0..ORGANIZATIONS).map(organization_id).map(Scope::Organization);
         for scope in std::iter::once(Scope::Installation).chain(scopes) {
@@ -121,7 +123,7 @@ impl History {
     }
 
     /// Draws questions, and has the rule say when their answers turn.
-    pub fn truth(&self, random: &mut Rng) -> Truth {
+    pub fn truth(&mut self, random: &mut Rng) -> Truth {
         let mut asked: Vec<(usize, authz::Question)> = Vec::new();
         while asked.len() < ORGANIZATIONS * QUESTIONS_EACH {
             let question = authz::Question {
@@ -139,18 +141,34 @@ impl History {
         instants.extend(self.ends());
         instants.sort_unstable();
         instants.dedup();
-        let questions = asked.iter().map(|(number, question)| {
+        let questions = asked.into_iter().map(|(number, question)| {
             let target = question.target.as_ref().expect("a target");
             let Subject::User(user) = question.subject else { unreachable!("people are asked about") };
-            Question::new(
-                organization_id(*number).to_string(),
+            let same = Question::new(
+                organization_id(number).to_string(),
                 guildhall_client::Subject::user(user.to_string()),
                 &*question.permission,
             )
-            .on(&*target.kind, &*target.id)
+            .on(&*target.kind, &*target.id);
+            (same, number, question)
         });
-        let turns = asked.iter().map(|(number, question)| self.turns(*number, question, &instants));
-        Truth::of(questions.zip(turns).collect())
+        self.asked = questions.collect();
+        let turns = |(same, number, question): &(Question, usize, authz::Question)| {
+            (same.clone(), self.turns(*number, question, &instants))
+        };
+        Truth::of(self.asked.iter().map(turns).collect())
+    }
+
+    /// Says whether that is the answer at this time in any state that stood at some instant from `since` to now.
+    pub fn may_say(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
+        let (_, number, asked) =
+            self.asked.iter().find(|(same, ..)| same == question).expect("a question that is asked");
+        let stood = self.seen(now).iter().rev();
+        let after = stood.clone().take_while(|commit| commit.at > since).count();
+        // The two logs are followed one by one: what stands here may be older than what stands above, and the other way round.
+        let worlds = stood.map(|commit| &commit.world).take(after + 1);
+        let mut pairs = worlds.clone().flat_map(|here| worlds.clone().map(move |above| (here, above)));
+        pairs.any(|(here, above)| here.allows(above, *number, asked, wall(now)) == allowed)
     }
 
     /// Gives when grants end.
@@ -166,7 +184,7 @@ impl History {
         let (mut turns, mut was_allowed) = (Vec::new(), false);
         for at in instants {
             let world = &self.seen(*at).last().expect("a commit at the beginning").world;
-            let is_allowed = world.allows(number, question, wall(*at));
+            let is_allowed = world.allows(world, number, question, wall(*at));
             if is_allowed != was_allowed {
                 was_allowed = is_allowed;
                 // Nothing was committed for as long as an answer counts: whoever may say "allow" has heard of this end.

@@ -36,8 +36,9 @@ fn the_servers_own_stream_and_the_client_keep_the_lease_together() {
     for seed in seeds(SEEDS) {
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
-        let history = Arc::new(History::new(&mut random, RUN - QUIET / 2));
+        let mut history = History::new(&mut random, RUN - QUIET / 2);
         let truth = history.truth(&mut random);
+        let history = Arc::new(history);
         let breaches = Breaches::default();
         let serve = {
             let (history, breaches) = (Arc::clone(&history), Arc::clone(&breaches));

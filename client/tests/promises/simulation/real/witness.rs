@@ -97,7 +97,7 @@ impl Witness {
         }
     }
 
-    /// Hears a change, which was true at some instant no longer ago than the age that is told.
+    /// Hears a change, which is right for a state no older than the age that is told.
     pub fn hears_change(&mut self, id: u64, decision: &Decision, age: Duration) {
         // It may have been let go by a frame that waits.
         let Some(subscription) = self.held.get_mut(&id) else { return };
@@ -127,13 +127,18 @@ impl Witness {
         self.held.retain(|_, it| it.organization != organization);
     }
 
+    /// Asks that what was told last is what the rule says now of a state no older than that age.
     fn must_be_true(&self, id: u64, age: Duration) {
         let Subscription { question, told, .. } = &self.held[&id];
         let now = self.court.clock.elapsed();
         let is_true = match told {
             Told::Nothing => false,
             Told::Stale => true,
-            Told::Answer(allowed) => self.court.truth.has_been(question, *allowed, now.saturating_sub(age), now),
+            Told::Answer(allowed) => {
+                let Court { truth, history, .. } = &self.court;
+                truth.allows(question, now) == *allowed
+                    || history.may_say(question, *allowed, now.saturating_sub(age), now)
+            }
         };
         if !is_true {
             self.breach(format_args!("{told:?} stands for {question:?} with an age of {age:?}"));

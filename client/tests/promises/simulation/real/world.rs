@@ -174,8 +174,8 @@ impl World {
         Fact::User { id: user(person), state }
     }
 
-    /// Asks the rule.
-    pub fn allows(&self, number: usize, question: &Question, now: Timestamp) -> bool {
+    /// Asks the rule, in what stands in the organization here and above it in another world.
+    pub fn allows(&self, above: &Self, number: usize, question: &Question, now: Timestamp) -> bool {
         let it = &self.organizations[number];
         let catalog = preset(CATALOG).expect("a catalog that is part of the server");
         let permission = catalog.permission(&question.permission).expect("a permission of the catalog");
@@ -185,7 +185,7 @@ impl World {
             organization_is_active: it.is_active,
             standing: Standing::Person {
                 user: user(person),
-                is_active: self.is_user_active[person],
+                is_active: above.is_user_active[person],
                 membership: Some((membership(number, person), self.state(number, person))),
                 groups: (0..GROUPS)
                     .filter(|at| it.in_group[*at].contains(&person))
