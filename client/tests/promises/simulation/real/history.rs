@@ -204,14 +204,14 @@ fn above(world: &mut World, random: &mut Rng) -> Vec<Fact> {
         let right = callers_right();
         return vec![if world.may_ask { Fact::Grant(right) } else { Fact::GrantGone(right) }];
     }
-    let person = shut_out(&world.is_user_active, random);
+    let person = shut_out(world.is_user_active, random);
     world.is_user_active[person] = !world.is_user_active[person];
     vec![world.user_fact(person)]
 }
 
 /// Draws a person, rather one who is shut out than another: most people mostly may.
-fn shut_out(may: &[bool; PEOPLE], random: &mut Rng) -> usize {
-    let first = may.iter().position(|may| !may).filter(|_| random.u8(..3) > 0);
+fn shut_out(may: [bool; PEOPLE], random: &mut Rng) -> usize {
+    let first = may.iter().position(|may| !*may).filter(|_| random.u8(..3) > 0);
     first.unwrap_or_else(|| random.usize(..PEOPLE))
 }
 
@@ -232,7 +232,7 @@ fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> V
             taken.into_iter().map(Fact::GrantGone).collect()
         }
         11 | 12 => {
-            let person = shut_out(&it.is_member, random);
+            let person = shut_out(it.is_member, random);
             it.is_member[person] = !it.is_member[person];
             vec![world.member_fact(number, person)]
         }
@@ -246,10 +246,11 @@ fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> V
         16..=18 => {
             let moved = random.usize(ROOTS..RESOURCES);
             let parent = [None, Some(0), Some(1)][random.usize(..3)];
-            let is_gone = it.resources[moved].is_some() && random.u8(..4) == 0;
-            it.resources[moved] = (!is_gone).then_some(parent);
+            let is_gone = it.resources.contains_key(&moved) && random.u8(..4) == 0;
+            it.resources.insert(moved, parent);
             let mut facts = Vec::new();
             if is_gone {
+                it.resources.remove(&moved);
                 let place = Place::Resource(key(moved));
                 let gone: Vec<_> = it.grants.values().filter(|grant| grant.place == place).cloned().collect();
                 it.grants.retain(|_, grant| grant.place != place);
@@ -281,7 +282,7 @@ fn given(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> Fa
         1..=3 => Principal::Group(group(number, random.usize(..GROUPS))),
         _ => person,
     };
-    let registered: Vec<_> = (0..RESOURCES).filter(|at| world.organizations[number].resources[*at].is_some()).collect();
+    let registered: Vec<usize> = world.organizations[number].resources.keys().copied().collect();
     let on = key(registered[random.usize(..registered.len())]);
     world.give(number, principal, Place::Resource(on), Held::AsMember, expires_at)
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream;
 use guildhall::authz::{Answer, Caller, Denial, Engine, Item, Output, Question, Requirement, Stream, Update, may_ask};
 use guildhall::clock::Clock as _;
@@ -253,13 +255,11 @@ fn requirement(consistency: Option<&Consistency>) -> Result<Requirement, Error> 
 }
 
 fn token(token: &Token) -> String {
-    token.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(token.to_bytes())
 }
 
 fn parse_token(text: &str) -> Result<Token, Error> {
-    let bytes: Option<Vec<u8>> =
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
-    let token = bytes.and_then(|bytes| Token::from_bytes(&bytes));
+    let token = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Token::from_bytes(&bytes));
     token.ok_or_else(|| Error::new(Reason::RevisionInvalid, "is not a revision of this service"))
 }
 

@@ -56,8 +56,8 @@ pub struct Organization {
     pub is_active: bool,
     pub is_member: [bool; PEOPLE],
     pub in_group: [BTreeSet<usize>; GROUPS],
-    /// What each stands under, if it is registered.
-    pub resources: [Option<Option<usize>>; RESOURCES],
+    /// Those that are registered, and what each stands under.
+    pub resources: BTreeMap<usize, Option<usize>>,
     pub grants: BTreeMap<GrantId, Grant>,
 }
 
@@ -78,11 +78,11 @@ impl World {
             is_active: true,
             is_member: [true; PEOPLE],
             in_group: [BTreeSet::from([0, 1]), BTreeSet::from([1, 2])],
-            resources: [Some(None), Some(None), Some(Some(0)), Some(Some(0)), Some(Some(1))],
+            resources: [None, None, Some(0), Some(0), Some(1)].into_iter().enumerate().collect(),
             grants: BTreeMap::new(),
         };
         let mut world = Self {
-            organizations: [organization.clone(), organization],
+            organizations: std::array::from_fn(|_| organization.clone()),
             is_user_active: [true; PEOPLE],
             may_ask: true,
             grants_made: 0,
@@ -138,7 +138,7 @@ impl World {
         for at in 0..GROUPS {
             facts.extend(it.in_group[at].iter().map(|person| self.group_fact(number, at, *person)));
         }
-        facts.extend((0..RESOURCES).filter(|at| it.resources[*at].is_some()).map(|at| self.resource_fact(number, at)));
+        facts.extend(it.resources.keys().map(|at| self.resource_fact(number, *at)));
         facts.extend(it.grants.values().cloned().map(Fact::Grant));
         facts
     }
@@ -163,7 +163,7 @@ impl World {
     }
 
     pub fn resource_fact(&self, number: usize, at: usize) -> Fact {
-        match self.organizations[number].resources[at] {
+        match self.organizations[number].resources.get(&at) {
             Some(parent) => Fact::Resource { key: key(at), parent: parent.map(key), owner: None },
             None => Fact::ResourceGone { key: key(at) },
         }
@@ -202,7 +202,7 @@ impl World {
 impl Organization {
     fn chain(&self, at: usize) -> Option<Vec<Node>> {
         let node = Node { key: key(at), owner: None };
-        let above = self.resources[at]?.and_then(|parent| self.chain(parent)).unwrap_or_default();
+        let above = self.resources.get(&at)?.and_then(|parent| self.chain(parent)).unwrap_or_default();
         Some(std::iter::once(node).chain(above).collect())
     }
 }
