@@ -84,9 +84,10 @@ impl History {
             let facts = vec![Fact::Grant(callers_right())];
             history.append(end, Scope::Installation, facts, &world, random.bool());
         }
-        for _ in 0..random.usize(..3) {
+        for _ in 0..random.usize(1..4) {
             let from = Duration::from_millis(random.u64(..50_000)).min(end);
-            let longest = [500, 4_000, 12_000][random.usize(..3)];
+            // Some outlast the bound past which nothing is allowed.
+            let longest = [500, 4_000, 15_000, 15_000][random.usize(..4)];
             history.outages.push((from, (from + Duration::from_millis(random.u64(..longest))).min(end)));
         }
         history

@@ -28,7 +28,7 @@ mod world;
 /// Seeds of one run of the test.
 const SEEDS: u64 = 20;
 /// Past this age the server allows nothing.
-const STALENESS_BOUND: Duration = Duration::from_secs(10);
+const STALENESS_BOUND: Duration = Duration::from_secs(6);
 
 #[test]
 fn the_servers_own_stream_and_the_client_keep_the_lease_together() {
@@ -52,7 +52,11 @@ fn the_servers_own_stream_and_the_client_keep_the_lease_together() {
         assert_eq!(*breaches.lock().unwrap(), [""; 0], "seed {seed}");
         total.add(&tally);
     }
-    assert!(total.allowed > 10_000 && total.lapsed > 100 && total.disturbed > 10 && total.asked > 100, "{total:?}");
+    let is_one = seeds(SEEDS).len() == 1;
+    assert!(
+        is_one || total.allowed > 10_000 && total.lapsed > 100 && total.disturbed > 10 && total.asked > 100,
+        "{total:?}"
+    );
     println!("{total:?}");
 }
 

@@ -16,9 +16,10 @@ use uuid::Uuid;
 /// Who asks: an operator's service account, which may ask in every organization.
 pub const CALLER: ServiceAccountId = ServiceAccountId(Uuid::from_u128(1));
 pub const ORGANIZATIONS: usize = 2;
-pub const PEOPLE: usize = 5;
+/// Fewer than resources: so what is held of the members of a group is sought by subject, and else by target.
+pub const PEOPLE: usize = 4;
 pub const GROUPS: usize = 2;
-pub const RESOURCES: usize = 5;
+pub const RESOURCES: usize = 8;
 /// Resources that have children or may have; the others move about under them.
 pub const ROOTS: usize = 2;
 const CATALOG: &str = "disaster-recovery";
@@ -78,7 +79,10 @@ impl World {
             is_active: true,
             is_member: [true; PEOPLE],
             in_group: [BTreeSet::from([0, 1]), BTreeSet::from([1, 2])],
-            resources: [None, None, Some(0), Some(0), Some(1)].into_iter().enumerate().collect(),
+            resources: [None, None, Some(0), Some(0), Some(1), Some(1), None, Some(0)]
+                .into_iter()
+                .enumerate()
+                .collect(),
             grants: BTreeMap::new(),
         };
         let mut world = Self {
