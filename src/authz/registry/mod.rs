@@ -93,8 +93,36 @@ struct Record {
     /// Its place in the stream's records.
     at: u32,
     permission: u16,
-    last: Option<bool>,
+    last: Told,
     is_dirty: bool,
+}
+
+/// What a client holds, as far as it makes a difference to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Nothing,
+    Allowed,
+    Denied,
+    /// That it would be allowed, and is not proven fresh enough: a client that was told so holds no answer.
+    Stale,
+}
+
+impl Told {
+    fn of(answer: Answer) -> Self {
+        match answer {
+            Answer::Allowed { .. } => Self::Allowed,
+            Answer::Denied(denial) if denial.is_stale() => Self::Stale,
+            Answer::Denied(_) => Self::Denied,
+        }
+    }
+
+    fn known(allowed: Option<bool>) -> Self {
+        match allowed {
+            None => Self::Nothing,
+            Some(true) => Self::Allowed,
+            Some(false) => Self::Denied,
+        }
+    }
 }
 
 /// A record that is looked at.
@@ -147,7 +175,7 @@ impl Registry {
             targets: UNLINKED,
             at: count(holder.records.len()),
             permission,
-            last: known,
+            last: Told::known(known),
             is_dirty: true,
         };
         let id = match self.free {
@@ -381,7 +409,7 @@ impl Registry {
     pub fn note(&mut self, id: u32, answer: Answer, expires_at: Option<Timestamp>) -> bool {
         let record = &mut self.records[id as usize];
         let until = std::mem::replace(&mut record.expires_at, expires_at);
-        let last = record.last.replace(answer.is_allowed());
+        let last = std::mem::replace(&mut record.last, Told::of(answer));
         last != record.last || (answer.is_allowed() && until != expires_at)
     }
 

@@ -9,7 +9,7 @@
 //! place: it is given the truth, the time and a seed, and must keep to the contract. `GUILDHALL_SOAK` multiplies the number of seeds;
 //! `GUILDHALL_SEED` runs one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -18,10 +18,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall_client::{Guildhall, Question};
+use guildhall_client::{Clock as _, Freshness, Guildhall, Question};
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Endpoint, Uri};
 
+mod listener;
+mod real;
 mod scripted;
 mod time;
 mod truth;
@@ -39,7 +41,11 @@ const QUIET: Duration = Duration::from_secs(30);
 const SEEDS: u64 = 40;
 /// The step of the simulation.
 const TICK: Duration = Duration::from_millis(5);
+/// How long a message takes on a network that is well, at the most.
+const LATENCY: Duration = Duration::from_millis(20);
 const PORT: u16 = 50_051;
+/// What may be on its way to the client on one stream.
+const WINDOW_BYTES: u32 = 1_024;
 
 /// What a server ends with.
 pub type Served = Pin<Box<dyn Future<Output = Result<(), Box<dyn std::error::Error>>>>>;
@@ -51,24 +57,28 @@ impl<F: Fn(turmoil::net::TcpListener, Arc<Truth>, SimulatedClock, u64) -> Served
 
 #[test]
 fn no_allow_outlives_its_lease_whatever_happens_to_network_and_processes() {
-    let seeds: Vec<u64> = match env::var("GUILDHALL_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => vec![seed],
-        None => {
-            let times = env::var("GUILDHALL_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
-            (1..=SEEDS * times).collect()
-        }
-    };
     let mut total = Tally::default();
-    for seed in seeds {
+    for seed in seeds(SEEDS) {
         println!("seed {seed}");
-        let tally = run(seed, scripted::serve);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let truth = Truth::new(&mut random, RUN - QUIET / 2);
+        let tally = run(seed, random, truth, false, scripted::serve);
         println!("seed {seed}: {tally:?}");
-        total.allowed += tally.allowed;
-        total.lapsed += tally.lapsed;
-        total.disturbed += tally.disturbed;
+        total.add(&tally);
     }
     // Or it would say "nothing" all the time, and never be wrong.
     assert!(total.allowed > 10_000 && total.lapsed > 100 && total.disturbed > 10, "{total:?}");
+}
+
+/// Gives the seeds to run.
+fn seeds(count: u64) -> Vec<u64> {
+    match env::var("GUILDHALL_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None => {
+            let times = env::var("GUILDHALL_SOAK").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+            (1..=count * times).collect()
+        }
+    }
 }
 
 /// What was seen in a run, in pairs of questions and steps.
@@ -82,6 +92,18 @@ struct Tally {
     lapsed: u64,
     /// Things done to network and hosts.
     disturbed: u64,
+    /// Calls that were answered.
+    asked: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.allowed += other.allowed;
+        self.behind += other.behind;
+        self.lapsed += other.lapsed;
+        self.disturbed += other.disturbed;
+        self.asked += other.asked;
+    }
 }
 
 /// What is done to network and hosts.
@@ -92,17 +114,20 @@ enum Disturbance {
     PartitionToClient,
     Hold,
     Slow,
+    /// The client runs now and then only, so that it reads slowly.
+    Dawdle,
     Suspend,
     CrashClient,
     CrashServer,
 }
 
-const DISTURBANCES: [Disturbance; 8] = [
+const DISTURBANCES: [Disturbance; 9] = [
     Disturbance::Partition,
     Disturbance::PartitionToServer,
     Disturbance::PartitionToClient,
     Disturbance::Hold,
     Disturbance::Slow,
+    Disturbance::Dawdle,
     Disturbance::Suspend,
     Disturbance::CrashClient,
     Disturbance::CrashServer,
@@ -112,12 +137,11 @@ const DISTURBANCES: [Disturbance; 8] = [
 const CUTS: [Disturbance; 4] =
     [Disturbance::Partition, Disturbance::PartitionToClient, Disturbance::CrashServer, Disturbance::CrashClient];
 
-/// Runs one seed against a server.
-fn run(seed: u64, serve: impl Serve) -> Tally {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let truth = Arc::new(Truth::new(&mut random, RUN - QUIET / 2));
+/// Runs one seed against a server, which answers calls as well if the client is to make any.
+fn run(seed: u64, mut random: fastrand::Rng, truth: Truth, makes_calls: bool, serve: impl Serve) -> Tally {
+    let (truth, asked) = (Arc::new(truth), Rc::new(Cell::new(0)));
     let (clock, frozen) = (SimulatedClock::default(), Frozen::default());
-    let latency = Duration::from_millis([20, 1_500, 3_000][random.usize(..3)]);
+    let latency = [LATENCY, Duration::from_millis(1_500), Duration::from_secs(3)][random.usize(..3)];
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .simulation_duration(RUN * 2)
@@ -141,14 +165,16 @@ fn run(seed: u64, serve: impl Serve) -> Tally {
     let handles: Rc<RefCell<Vec<Guildhall>>> = Rc::default();
     sim.host("client", {
         let (truth, clock, frozen, handles) = (Arc::clone(&truth), clock.clone(), frozen.clone(), Rc::clone(&handles));
+        let asked = Rc::clone(&asked);
         move || {
             let (clock, frozen, handles) = (clock.clone(), frozen.clone(), Rc::clone(&handles));
+            let (truth, asked) = (Arc::clone(&truth), Rc::clone(&asked));
             let questions = truth.questions();
             async move {
                 let client = connect(&clock, &frozen, seed);
                 handles.borrow_mut().push(client.clone());
                 let _held: Vec<_> = questions.iter().map(|it| client.hold(it)).collect::<Result<_, _>>()?;
-                std::future::pending().await
+                if makes_calls { ask(&client, &truth, &clock, &asked).await } else { std::future::pending().await }
             }
         }
     });
@@ -156,6 +182,7 @@ fn run(seed: u64, serve: impl Serve) -> Tally {
     let mut tally = Tally::default();
     let mut until = Duration::ZERO;
     let mut disturbance = None;
+    let mut is_healed = false;
     while clock.elapsed() < RUN {
         let now = clock.elapsed();
         if now >= until || (disturbance.is_some() && now + QUIET >= RUN) {
@@ -171,7 +198,17 @@ fn run(seed: u64, serve: impl Serve) -> Tally {
                 until = now + Duration::from_millis(random.u64(50..longest));
             }
         }
-        sim.step().expect("no host fails");
+        if disturbance == Some(Disturbance::Dawdle) {
+            frozen.set(random.u8(..60) > 0);
+        }
+        if !is_healed && now + QUIET >= RUN {
+            // As slow as it may be before, a connection need not last: then whoever has lost it last has not found back yet.
+            sim.set_link_max_message_latency("client", "server", LATENCY);
+            is_healed = true;
+        }
+        if let Err(error) = sim.step() {
+            panic!("seed {seed}, {:?}: {error}", clock.elapsed());
+        }
         clock.set(sim.elapsed());
         let behind = tally.behind;
         let judge = |client: &Guildhall, is_newest| judge(client, &truth, &clock, is_newest, &mut tally);
@@ -187,6 +224,7 @@ fn run(seed: u64, serve: impl Serve) -> Tally {
             until = now + Duration::from_millis(random.u64(6_000..9_000));
         }
     }
+    tally.asked = asked.get();
     let handles = handles.borrow();
     let last = handles.last().expect("the client host has run");
     for question in truth.questions() {
@@ -221,13 +259,13 @@ fn judge(
     for question in truth.questions() {
         let is_allowed = truth.allows(&question, now);
         match client.held_answer(&question) {
-            Some(true) if !is_allowed && truth.expires(&question) => {
+            Some(true) if truth.is_known_to_be_denied(&question, now) => {
                 return ControlFlow::Break(format!("{question:?} has expired"));
             }
             Some(true) => {
                 tally.allowed += 1;
                 tally.behind += u64::from(!is_allowed);
-                if !truth.has_allowed_since(&question, now.saturating_sub(LEASE), now) {
+                if !truth.has_been(&question, true, now.saturating_sub(LEASE), now) {
                     return ControlFlow::Break(format!("{question:?} was not allowed for longer than the lease"));
                 }
             }
@@ -238,6 +276,27 @@ fn judge(
     ControlFlow::Continue(())
 }
 
+/// Makes calls, whose answers are what was true at some instant between question and answer.
+async fn ask(
+    client: &Guildhall,
+    truth: &Truth,
+    clock: &SimulatedClock,
+    asked: &Cell<u64>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let questions = truth.questions();
+    for question in questions.iter().cycle() {
+        clock.sleep(Duration::from_millis(700)).await;
+        let since = clock.elapsed();
+        // Where there is no answer, none is wrong.
+        let Ok(checked) = client.check(question, Freshness::Fresh).await else { continue };
+        asked.set(asked.get() + 1);
+        if !truth.has_been(question, checked.answer.is_ok(), since, clock.elapsed()) {
+            return Err(format!("{question:?} was asked at {since:?} and answered {:?}", checked.answer).into());
+        }
+    }
+    Ok(())
+}
+
 fn disturb(sim: &mut turmoil::Sim<'_>, frozen: &Frozen, what: Disturbance) {
     match what {
         Disturbance::Partition => sim.partition("client", "server"),
@@ -245,7 +304,7 @@ fn disturb(sim: &mut turmoil::Sim<'_>, frozen: &Frozen, what: Disturbance) {
         Disturbance::PartitionToClient => sim.partition_oneway("server", "client"),
         Disturbance::Hold => sim.hold("client", "server"),
         Disturbance::Slow => sim.set_link_max_message_latency("client", "server", Duration::from_secs(3)),
-        Disturbance::Suspend => frozen.set(true),
+        Disturbance::Dawdle | Disturbance::Suspend => frozen.set(true),
         Disturbance::CrashClient => sim.crash("client"),
         Disturbance::CrashServer => sim.crash("server"),
     }
@@ -258,7 +317,7 @@ fn mend(sim: &mut turmoil::Sim<'_>, frozen: &Frozen, what: Disturbance, latency:
         }
         Disturbance::Hold => sim.release("client", "server"),
         Disturbance::Slow => sim.set_link_max_message_latency("client", "server", latency),
-        Disturbance::Suspend => frozen.set(false),
+        Disturbance::Dawdle | Disturbance::Suspend => frozen.set(false),
         Disturbance::CrashClient => sim.bounce("client"),
         Disturbance::CrashServer => sim.bounce("server"),
     }
@@ -271,7 +330,8 @@ fn connect(clock: &SimulatedClock, frozen: &Frozen, seed: u64) -> Guildhall {
         Ok::<_, std::io::Error>(TokioIo::new(turmoil::net::TcpStream::connect(address).await?))
     });
     let frozen = frozen.clone();
-    Guildhall::builder(Endpoint::from_static("http://server:50051"))
+    // So little fits into what is on its way that a server has to wait for a client that does not read.
+    Guildhall::builder(Endpoint::from_static("http://server:50051").initial_stream_window_size(WINDOW_BYTES))
         .clock(clock.clone())
         .seed(seed)
         .lease_margin(Duration::ZERO)

@@ -2,23 +2,18 @@
 //! echoes pings before, answers from a snapshot that lags, writes slowly, resets, drains and ends.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error;
-use std::io;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use guildhall_client::{Clock, Question};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::BoxStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::listener::serve_on;
 use super::time::SimulatedClock;
 use super::truth::Truth;
 use super::{LEASE, QUIET, RUN, Served};
@@ -36,60 +31,8 @@ use crate::server::ORGANIZATION;
 pub fn serve(listener: turmoil::net::TcpListener, truth: Arc<Truth>, clock: SimulatedClock, seed: u64) -> Served {
     Box::pin(async move {
         let service = AuthorizationServiceServer::new(Scripted { truth, clock, seed, streams: AtomicU64::new(0) });
-        let incoming = async_connections(listener);
-        tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(3)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(3)))
-            .add_service(service)
-            .serve_with_incoming(incoming)
-            .await?;
-        Ok::<_, Box<dyn Error>>(())
+        serve_on(listener, service).await
     })
-}
-
-/// Gives what `listener` accepts.
-fn async_connections(listener: turmoil::net::TcpListener) -> impl tokio_stream::Stream<Item = io::Result<Connection>> {
-    let (sender, connections) = mpsc::channel(1);
-    tokio::task::spawn_local(async move {
-        loop {
-            let accepted = listener.accept().await.map(|(stream, _)| Connection(stream));
-            if sender.send(accepted).await.is_err() {
-                return;
-            }
-        }
-    });
-    ReceiverStream::new(connections)
-}
-
-/// A connection of the simulated network.
-struct Connection(turmoil::net::TcpStream);
-
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        TcpConnectInfo { local_addr: self.0.local_addr().ok(), remote_addr: self.0.peer_addr().ok() }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
 }
 
 struct Scripted {

@@ -9,17 +9,25 @@ use super::question;
 /// Questions there are.
 const QUESTIONS: usize = 8;
 
+/// An instant at which an answer turns.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    pub at: Duration,
+    /// Whether it turns to a denial of which whoever was ever told "allow" knew beforehand.
+    pub is_foreseen: bool,
+}
+
 /// For each question the instants at which its answer turns, in order. At first all are denied.
 #[derive(Debug)]
 pub struct Truth {
-    turns: Vec<Vec<Duration>>,
+    turns: Vec<Vec<Turn>>,
     questions: Vec<Question>,
 }
 
 impl Truth {
-    /// Draws a truth that turns no more from `end` on.
+    /// Draws a truth that turns no more from `end` on. Every other question's grants expire, and all else is a surprise.
     pub fn new(random: &mut fastrand::Rng, end: Duration) -> Self {
-        let turns = (0..QUESTIONS).map(|_| {
+        let turns = (0..QUESTIONS).map(|number| {
             let (mut at, mut turns) = (Duration::ZERO, Vec::new());
             loop {
                 // Some follow each other closely, some last longer than any lease.
@@ -28,30 +36,43 @@ impl Truth {
                 if at >= end {
                     break turns;
                 }
-                turns.push(at);
+                let is_foreseen = number % 2 == 0 && turns.len() % 2 == 1;
+                turns.push(Turn { at, is_foreseen });
             }
         });
-        Self { turns: turns.collect(), questions: (0..QUESTIONS).map(question).collect() }
+        Self::of((0..QUESTIONS).map(question).zip(turns).collect())
+    }
+
+    /// Takes a truth that was drawn elsewhere.
+    pub fn of(turns: Vec<(Question, Vec<Turn>)>) -> Self {
+        let (questions, turns) = turns.into_iter().unzip();
+        Self { turns, questions }
     }
 
     pub fn questions(&self) -> Vec<Question> {
         self.questions.clone()
     }
 
-    fn turns(&self, question: &Question) -> &[Duration] {
+    fn turns(&self, question: &Question) -> &[Turn] {
         let at = self.questions.iter().position(|it| it == question);
         at.map_or(&[], |at| &self.turns[at])
     }
 
     /// Says what is true at an instant.
     pub fn allows(&self, question: &Question, at: Duration) -> bool {
-        self.turns(question).partition_point(|turn| *turn <= at) % 2 == 1
+        self.turns(question).partition_point(|turn| turn.at <= at) % 2 == 1
     }
 
-    /// Says whether it was allowed at any instant from `since` to `now`.
-    pub fn has_allowed_since(&self, question: &Question, since: Duration, now: Duration) -> bool {
-        let turned = |turn: &&Duration| **turn > since && **turn <= now;
-        self.allows(question, since) || self.turns(question).iter().any(|turn| turned(&turn))
+    /// Says whether that was the answer at any instant from `since` to `now`.
+    pub fn has_been(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
+        let turned = |turn: &Turn| turn.at > since && turn.at <= now;
+        self.allows(question, since) == allowed || self.turns(question).iter().any(turned)
+    }
+
+    /// Says whether it is denied, and nobody may say otherwise from memory, however old.
+    pub fn is_known_to_be_denied(&self, question: &Question, now: Duration) -> bool {
+        let past = self.turns(question).iter().take_while(|turn| turn.at <= now);
+        past.last().is_some_and(|turn| turn.is_foreseen)
     }
 
     /// Says whether its answer turns because of expiries, which are known beforehand.
@@ -61,11 +82,11 @@ impl Truth {
 
     /// Gives the next instant at which the answer turns.
     pub fn next_turn(&self, question: &Question, after: Duration) -> Option<Duration> {
-        self.turns(question).iter().copied().find(|turn| *turn > after)
+        self.turns(question).iter().map(|turn| turn.at).find(|turn| *turn > after)
     }
 
     /// Gives how many turns there were in all: the revision.
     pub fn revision(&self, at: Duration) -> u64 {
-        self.turns.iter().map(|turns| turns.partition_point(|turn| *turn <= at) as u64).sum()
+        self.turns.iter().map(|turns| turns.partition_point(|turn| turn.at <= at) as u64).sum()
     }
 }

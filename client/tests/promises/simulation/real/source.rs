@@ -1,0 +1,138 @@
+//! The log as the server reads it: by the simulated clock, slowly, and sometimes not at all.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::clock::{Clock, Entropy, Monotonic};
+use guildhall::domain::error::{Error, Reason};
+use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::revision::{Position, Revision, Tag};
+use guildhall::domain::time::Timestamp;
+use guildhall_client::Clock as _;
+
+use super::super::time::SimulatedClock;
+use super::super::{QUIET, RUN};
+use super::history::{History, wall};
+
+/// Most commits of one reading, so that followers have to read on.
+const COMMITS_MAX: usize = 3;
+
+/// The log.
+pub struct Log {
+    pub history: Arc<History>,
+    pub clock: SimulatedClock,
+    pub random: Seeded,
+}
+
+impl Log {
+    /// Reads something at a moment between asking and answering.
+    async fn read<T>(&self, look: impl FnOnce(Duration) -> T) -> Result<T, Error> {
+        self.travel().await;
+        let now = self.clock.elapsed();
+        let found = (!self.history.is_out(now)).then(|| look(now));
+        self.travel().await;
+        found.ok_or_else(|| Error::new(Reason::DatabaseUnavailable, "the log is away"))
+    }
+
+    async fn travel(&self) {
+        let is_quiet = self.clock.elapsed() + QUIET >= RUN;
+        let millis = self.random.draw(|random| match random.u8(..60) {
+            0 if !is_quiet => random.u64(..2_500),
+            1..=30 => random.u64(..15),
+            _ => 0,
+        });
+        if millis > 0 {
+            guildhall_client::Clock::sleep(&self.clock, Duration::from_millis(millis)).await;
+        }
+    }
+}
+
+impl Source for Log {
+    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
+        Box::pin(self.read(move |now| self.history.state(scope, now)))
+    }
+
+    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+        Box::pin(self.read(move |now| {
+            let commits = self.history.seen(now).iter().filter(|it| it.scope == scope).map(|it| &it.commit);
+            let commits = commits.filter(|commit| commit.position.revision >= from.revision);
+            commits.take(1 + COMMITS_MAX).cloned().collect()
+        }))
+    }
+
+    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+        Box::pin(self.read(move |now| {
+            let heads = scopes.iter().filter_map(|scope| self.history.head(*scope, now));
+            heads.map(|head| (head.scope, head.commit.position)).collect()
+        }))
+    }
+
+    fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
+        Box::pin(self.read(move |now| {
+            let mut commits = self.history.seen(now).iter().filter(|it| it.scope == scope);
+            commits.find(|it| it.commit.position.revision == revision).map(|it| it.commit.position.tag)
+        }))
+    }
+
+    fn cursor(&self) -> Reading<'_, Cursor> {
+        Box::pin(self.read(|now| Cursor(self.history.seen(now).len() as u64)))
+    }
+
+    fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
+        Box::pin(self.read(move |now| {
+            let seen = self.history.seen(now);
+            let mut scopes: Vec<(Scope, Position)> = Vec::new();
+            for it in &seen[usize::try_from(cursor.0).expect("a cursor of this log")..] {
+                scopes.retain(|(scope, _)| *scope != it.scope);
+                scopes.push((it.scope, it.commit.position));
+            }
+            // The last one may be told of again.
+            let again = self.random.draw(|random| random.usize(..2)).min(seen.len());
+            Moved { cursor: Cursor((seen.len() - again) as u64), scopes }
+        }))
+    }
+}
+
+/// The server's clocks: the simulation's time.
+pub struct ServerClock(pub SimulatedClock);
+
+impl Clock for ServerClock {
+    fn now(&self) -> Timestamp {
+        wall(self.0.elapsed())
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        // Some way from its origin, so that nothing is proven because it is zero.
+        Monotonic(Duration::from_secs(1_000) + self.0.elapsed())
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.sleep(instant.since(self.now()))
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.0.sleep(duration)
+    }
+}
+
+/// Randomness of a seed.
+pub struct Seeded(Mutex<fastrand::Rng>);
+
+impl Seeded {
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(fastrand::Rng::with_seed(seed)))
+    }
+
+    pub fn draw<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
+        draw(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.draw(|random| random.fill(bytes));
+    }
+}
