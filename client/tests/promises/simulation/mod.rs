@@ -265,7 +265,7 @@ fn judge(
             Some(true) => {
                 tally.allowed += 1;
                 tally.behind += u64::from(!is_allowed);
-                if !truth.has_been(&question, true, now.saturating_sub(LEASE), now) {
+                if !truth.may_be_told(&question, true, now.saturating_sub(LEASE), now) {
                     return ControlFlow::Break(format!("{question:?} was not allowed for longer than the lease"));
                 }
             }
@@ -290,7 +290,7 @@ async fn ask(
         // Where there is no answer, none is wrong.
         let Ok(checked) = client.check(question, Freshness::Fresh).await else { continue };
         asked.set(asked.get() + 1);
-        if !truth.has_been(question, checked.answer.is_ok(), since, clock.elapsed()) {
+        if !truth.may_be_told(question, checked.answer.is_ok(), since, clock.elapsed()) {
             return Err(format!("{question:?} was asked at {since:?} and answered {:?}", checked.answer).into());
         }
     }

@@ -1,5 +1,6 @@
 //! What is true in the simulation: who is allowed from when to when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall_client::Question;
@@ -17,11 +18,14 @@ pub struct Turn {
     pub is_foreseen: bool,
 }
 
+/// Says whether a server that is no further behind than `since` may answer so, although it never was the answer.
+pub type MaySay = Arc<dyn Fn(&Question, bool, Duration, Duration) -> bool + Send + Sync>;
+
 /// For each question the instants at which its answer turns, in order. At first all are denied.
-#[derive(Debug)]
 pub struct Truth {
     turns: Vec<Vec<Turn>>,
     questions: Vec<Question>,
+    may_say: Option<MaySay>,
 }
 
 impl Truth {
@@ -40,13 +44,13 @@ impl Truth {
                 turns.push(Turn { at, is_foreseen });
             }
         });
-        Self::of((0..QUESTIONS).map(question).zip(turns).collect())
+        Self::of((0..QUESTIONS).map(question).zip(turns).collect(), None)
     }
 
     /// Takes a truth that was drawn elsewhere.
-    pub fn of(turns: Vec<(Question, Vec<Turn>)>) -> Self {
+    pub fn of(turns: Vec<(Question, Vec<Turn>)>, may_say: Option<MaySay>) -> Self {
         let (questions, turns) = turns.into_iter().unzip();
-        Self { turns, questions }
+        Self { turns, questions, may_say }
     }
 
     pub fn questions(&self) -> Vec<Question> {
@@ -64,9 +68,15 @@ impl Truth {
     }
 
     /// Says whether that was the answer at any instant from `since` to `now`.
-    pub fn has_been(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
+    fn has_been(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
         let turned = |turn: &Turn| turn.at > since && turn.at <= now;
         self.allows(question, since) == allowed || self.turns(question).iter().any(turned)
+    }
+
+    /// Says whether a server that is no further behind than `since` may answer so.
+    pub fn may_be_told(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
+        let may_say = || self.may_say.as_ref().is_some_and(|may_say| may_say(question, allowed, since, now));
+        self.has_been(question, allowed, since, now) || may_say()
     }
 
     /// Says whether it is denied, and nobody may say otherwise from memory, however old.

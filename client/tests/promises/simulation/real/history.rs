@@ -1,5 +1,6 @@
 //! A list of timed commits, and what it makes true when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -12,7 +13,7 @@ use guildhall::domain::time::Timestamp;
 use guildhall_client::Question;
 
 use super::super::LEASE;
-use super::super::truth::{Truth, Turn};
+use super::super::truth::{MaySay, Truth, Turn};
 use super::world::{
     GROUPS, ORGANIZATIONS, PEOPLE, RESOURCES, ROOTS, World, callers_right, group, key, membership, organization_id,
     user,
@@ -123,8 +124,8 @@ impl History {
         Some(State { position: head.commit.position, facts: head.facts.clone() })
     }
 
-    /// Draws questions, and has the rule say when their answers turn.
-    pub fn truth(&mut self, random: &mut Rng) -> Truth {
+    /// Draws what is asked.
+    pub fn draw_questions(&mut self, random: &mut Rng) {
         let mut asked: Vec<(usize, authz::Question)> = Vec::new();
         while asked.len() < ORGANIZATIONS * QUESTIONS_EACH {
             let question = authz::Question {
@@ -138,10 +139,6 @@ impl History {
                 asked.push(question);
             }
         }
-        let mut instants: Vec<Duration> = self.commits.iter().map(|commit| commit.at).collect();
-        instants.extend(self.ends());
-        instants.sort_unstable();
-        instants.dedup();
         let questions = asked.into_iter().map(|(number, question)| {
             let target = question.target.as_ref().expect("a target");
             let Subject::User(user) = question.subject else { unreachable!("people are asked about") };
@@ -154,10 +151,21 @@ impl History {
             (same, number, question)
         });
         self.asked = questions.collect();
+    }
+
+    /// Has the rule say when answers turn.
+    pub fn truth(self: &Arc<Self>) -> Truth {
+        let mut instants: Vec<Duration> = self.commits.iter().map(|commit| commit.at).collect();
+        instants.extend(self.ends());
+        instants.sort_unstable();
+        instants.dedup();
         let turns = |(same, number, question): &(Question, usize, authz::Question)| {
             (same.clone(), self.turns(*number, question, &instants))
         };
-        Truth::of(self.asked.iter().map(turns).collect())
+        let history = Arc::clone(self);
+        let may_say: MaySay =
+            Arc::new(move |question, allowed, since, now| history.may_say(question, allowed, since, now));
+        Truth::of(self.asked.iter().map(turns).collect(), Some(may_say))
     }
 
     /// Says whether that is the answer at this time in any state that stood at some instant from `since` to now.
@@ -167,6 +175,7 @@ impl History {
         let stood = self.seen(now).iter().rev();
         let after = stood.clone().take_while(|commit| commit.at > since).count();
         // The two logs are followed one by one: what stands here may be older than what stands above, and the other way round.
+        // So whoever is shut out and then given something may for a moment seem to have it.
         let worlds = stood.map(|commit| &commit.world).take(after + 1);
         let mut pairs = worlds.clone().flat_map(|here| worlds.clone().map(move |above| (here, above)));
         pairs.any(|(here, above)| here.allows(above, *number, asked, wall(now)) == allowed)

@@ -37,8 +37,9 @@ fn the_servers_own_stream_and_the_client_keep_the_lease_together() {
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         let mut history = History::new(&mut random, RUN - QUIET / 2);
-        let truth = history.truth(&mut random);
+        history.draw_questions(&mut random);
         let history = Arc::new(history);
+        let truth = history.truth();
         let breaches = Breaches::default();
         let serve = {
             let (history, breaches) = (Arc::clone(&history), Arc::clone(&breaches));

@@ -258,7 +258,8 @@ fn token(token: &Token) -> String {
     URL_SAFE_NO_PAD.encode(token.to_bytes())
 }
 
-fn parse_token(text: &str) -> Result<Token, Error> {
+/// Reads a revision token.
+pub fn parse_token(text: &str) -> Result<Token, Error> {
     let token = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Token::from_bytes(&bytes));
     token.ok_or_else(|| Error::new(Reason::RevisionInvalid, "is not a revision of this service"))
 }

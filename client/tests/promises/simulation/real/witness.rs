@@ -13,6 +13,7 @@ use guildhall_client::{Question, Subject};
 use super::super::time::SimulatedClock;
 use super::super::truth::Truth;
 use super::history::History;
+use super::service::parse_token;
 use crate::proto::stream_checks_request::Frame;
 use crate::proto::subject::Kind;
 use crate::proto::{CheckItem, Decision, DecisionReason};
@@ -38,6 +39,8 @@ pub struct Witness {
     pings: BTreeMap<u64, u64>,
     /// By the client's number.
     held: BTreeMap<u64, Subscription>,
+    /// What subscriptions are to take in at the least: how many frames were taken in before, and the token.
+    least: Vec<(u64, Token)>,
     /// The newest pair of revisions that was told of each organization.
     revisions: HashMap<OrganizationId, (Revision, Revision)>,
 }
@@ -62,7 +65,7 @@ enum Told {
 impl Witness {
     pub fn new(court: Court) -> Self {
         let (pings, held, revisions) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
-        Self { court, taken: 0, pings, held, revisions }
+        Self { court, taken: 0, pings, held, least: Vec::new(), revisions }
     }
 
     /// Sees what the server takes in.
@@ -70,6 +73,7 @@ impl Witness {
         self.taken += 1;
         match frame {
             Frame::Subscribe(frame) => {
+                self.least.extend(parse_token(&frame.at_least).ok().map(|token| (self.taken, token)));
                 for it in &frame.subscriptions {
                     let subscription = Subscription {
                         organization: frame.organization_id.clone(),
@@ -112,6 +116,12 @@ impl Witness {
             return self.breach(format_args!("ping {ping} was echoed, which was never taken in"));
         };
         self.pings = self.pings.split_off(&ping);
+        let (least, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.least).into_iter().partition(|(taken_at, _)| *taken_at < before);
+        self.least = later;
+        for (_, token) in &least {
+            self.must_have_reached(token);
+        }
         for id in self.held.keys() {
             if self.held[id].taken_at < before {
                 self.must_be_true(*id, age);
@@ -153,6 +163,15 @@ impl Witness {
         let told = self.revisions.get(&organization).map(|(here, above)| (Some(*here), Some(*above)));
         if told.is_some_and(|told| told.0 < stood.0 || told.1 < stood.1) {
             self.breach(format_args!("{told:?} was told with an age of {age:?}, and {stood:?} stood then"));
+        }
+    }
+
+    fn must_have_reached(&self, least: &Token) {
+        let least_pair = (least.position.revision, least.installation.revision);
+        // It may have been reset, and then nothing is told of it.
+        let Some(told) = self.revisions.get(&least.organization) else { return };
+        if told.0 < least_pair.0 || told.1 < least_pair.1 {
+            self.breach(format_args!("{told:?} was told where {least_pair:?} was asked for"));
         }
     }
 
