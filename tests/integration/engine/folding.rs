@@ -9,6 +9,7 @@ use guildhall::domain::place::Place;
 
 use super::{Stage, held, joined, listed, may_view, project};
 use crate::harness::eventually;
+use crate::rule::index::standing;
 use crate::rule::rng::Rng;
 
 /// Members of the organization at the beginning.
@@ -20,12 +21,7 @@ async fn must_stand(stage: &Stage, id: OrganizationId) {
     let loaded = OrganizationIndex::load(state.position, &state.facts, 3).unwrap();
     let lived = stage.view(id).await.unwrap().organization;
     assert_eq!(lived.position(), loaded.position());
-    let sorted = |index: &OrganizationIndex| {
-        let mut facts: Vec<String> = index.facts().map(|fact| format!("{fact:?}")).collect();
-        facts.sort_unstable();
-        facts
-    };
-    assert_eq!(sorted(&lived), sorted(&loaded));
+    assert_eq!(standing(&lived), standing(&loaded));
 }
 
 /// Facts enough for a fold: newcomers, each with their list entry.
