@@ -213,6 +213,14 @@ impl<'a> Scene<'a> {
                 self.organization.owner.call.disable_member(disable(&id, &member)).await.unwrap();
                 Box::pin(async move { by.enable_member(enable(&id, &member)).await.map(drop) })
             }
+            _ => self.ask(row, by, subject),
+        }
+    }
+
+    /// Gives a call that asks what somebody may do.
+    fn ask(&self, row: &Row, by: Caller, subject: Option<subject::Kind>) -> Call {
+        let id = self.organization.id.clone();
+        match (row.rpc, row.case) {
             (Rpc::Check, case) => {
                 let item = self.item(case, subject);
                 Box::pin(async move { by.check(check(&id, item)).await.map(drop) })

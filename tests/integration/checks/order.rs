@@ -68,7 +68,7 @@ on_both! {
         let written = owner.change_grants(change(&organization.id, vec![delta])).await.unwrap();
         let progress = stream.progress(3).await;
         assert_eq!(position(&progress.organizations[0].revision), position(&written.revision));
-        assert_eq!(named(progress), [organization.id.clone()]);
+        assert_eq!(named(progress), std::slice::from_ref(&organization.id));
         assert_eq!(named(stream.progress(4).await), Vec::<String>::new());
 
         // What was let go is named no more.

@@ -66,8 +66,8 @@ async fn what_was_reached_for_a_slow_reader_and_replaced_meanwhile_is_told_to_ha
         tokio::task::yield_now().await;
     }
     let other = super::joined(60).to_vec();
-    let state = before.into_iter().chain(other.clone()).collect();
-    let position = stage.ledger.rewrite(scope, 1, other, state, |_| {});
+    let after = before.into_iter().chain(other.clone()).collect();
+    let position = stage.ledger.rewrite(scope, 1, other, after, |_| {});
     stage.engine.committed(Some((id, position)), None).await;
 
     match stream.next().await.unwrap() {

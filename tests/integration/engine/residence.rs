@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Item, Output, Requirement, Settings, Stream, Update, View};
 use guildhall::domain::error::{Error, Kind, Reason};
+use guildhall::domain::fact::{Fact, Scope};
 use guildhall::domain::id::{OrganizationId, ServiceAccountId};
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Token};
@@ -131,9 +132,9 @@ async fn what_subscriptions_hold_stays_and_is_followed_and_fills_four_fifths_at_
 }
 
 /// The end of a member's list entry.
-fn gone(member: u128) -> guildhall::domain::fact::Fact {
+fn gone(member: u128) -> Fact {
     match listed(member) {
-        guildhall::domain::fact::Fact::Grant(grant) => guildhall::domain::fact::Fact::GrantGone(grant),
+        Fact::Grant(grant) => Fact::GrantGone(grant),
         other => panic!("{other:?} is no grant"),
     }
 }
@@ -151,9 +152,9 @@ async fn what_does_not_exist_is_not_asked_for_again_for_a_moment() {
         Token { epoch: 1, organization: nobody, position: Position::default(), installation: Position::default() };
     assert_eq!(ask(Requirement::MaxAge(None)).await, 1);
     assert_eq!(ask(Requirement::MaxAge(Some(Duration::from_secs(1)))).await, 1);
-    stage.clock.advance(absence - Duration::from_micros(1));
+    stage.clock.advance_short_of(absence);
     assert_eq!(ask(Requirement::MaxAge(None)).await, 1);
-    stage.clock.advance(Duration::from_micros(1));
+    stage.clock.tick();
     assert_eq!(ask(Requirement::MaxAge(None)).await, 2);
 
     // Who must not miss what another server may have founded asks in any case.
@@ -162,10 +163,7 @@ async fn what_does_not_exist_is_not_asked_for_again_for_a_moment() {
     assert_eq!(ask(Requirement::MaxAge(None)).await, 4);
     // And what this server has founded itself is there at once.
     let id = stage.found(7, 2);
-    stage
-        .engine
-        .committed(Some((id, stage.ledger.state(guildhall::domain::fact::Scope::Organization(id)).position)), None)
-        .await;
+    stage.engine.committed(Some((id, stage.ledger.state(Scope::Organization(id)).position)), None).await;
     stage.must_answer(id).await;
 }
 

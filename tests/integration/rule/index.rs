@@ -14,8 +14,10 @@ use super::twin::Twin;
 use super::worlds::World;
 use crate::harness::soak;
 
-/// Steps of each history.
-const STEPS: u64 = 40;
+/// Steps of each history that is looked at after every one.
+const STEPS: u64 = 30;
+/// Steps of each history that is looked at when it is over.
+const STEPS_LIVED: u64 = 40;
 /// Histories that are looked at after every step: one of each catalog.
 const HISTORIES: u64 = 6;
 /// Histories that are looked at when they are over.
@@ -214,7 +216,7 @@ fn an_index_that_lived_through_it_all_is_one_that_was_loaded_at_the_end() {
     for seed in seeds(LIVES) {
         let mut history = History::new(seed);
         let mut lived = Indexes::of(&history);
-        (0..STEPS).for_each(|_| lived.step(history.step()));
+        (0..STEPS_LIVED).for_each(|_| lived.step(history.step()));
 
         let mut loaded = Indexes {
             organization: OrganizationIndex::empty(Arc::clone(&history.world().product.compiled)),
@@ -226,5 +228,5 @@ fn an_index_that_lived_through_it_all_is_one_that_was_loaded_at_the_end() {
         loaded.checks_must_agree(history.world(), &format!("seed {seed}, loaded"));
         assert_eq!(standing(&lived.organization), standing(&loaded.organization), "seed {seed}");
     }
-    println!("seeds {:?}: {} steps", seeds(LIVES), seeds(LIVES).end * STEPS);
+    println!("seeds {:?}: {} steps", seeds(LIVES), seeds(LIVES).end * STEPS_LIVED);
 }
