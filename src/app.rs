@@ -136,7 +136,8 @@ impl App {
         // Before the first start can make anything that is told only once.
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let first = service::start(&store, &sealer, &world).await?;
-        let engine_settings = authz::Settings::default();
+        let bytes_max = (config.index_memory_mib as usize) << 20;
+        let engine_settings = authz::Settings { bytes_max, ..authz::Settings::default() };
         let engine = Engine::start(source(store.clone()), world.clone(), engine_settings, first.epoch).await?;
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
@@ -167,6 +168,7 @@ impl App {
             world,
             metrics: Arc::clone(&metrics),
             draining: soft.clone(),
+            stream_age: config.connection_age,
             // The other half is for calls that begin when the streams have ended.
             stream_grace: config.shutdown_grace / 2,
         };

@@ -79,6 +79,10 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_PASSWORD_CONCURRENCY", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub password_concurrency: u16,
 
+    /// Memory for organizations, in MiB. Above it those are given up that were asked about least recently.
+    #[arg(long, env = "GUILDHALL_INDEX_MEMORY_MIB", default_value_t = INDEX_MEMORY_MIB, value_parser = clap::value_parser!(u32).range(16..))]
+    pub index_memory_mib: u32,
+
     /// Most calls that one credential may have under way at once, streams not counted. More are refused, not queued.
     #[arg(long, env = "GUILDHALL_CALLS_PER_CREDENTIAL", default_value_t = CALLS_PER_CREDENTIAL, value_parser = clap::value_parser!(u32).range(1..))]
     pub calls_per_credential: u32,
@@ -100,6 +104,8 @@ pub struct Config {
 pub const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 /// Most writes that wait for one organization.
 pub const WAITING_WRITERS_MAX: usize = 256;
+/// Memory for organizations if nothing is said, in MiB.
+const INDEX_MEMORY_MIB: u32 = 1_024;
 /// Most calls of one credential, if nothing is set.
 const CALLS_PER_CREDENTIAL: u32 = 4_096;
 /// Most streams of one credential, if nothing is set.
@@ -132,6 +138,7 @@ impl Config {
             mail_from: "Guildhall <no-reply@guildhall.invalid>".into(),
             shutdown_grace: Duration::from_secs(10),
             password_concurrency: 4,
+            index_memory_mib: INDEX_MEMORY_MIB,
             calls_per_credential: CALLS_PER_CREDENTIAL,
             streams_per_credential: STREAMS_PER_CREDENTIAL,
             otlp_endpoint: None,

@@ -126,6 +126,16 @@ pub struct Metrics {
     calls: Vec<RpcMetrics>,
     /// Organizations in memory.
     pub organizations: Gauge,
+    /// What they take, in bytes.
+    pub index_bytes: Gauge,
+    /// Organizations that were given up for want of memory.
+    pub evictions: Gauge,
+    /// Overlays that were folded into a new base.
+    pub folds: Gauge,
+    /// Subscriptions that streams hold.
+    pub subscriptions: Gauge,
+    /// What these take, in bytes.
+    pub subscription_bytes: Gauge,
     /// How long ago the feed proved everything current.
     pub feed_age: Gauge<f64, AtomicU64>,
     /// Histories that were found replaced by another.
@@ -165,6 +175,16 @@ impl Metrics {
         let (organizations, feed_age) = (Gauge::default(), Gauge::default());
         let (histories_replaced, streams) = (Gauge::default(), Gauge::default());
         registry.register("index_organizations", "Organizations in memory", organizations.clone());
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let index_bytes = gauge("index_bytes", "Bytes that organizations in memory take, about");
+        let evictions = gauge("index_evictions", "Organizations that were given up for want of memory");
+        let folds = gauge("index_folds", "Changes of an organization that were folded into a new base");
+        let subscriptions = gauge("subscriptions", "Subscriptions that streams hold");
+        let subscription_bytes = gauge("subscription_bytes", "Bytes that subscriptions take, about");
         registry.register_with_unit(
             "feed_age",
             "Time since everything in memory was proven current",
@@ -177,7 +197,19 @@ impl Metrics {
             histories_replaced.clone(),
         );
         registry.register("check_streams", "Open streams of checks", streams.clone());
-        Self { registry, calls, organizations, feed_age, histories_replaced, streams }
+        Self {
+            registry,
+            calls,
+            organizations,
+            index_bytes,
+            evictions,
+            folds,
+            subscriptions,
+            subscription_bytes,
+            feed_age,
+            histories_replaced,
+            streams,
+        }
     }
 
     /// Counts one call.

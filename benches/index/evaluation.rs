@@ -94,7 +94,8 @@ async fn one_by_one(engine: &Arc<Engine>, questions: &[Written]) -> Result<Durat
         let began_at = Instant::now();
         let organization = question.organization()?;
         let view = engine.view(organization, Requirement::MaxAge(None), Subject::ServiceAccount(CALLER)).await?;
-        view.answer_all(std::iter::once(question.asked()), |answer| allowed += usize::from(answer.is_allowed()));
+        let asked = question.asked().map_err(|denial| format!("{denial:?}"))?;
+        allowed += usize::from(view.answer_asked(&asked).is_allowed());
         samples.push(began_at.elapsed());
     }
     must_be_mixed(allowed, questions.len());

@@ -25,11 +25,12 @@ pub fn report(engine: &Engine, shape: Shape, before: usize) {
             "membership" => (members, "≤ 64 B"),
             "grant" => (grants, "≤ 24 B"),
             "resource" => (resources, "≤ 96 B"),
+            "group" => (shape.groups as usize * all, ""),
             _ => (all, "≤ 1.5 KB"),
         };
         let bytes = if part.noun == "resource" { part.bytes - id_bytes } else { part.bytes };
         let each = bytes as f64 / count as f64;
-        row(&format!("a {}", part.noun), &format!("{each:.1} B"), "", target);
+        row(&format!("each {}", part.noun), &format!("{each:.1} B"), "", target);
     }
     let sum = 64 * members + 24 * grants + 96 * resources + id_bytes + 1_536 * all;
     let resident = resident_bytes() - before;

@@ -71,7 +71,9 @@ pub async fn run(role: Role) -> Result<(), Failure> {
 
 async fn guildhall(settings: Guildhall) -> Result<(), Failure> {
     let shape = settings.data.shape()?;
-    let config = Config { shutdown_grace: Duration::from_secs(2), ..settings.config };
+    // Room for every organization: what is measured is not how they are loaded.
+    let index_memory_mib = settings.config.index_memory_mib.max(8 * 1024);
+    let config = Config { shutdown_grace: Duration::from_secs(2), index_memory_mib, ..settings.config };
     let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
     if let Some(file) = &config.installation_key_file {
         InstallationKey::load_or_create(file, &World::system())?;

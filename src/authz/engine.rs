@@ -1,12 +1,14 @@
 //! The engine: loads organizations on first use, keeps them at the log's head, and gives snapshots to answer from.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
-use super::inbox::StreamId;
+use super::inbox::{Inbox, StreamId};
 use super::installation::InstallationIndex;
 use super::residence::Residence;
 use super::slot::{Latest, Slot};
@@ -59,7 +61,7 @@ impl Default for Settings {
 /// What a part of the index takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemoryPart {
-    /// What it is of: a membership, a grant, a resource; or of the organization as a whole.
+    /// What it is of: a membership, a grant, a resource, a group; or of the organization as a whole.
     pub noun: &'static str,
     /// All of them together.
     pub bytes: usize,
@@ -76,6 +78,8 @@ pub struct Engine {
     pub(super) epoch: u32,
     pub(super) installation: ArcSwap<InstallationIndex>,
     pub(super) installation_turn: tokio::sync::Mutex<()>,
+    /// What the installation's log has come through, to recognise tokens by.
+    pub(super) installation_recent: Mutex<VecDeque<Position>>,
     /// Up to here everything that turned in the installation's log has been marked.
     pub(super) installation_marked: AtomicU64,
     pub(super) residence: Residence,
@@ -84,6 +88,8 @@ pub struct Engine {
     /// Keys the hash of the ids that clients choose.
     pub(super) seed: u64,
     streams: AtomicU64,
+    /// The inboxes of all open streams: what counts everywhere at once may end any of them.
+    inboxes: Mutex<HashMap<StreamId, Arc<Inbox>>>,
     /// How often a history was replaced by another (a standby promoted, a restore).
     pub(super) histories_replaced: AtomicU64,
     /// How often an overlay was folded into a new base.
@@ -122,10 +128,12 @@ impl Engine {
             epoch,
             installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             installation_turn: tokio::sync::Mutex::new(()),
+            installation_recent: Mutex::new(VecDeque::from([state.position])),
             installation_marked: AtomicU64::new(state.position.revision.0),
             residence: Residence::new(&settings),
             proof: Latest::default(),
             streams: AtomicU64::new(0),
+            inboxes: Mutex::default(),
             histories_replaced: AtomicU64::new(0),
             folds: AtomicU64::new(0),
             beginning,
@@ -166,15 +174,16 @@ impl Engine {
 
     /// Says what the organizations in memory take, by what it is of.
     #[must_use]
-    pub fn parts_of_memory(&self) -> [MemoryPart; 4] {
-        let mut parts = ["membership", "grant", "resource", "organization"].map(|noun| MemoryPart { noun, bytes: 0 });
+    pub fn parts_of_memory(&self) -> [MemoryPart; 5] {
+        let nouns = ["membership", "grant", "resource", "group", "organization"];
+        let mut parts = nouns.map(|noun| MemoryPart { noun, bytes: 0 });
         for (_, slot) in self.slots() {
             let Some(snapshot) = slot.snapshot() else { continue };
             for (part, bytes) in parts.iter_mut().zip(snapshot.bytes_by_part()) {
                 part.bytes += bytes;
             }
             // The slot with its counters, its entry in the map, and what makes both shared.
-            parts[3].bytes += size_of::<Slot>() + size_of::<(OrganizationId, Arc<Slot>)>() * 8 / 7 + 32;
+            parts[4].bytes += size_of::<Slot>() + size_of::<(OrganizationId, Arc<Slot>)>() * 8 / 7 + 32;
         }
         parts
     }
@@ -224,6 +233,9 @@ impl Engine {
         requirement: Requirement,
         caller: Subject,
     ) -> Result<View, Error> {
+        if let Some(view) = self.view_if_ready(id, requirement) {
+            return Ok(view);
+        }
         let bound = self.settings.staleness_bound;
         for _ in 0..VIEWS_MAX {
             let slot = match self.residence.slot(id).filter(|slot| slot.snapshot().is_some()) {
@@ -247,9 +259,15 @@ impl Engine {
             .retry_after(self.settings.poll_interval))
     }
 
+    /// Gives a pair of snapshots if nothing has to be waited for: no load, no log.
+    pub(super) fn view_if_ready(&self, id: OrganizationId, requirement: Requirement) -> Option<View> {
+        let Requirement::MaxAge(max_age) = requirement else { return None };
+        self.view_now(id, max_age.unwrap_or(self.settings.staleness_bound))
+    }
+
     /// Gives the pair of snapshots as it stands; `None` if the organization is not loaded.
     pub(super) fn view_now(&self, id: OrganizationId, max_age: Duration) -> Option<View> {
-        self.view_of(&*self.slot(id)?, id, max_age)
+        self.residence.look(id, |slot| self.view_of(slot, id, max_age))?
     }
 
     /// Gives the pair of snapshots of an organization that is known to be in a slot.
@@ -259,7 +277,7 @@ impl Engine {
         let organization = slot.snapshot()?;
         let installation = self.installation.load_full();
         let asked_at = self.world.clock.monotonic();
-        slot.used_at().raise(asked_at);
+        slot.used_at().touch(asked_at);
         let age = asked_at.since(proven_at);
         let is_stale = age > max_age.min(self.settings.staleness_bound);
         let now = self.world.now();
@@ -287,9 +305,21 @@ impl Engine {
         Revision(self.installation_marked.load(Ordering::Acquire))
     }
 
-    /// Numbers a new stream.
-    pub(super) fn next_stream(&self) -> StreamId {
-        StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
+    /// Numbers a new stream, which is told from now on when its caller's credential may have ended.
+    pub(super) fn open_stream(&self, inbox: &Arc<Inbox>) -> StreamId {
+        let id = StreamId(self.streams.fetch_add(1, Ordering::Relaxed));
+        self.inboxes.lock().insert(id, Arc::clone(inbox));
+        id
+    }
+
+    /// Forgets a stream.
+    pub(super) fn close_stream(&self, id: StreamId) {
+        self.inboxes.lock().remove(&id);
+    }
+
+    /// Wakes every stream, so that it looks at its caller's credential, and tells how far the installation has come.
+    pub(super) fn ring_all(&self) {
+        self.inboxes.lock().values().for_each(|inbox| inbox.ring());
     }
 
     /// Tells that this process has committed: whatever is loaded of it is brought up to date before the caller goes on.

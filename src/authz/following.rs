@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::engine::Engine;
 use super::index::OrganizationIndex;
 use super::installation::InstallationIndex;
-use super::slot::Slot;
+use super::slot::{Slot, remember};
 use super::touched::Touched;
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Scope};
@@ -87,6 +87,7 @@ impl Engine {
             }
             before = self.take_in(id, slot, &before, news);
         }
+        self.residence.make_room(id);
         if before.wants_folding() {
             self.fold_beside(id, slot);
         }
@@ -145,8 +146,10 @@ impl Engine {
         loop {
             let turn = slot.turn.lock().await;
             let Some(commits) = slot.take_recorded(number) else { return Ok(()) };
-            if commits.len() <= REPLAYED_AT_ONCE {
-                folded.apply_all(&commits);
+            if commits.iter().map(Vec::len).sum::<usize>() <= REPLAYED_AT_ONCE {
+                for commits in commits {
+                    folded.apply_all(&commits);
+                }
                 slot.end_fold(number);
                 self.residence.measure(slot, folded.bytes());
                 let before = slot.publish_folded(folded);
@@ -158,7 +161,9 @@ impl Engine {
             }
             drop(turn);
             let replay = move || {
-                folded.apply_all(&commits);
+                for commits in commits {
+                    folded.apply_all(&commits);
+                }
                 folded
             };
             folded = tokio::task::spawn_blocking(replay).await.map_err(Error::internal)?;
@@ -197,22 +202,21 @@ impl Engine {
                 None => {
                     self.histories_replaced.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!("the installation's log was replaced by another history");
+                    self.installation_recent.lock().clear();
                     let state = self.source.load(Scope::Installation).await?;
                     let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
                     (InstallationIndex::load(state.position, &state.facts), Touched::everything())
                 }
             };
             let revision = after.position().revision;
+            remember(&mut self.installation_recent.lock(), after.position());
             self.installation.store(Arc::new(after));
             let slots = self.slots();
             for (id, slot) in &slots {
                 slot.registry.lock().mark(*id, &touched, None, None);
             }
             self.installation_marked.store(revision.0, Ordering::Release);
-            // Every stream looks at its caller's credential, and may tell that it has come so far.
-            for (_, slot) in &slots {
-                slot.registry.lock().inboxes().for_each(|inbox| inbox.ring());
-            }
+            self.ring_all();
         }
     }
 
@@ -220,6 +224,7 @@ impl Engine {
     pub(super) async fn drop_snapshot(&self, id: OrganizationId, slot: &Slot) {
         let _turn = slot.turn.lock().await;
         slot.clear();
+        self.residence.measure(slot, 0);
         slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
     }
 }

@@ -24,6 +24,8 @@ pub struct InstallationIndex {
     /// The installation's own service accounts, and whether each is enabled.
     service_accounts: Map<ServiceAccountId, bool>,
     holders: Map<GrantId, Principal>,
+    /// One bit or another for each of who ever held something: nearly everybody who is asked about holds nothing here.
+    holder_bits: [u64; 4],
     held: Map<Principal, Vector<Grant>>,
 }
 
@@ -65,6 +67,8 @@ impl InstallationIndex {
             }
             Fact::Grant(grant) => {
                 self.remove_grant(grant.id);
+                let (word, bit) = holder_bit(grant.principal);
+                self.holder_bits[word] |= bit;
                 self.holders.insert(grant.id, grant.principal);
                 self.held.entry(grant.principal).or_default().push_back(grant.clone());
             }
@@ -124,6 +128,19 @@ impl InstallationIndex {
 
     /// Gives what a subject holds above the organizations.
     pub fn held_above(&self, subject: Subject) -> impl Iterator<Item = &Grant> {
-        self.held.get(&subject.above()).into_iter().flatten()
+        let principal = subject.above();
+        let (word, bit) = holder_bit(principal);
+        let grants = (self.holder_bits[word] & bit != 0).then(|| self.held.get(&principal)).flatten();
+        grants.into_iter().flatten()
     }
+}
+
+/// Gives the word and the bit that stand for a holder; several share one.
+fn holder_bit(principal: Principal) -> (usize, u64) {
+    let id = match principal {
+        Principal::User(UserId(id)) | Principal::ServiceAccount(ServiceAccountId(id)) => id.as_bytes()[15],
+        // These hold nothing above an organization.
+        Principal::Membership(_) | Principal::Group(_) | Principal::Everyone => 0,
+    };
+    (usize::from(id >> 6), 1 << (id & 63))
 }

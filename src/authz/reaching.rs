@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::index::OrganizationIndex;
-use super::slot::Slot;
+use super::slot::{Slot, remembered};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
-use crate::domain::revision::{Revision, Token};
+use crate::domain::revision::{Position, Revision, Token};
 
 impl Engine {
     /// Waits until both logs have come as far as `token` says.
@@ -26,6 +26,9 @@ impl Engine {
             return Err(vanished());
         }
         self.reach_revision(id, slot, token.position.revision).await?;
+        if token.position.revision == Revision::default() {
+            return self.reach_installation(token.installation).await;
+        }
         let head = slot.snapshot().map(|snapshot| snapshot.position()).unwrap_or_default();
         if head.revision < token.position.revision {
             return Err(vanished());
@@ -34,23 +37,30 @@ impl Engine {
             Some(position) => Some(position.tag),
             None => self.source.tag(Scope::Organization(id), token.position.revision).await?,
         };
-        if token.position.revision != Revision::default() && known != Some(token.position.tag) {
+        if known != Some(token.position.tag) {
             return Err(vanished());
         }
 
-        if self.installation.load().position().revision < token.installation.revision {
+        self.reach_installation(token.installation).await
+    }
+
+    /// Follows the installation's log as far as a token says, which says nothing of it at revision 0.
+    async fn reach_installation(self: &Arc<Self>, named: Position) -> Result<(), Error> {
+        if named.revision == Revision::default() {
+            return Ok(());
+        }
+        if self.installation.load().position().revision < named.revision {
             self.catch_up_installation().await?;
         }
-        let installation = self.installation.load().position();
-        if installation.revision < token.installation.revision {
+        if self.installation.load().position().revision < named.revision {
             return Err(vanished());
         }
-        let known = if installation.revision == token.installation.revision {
-            Some(installation.tag)
-        } else {
-            self.source.tag(Scope::Installation, token.installation.revision).await?
+        let recent = remembered(&self.installation_recent.lock(), named.revision);
+        let known = match recent {
+            Some(position) => Some(position.tag),
+            None => self.source.tag(Scope::Installation, named.revision).await?,
         };
-        if token.installation.revision != Revision::default() && known != Some(token.installation.tag) {
+        if known != Some(named.tag) {
             return Err(vanished());
         }
         Ok(())

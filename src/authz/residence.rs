@@ -63,6 +63,11 @@ impl Residence {
         self.slots.read().get(&id).cloned()
     }
 
+    /// Looks at the slot of an organization without a clone of it: its count of owners need not be fetched.
+    pub fn look<T>(&self, id: OrganizationId, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        self.slots.read().get(&id).map(|slot| look(slot))
+    }
+
     pub fn slots(&self) -> Vec<(OrganizationId, Arc<Slot>)> {
         self.slots.read().iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect()
     }
@@ -152,7 +157,7 @@ impl Residence {
 
     /// Gives up organizations until the others fit the budget: what nothing keeps, and of that what was asked about least
     /// recently.
-    fn make_room(&self, newest: OrganizationId) {
+    pub fn make_room(&self, newest: OrganizationId) {
         if self.bytes() <= self.bytes_max {
             return;
         }

@@ -14,13 +14,29 @@ use crate::clock::Monotonic;
 use crate::domain::fact::Commit;
 use crate::domain::revision::{Position, Revision};
 
-/// How many positions a slot remembers, to recognise tokens by.
+/// How many positions of a log are remembered, to recognise tokens by.
 const RECENT_MAX: usize = 256;
 
-/// One organization in memory.
+/// Remembers a position of a log, the latest.
+pub(super) fn remember(recent: &mut VecDeque<Position>, position: Position) {
+    if recent.len() == RECENT_MAX {
+        recent.pop_front();
+    }
+    recent.push_back(position);
+}
+
+/// Finds the position that was at `revision`, if it is remembered.
+pub(super) fn remembered(recent: &VecDeque<Position>, revision: Revision) -> Option<Position> {
+    recent.iter().rev().find(|position| position.revision == revision).copied()
+}
+
+/// One organization in memory. What every check reads stands first, in one cache line.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Slot {
     snapshot: ArcSwapOption<OrganizationIndex>,
+    proven_at: Latest,
+    used_at: Latest,
     /// Held while the organization is loaded or catches up: one at a time.
     pub turn: tokio::sync::Mutex<()>,
     /// Up to here everything that turned has been marked.
@@ -28,8 +44,6 @@ pub(super) struct Slot {
     /// The newest commit that the feed has told of. Its lock orders telling and publishing, so that nothing the feed
     /// told of while the organization was being loaded is missed.
     told: Mutex<Revision>,
-    proven_at: Latest,
-    used_at: Latest,
     recent: Mutex<VecDeque<Position>>,
     /// What was applied since a fold began, while one is under way.
     since_fold: Mutex<Recording>,
@@ -38,11 +52,14 @@ pub(super) struct Slot {
     pub room: Mutex<Room>,
 }
 
+/// How many commits are kept together: none is moved once it is recorded, however many follow.
+const RECORDED_TOGETHER: usize = 1_024;
+
 /// What was applied since a fold began. Folds are numbered, so that one whose history was replaced finds nothing.
 #[derive(Debug, Default)]
 struct Recording {
     fold: u64,
-    commits: Option<Vec<Commit>>,
+    commits: Option<Vec<Vec<Commit>>>,
 }
 
 /// What an organization counts for in the budget of memory.
@@ -63,11 +80,7 @@ impl Slot {
 
     /// Puts a snapshot in place of the one before. What turned is marked after, and told by [`Slot::raise_marked`].
     pub fn publish(&self, index: OrganizationIndex) {
-        let mut recent = self.recent.lock();
-        if recent.len() == RECENT_MAX {
-            recent.pop_front();
-        }
-        recent.push_back(index.position());
+        remember(&mut self.recent.lock(), index.position());
         self.snapshot.store(Some(Arc::new(index)));
     }
 
@@ -86,7 +99,7 @@ impl Slot {
 
     /// Finds the position that was at `revision`, if it is remembered.
     pub fn recent(&self, revision: Revision) -> Option<Position> {
-        self.recent.lock().iter().rev().find(|position| position.revision == revision).copied()
+        remembered(&self.recent.lock(), revision)
     }
 
     /// Tells that everything that turned up to `revision` is marked.
@@ -141,13 +154,22 @@ impl Slot {
 
     /// Records commits that were applied, while a fold is under way.
     pub fn record(&self, commits: &[Commit]) {
-        if let Some(recorded) = &mut self.since_fold.lock().commits {
-            recorded.extend_from_slice(commits);
+        let mut recording = self.since_fold.lock();
+        let Some(recorded) = &mut recording.commits else { return };
+        for commit in commits {
+            match recorded.last_mut() {
+                Some(last) if last.len() < RECORDED_TOGETHER => last.push(commit.clone()),
+                _ => {
+                    let mut last = Vec::with_capacity(RECORDED_TOGETHER);
+                    last.push(commit.clone());
+                    recorded.push(last);
+                }
+            }
         }
     }
 
     /// Takes what was recorded. `None` if the history was replaced or dropped: the fold is of no use.
-    pub fn take_recorded(&self, fold: u64) -> Option<Vec<Commit>> {
+    pub fn take_recorded(&self, fold: u64) -> Option<Vec<Vec<Commit>>> {
         let mut recording = self.since_fold.lock();
         if recording.fold != fold {
             return None;
@@ -172,9 +194,16 @@ impl Latest {
     /// Takes in a moment: a statement sent at `at` found nothing that is not applied.
     pub fn raise(&self, at: Monotonic) {
         let nanos = u64::try_from(at.0.as_nanos()).unwrap_or(u64::MAX);
-        // Mostly nothing is to be written, and then nobody else's cache is disturbed.
-        if self.0.load(Ordering::Relaxed) < nanos {
-            self.0.fetch_max(nanos, Ordering::AcqRel);
+        self.0.fetch_max(nanos, Ordering::AcqRel);
+    }
+
+    /// Takes in a moment that need not be told exactly: a later one may be overwritten by an earlier of the same second,
+    /// and nobody waits for the write.
+    pub fn touch(&self, at: Monotonic) {
+        const OFTEN_ENOUGH: u64 = 1_000_000_000;
+        let nanos = u64::try_from(at.0.as_nanos()).unwrap_or(u64::MAX);
+        if self.0.load(Ordering::Relaxed).saturating_add(OFTEN_ENOUGH) <= nanos {
+            self.0.store(nanos, Ordering::Relaxed);
         }
     }
 

@@ -46,6 +46,12 @@ impl View {
         self.organization.answer(&self.installation, question, self.now).unless_stale(self.is_stale)
     }
 
+    /// Answers a question as it was asked.
+    #[must_use]
+    pub fn answer_asked(&self, asked: &Asked<'_>) -> Answer {
+        self.organization.answer_asked(&self.installation, asked, self.now).unless_stale(self.is_stale)
+    }
+
     /// Answers questions in order: a bad one by what is wrong with it.
     pub fn answer_all<'a>(&self, asked: impl Iterator<Item = Result<Asked<'a>, Denial>>, mut tell: impl FnMut(Answer)) {
         let is_stale = self.is_stale;

@@ -174,26 +174,26 @@ reasons! {
     /// Another call changed the same thing at the same time.
     ConcurrentUpdate = "CONCURRENT_UPDATE" => Aborted;
 
-    /// Too many sign-ins for this account or from this source.
+    /// Too many sign-ins for this account, or too many calls or streams of one credential at once.
     RateLimited = "RATE_LIMITED" => ResourceExhausted;
     /// A frame holds more checks than a stream takes at once.
     FrameTooLarge = "FRAME_TOO_LARGE" => ResourceExhausted;
     /// A stream holds as many subscriptions as it may.
     SubscriptionsExhausted = "SUBSCRIPTIONS_EXHAUSTED" => ResourceExhausted;
-    /// Subscriptions keep as many organizations in memory as they may.
+    /// Subscriptions keep as much in memory as they may, four fifths of the budget.
     IndexFull = "INDEX_FULL" => ResourceExhausted;
 
     /// The database does not answer.
     DatabaseUnavailable = "DATABASE_UNAVAILABLE" => Unavailable;
     /// The index is not provably fresh enough to allow.
     IndexStale = "INDEX_STALE" => Unavailable;
-    /// The organization is being loaded and the limit of loads is reached.
+    /// The organization is being loaded, and too many calls wait for loads.
     IndexLoading = "INDEX_LOADING" => Unavailable;
     /// Too many passwords wait to be hashed.
     PasswordsBusy = "PASSWORDS_BUSY" => Unavailable;
     /// Too many writes wait for this organization.
     OrganizationBusy = "ORGANIZATION_BUSY" => Unavailable;
-    /// The server is shutting down.
+    /// The server is shutting down, or the stream has grown old: open another.
     Draining = "DRAINING" => Unavailable;
 
     /// The deadline passed before the answer was there.

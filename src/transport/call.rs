@@ -30,6 +30,8 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     /// Set once the server shuts down: streams tell so, and end.
     pub draining: tokio_util::sync::CancellationToken,
+    /// How old a stream grows at the most before it is told to end, so that clients spread over new replicas.
+    pub stream_age: std::time::Duration,
     /// How long a stream goes on once it has told that it will end.
     pub stream_grace: std::time::Duration,
 }

@@ -53,9 +53,20 @@ async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, &'static str)
 
 async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
     let (metrics, engine) = (&endpoints.edge.metrics, &endpoints.edge.services.engine);
-    metrics.organizations.set(i64::try_from(engine.organizations()).unwrap_or(i64::MAX));
+    let (subscriptions, subscription_bytes) = engine.subscriptions();
+    let gauges = [
+        (&metrics.organizations, engine.organizations() as u64),
+        (&metrics.index_bytes, engine.bytes() as u64),
+        (&metrics.evictions, engine.evictions()),
+        (&metrics.folds, engine.folds()),
+        (&metrics.subscriptions, subscriptions as u64),
+        (&metrics.subscription_bytes, subscription_bytes as u64),
+        (&metrics.histories_replaced, engine.histories_replaced()),
+    ];
+    for (gauge, value) in gauges {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
     metrics.feed_age.set(engine.feed_age().as_secs_f64());
-    metrics.histories_replaced.set(i64::try_from(engine.histories_replaced()).unwrap_or(i64::MAX));
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], metrics.render())
 }

@@ -1,5 +1,6 @@
 //! `StreamChecks`: frames in, frames out, one at a time and only when there is room to write.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, Edge};
-use super::convert::{Tokens, consistency, consistency_view, decision_out, millis_up, parse_token, question, token};
+use super::convert::{
+    Tokens, asked, consistency, consistency_view, decision_out, millis_up, parse_token, question, token,
+};
 use super::wire::read::{CheckFrameView, StreamFrame, stream_frame};
 use super::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
 use super::wire::{Malformed, Outgoing, Prepared, ServeStream};
-use crate::authz::{Asked, Denial, ITEMS_MAX, Output, Questions, Stream, Update};
+use crate::authz::{Asked, Denial, ITEMS_MAX, Output, Questions, Stream, Update, View};
 use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
@@ -117,14 +120,19 @@ struct Dialogue {
     stream: Stream<ReceivedChecks>,
     /// Whether the client has said all it had to say.
     is_half_closed: bool,
-    /// When the stream ends because the server does, once that was told.
+    /// When the stream has grown old.
+    drains_at: Monotonic,
+    /// When the stream ends, once that was told.
     ends_at: Option<Monotonic>,
 }
 
 impl Dialogue {
     fn new(edge: Edge, call: Call, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
         edge.metrics.streams.inc();
-        Self { edge, call, inbound, stream, is_half_closed: false, ends_at: None }
+        // Between a third and the whole of the age, so that many that began together do not end together.
+        let age = edge.world.jittered(edge.stream_age * 2 / 3);
+        let drains_at = Monotonic(edge.world.clock.monotonic().0.saturating_add(age));
+        Self { edge, call, inbound, stream, is_half_closed: false, drains_at, ends_at: None }
     }
 
     /// Gives the next frame; `None` once the client has half-closed and everything it asked is answered.
@@ -138,15 +146,20 @@ impl Dialogue {
             let may_read = !self.is_half_closed && self.stream.has_room();
             tokio::select! {
                 () = draining.cancelled(), if self.ends_at.is_none() => return Ok(Some(self.drain())),
+                () = until(&*clock, Some(self.drains_at)), if self.ends_at.is_none() => return Ok(Some(self.drain())),
                 () = until(&*clock, self.ends_at) => {
-                    return Err(Error::new(Reason::Draining, "the server is shutting down"));
+                    return Err(Error::new(Reason::Draining, "the stream was to end: open another"));
                 }
                 () = until(&*clock, self.call.deadline) => {
                     return Err(Error::new(Reason::DeadlineExceeded, "the deadline has passed"));
                 }
                 output = self.stream.next() => return Ok(Some(self.encode(output?))),
                 frame = self.inbound.message(), if may_read => match frame {
-                    Ok(Some(message)) => self.take(&message)?,
+                    Ok(Some(message)) => {
+                        if let Some(answered) = self.take(&message)? {
+                            return Ok(Some(answered));
+                        }
+                    }
                     Ok(None) => self.is_half_closed = true,
                     // Or the connection broke; then this is told to nobody.
                     Err(_) => return Err(unreadable()),
@@ -162,15 +175,54 @@ impl Dialogue {
         message(Told::Draining(Draining { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) }))
     }
 
-    fn take(&mut self, message: &Bytes) -> Result<(), Error> {
+    /// Takes a message in, or answers it if nothing has to be waited for.
+    fn take(&mut self, message: &Bytes) -> Result<Option<Answered>, Error> {
         let bound = self.edge.services.engine.settings().staleness_bound;
         let update = match stream_frame(message).map_err(|_| unreadable())? {
-            StreamFrame::Check(frame) => self.checks(message, &frame, bound)?,
+            StreamFrame::Check(frame) => {
+                if let Some(answered) = self.check_at_once(&frame, bound)? {
+                    return Ok(Some(answered));
+                }
+                self.checks(message, &frame, bound)?
+            }
             StreamFrame::Other => {
                 self.other(StreamChecksRequest::decode(message.clone()).map_err(|_| unreadable())?, bound)?
             }
         };
-        self.stream.take(update)
+        self.stream.take(update)?;
+        Ok(None)
+    }
+
+    /// Answers a frame of checks while it is being read, if nothing has to be waited for.
+    fn check_at_once(&self, frame: &CheckFrameView<'_>, bound: Duration) -> Result<Option<Answered>, Error> {
+        let count = frame.items.len();
+        must_hold_something("check.items", count)?;
+        if count > ITEMS_MAX {
+            return Ok(None);
+        }
+        let organization = OrganizationId::parse("check.organization_id", frame.organization_id)?;
+        let requirement = consistency_view(frame.consistency, bound)?;
+        let is_broken = Cell::new(false);
+        let services = &self.edge.services;
+        let asked = frame.items.clone().map(|item| match item {
+            Ok(item) => asked(item, services),
+            Err(Malformed) => {
+                is_broken.set(true);
+                Err(Denial::Malformed)
+            }
+        });
+        let mut decisions = Vec::with_capacity(count);
+        let view = self.stream.check_at_once(organization, requirement, asked, |answer, now| {
+            decisions.push(decision_out(answer, now));
+        });
+        // It stands or falls as a whole: nothing of it is answered if an item at its end cannot be read.
+        if is_broken.get() {
+            return Err(unreadable());
+        }
+        Ok(view.map(|view| match view {
+            Ok(view) => decision_frame(frame.frame_id, decisions, &view),
+            Err(error) => refused_frame(frame.frame_id, &error),
+        }))
     }
 
     /// Reads a frame of checks where it stands.
@@ -231,15 +283,9 @@ impl Dialogue {
         match output {
             Output::Decisions { frame, answers: Ok((answers, view)) } => {
                 let decisions = answers.into_iter().map(|it| decision_out(it, view.now())).collect();
-                let revision = token(Some(view.token()));
-                let frame = DecisionFrame::new(frame, decisions, revision, millis_up(view.age), String::new());
-                Outgoing::Prepared(AnswerFrame::Decisions(frame))
+                decision_frame(frame, decisions, &view)
             }
-            Output::Decisions { frame, answers: Err(error) } => {
-                let reason = error.reason.name().to_owned();
-                let frame = DecisionFrame::new(frame, Vec::new(), String::new(), 0, reason);
-                Outgoing::Prepared(AnswerFrame::Decisions(frame))
-            }
+            Output::Decisions { frame, answers: Err(error) } => refused_frame(frame, &error),
             Output::Changes { organization, changes, view } => {
                 let changes = changes
                     .into_iter()
@@ -280,6 +326,17 @@ async fn until(clock: &dyn crate::clock::Clock, instant: Option<Monotonic>) {
         Some(instant) => clock.sleep(instant.since(clock.monotonic())).await,
         None => std::future::pending().await,
     }
+}
+
+fn decision_frame(frame: u64, decisions: Vec<DecisionOut>, view: &View) -> Answered {
+    let revision = token(Some(view.token()));
+    let frame = DecisionFrame::new(frame, decisions, revision, millis_up(view.age), String::new());
+    Outgoing::Prepared(AnswerFrame::Decisions(frame))
+}
+
+fn refused_frame(frame: u64, error: &Error) -> Answered {
+    let reason = error.reason.name().to_owned();
+    Outgoing::Prepared(AnswerFrame::Decisions(DecisionFrame::new(frame, Vec::new(), String::new(), 0, reason)))
 }
 
 fn message(told: Told) -> Answered {

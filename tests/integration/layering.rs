@@ -96,6 +96,7 @@ const CRATES: &[(&str, &[&str])] = &[
     // The index.
     ("arc_swap", &["authz"]),
     ("foldhash", &["authz", "domain"]),
+    ("hashbrown", &["authz"]),
     ("imbl", &["authz"]),
     ("quick_cache", &["service"]),
     // What any room may use.

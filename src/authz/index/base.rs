@@ -23,7 +23,9 @@ const SHORT_RUN: usize = 16;
 pub(super) struct Base {
     /// Keys the hash of resource ids, which clients choose.
     pub seed: u64,
-    /// In the order of their ids.
+    /// The ids of memberships, in their order.
+    pub member_ids: Box<[u128]>,
+    /// The rest of each.
     pub members: Box<[Member]>,
     pub by_user: Table,
     /// The groups of each member: how many, and then their numbers, as variable-length integers.
@@ -46,11 +48,10 @@ pub(super) struct Base {
     pub expiries: Box<[(u32, i64)]>,
 }
 
-/// A membership.
+/// What a check reads of a membership, in half a cache line.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(32))]
 pub(super) struct Member {
-    pub id: u128,
     /// Zero while nobody is bound.
     pub user: u128,
     /// Where the groups begin in `group_lists`; [`NOBODY`] for a member of none.
@@ -63,14 +64,19 @@ pub(super) struct Member {
 pub(super) struct Holdings {
     /// The combination of roles held at the organization without expiry; the top byte is a membership's state.
     packed: u32,
-    /// Where the other holdings begin in `entries`.
+    /// Where the other holdings begin in `entries`; of a single one, the place.
     start: u32,
+    /// How many these are; of a single one, [`SINGLE`] and what is held.
     count: u32,
 }
+
+/// A holder that holds one thing, which does not expire, has it in its own record: nothing else need be read.
+const SINGLE: u32 = 1 << 31;
 
 impl Holdings {
     const STATE_SHIFT: u32 = 24;
 
+    /// Packs what is held elsewhere than at the organization, or expires: `count` entries from `start`.
     pub fn new(combination: u32, state: Option<MemberState>, start: u32, count: u32) -> Self {
         let state = match state {
             None | Some(MemberState::Pending) => 0,
@@ -80,9 +86,19 @@ impl Holdings {
         Self { packed: combination | state << Self::STATE_SHIFT, start, count }
     }
 
+    /// Packs the single thing that is held elsewhere.
+    pub fn single(combination: u32, state: Option<MemberState>, entry: Entry) -> Self {
+        Self::new(combination, state, entry.place, SINGLE | u32::from(entry.held))
+    }
+
     /// Tells where the entries begin.
     pub fn start(self) -> usize {
-        self.start as usize
+        if self.count & SINGLE == 0 { self.start as usize } else { 0 }
+    }
+
+    fn as_single(self) -> Option<Entry> {
+        let held = u16::try_from(self.count & !SINGLE).unwrap_or(0);
+        (self.count & SINGLE != 0).then_some(Entry { place: self.start, held, does_expire: false })
     }
 
     fn combination(self) -> usize {
@@ -157,10 +173,13 @@ impl Base {
 
     /// Finds a resource whose key hashes to `hash`, registered or not.
     pub fn resource(&self, hash: u64, kind: u16, id: &str) -> Option<Number> {
-        self.by_key.find(hash, |number| {
-            let resource = &self.resources[number as usize];
-            resource.kind == kind && self.key(resource) == id
-        })
+        self.by_key.find(hash, |number| self.is_resource(number, kind, id))
+    }
+
+    /// Says whether a resource is the one of this type and id.
+    pub fn is_resource(&self, number: Number, kind: u16, id: &str) -> bool {
+        let resource = &self.resources[number as usize];
+        resource.kind == kind && self.key(resource) == id
     }
 
     /// Gives the id of a resource.
@@ -200,6 +219,12 @@ impl Base {
                 each(ORGANIZATION, Holding { held: *role, expires_at: FOREVER });
             }
         }
+        if let Some(entry) = held.as_single() {
+            if places.contains(&entry.place) {
+                each(entry.place, Holding { held: entry.held, expires_at: FOREVER });
+            }
+            return;
+        }
         let start = held.start as usize;
         let run = &self.entries[start..start + held.count as usize];
         let mut tell = |at: usize, entry: &Entry| {
@@ -230,16 +255,8 @@ impl Base {
                 each(Holding { held: *role, expires_at: FOREVER });
             }
         }
-        let start = held.start as usize;
-        let run = &self.entries[start..start + held.count as usize];
-        // Most runs are a few entries of one cache line.
-        let first = if run.len() > 8 { run.partition_point(|entry| entry.place < place) } else { 0 };
-        for (at, entry) in run.iter().enumerate().skip(first).skip_while(|(_, entry)| entry.place < place) {
-            if entry.place != place {
-                break;
-            }
-            let expires_at = if entry.does_expire { self.expiry(start + at) } else { FOREVER };
-            each(Holding { held: entry.held, expires_at });
+        for (_, holding) in self.elsewhere(held).filter(|(other, _)| *other == place) {
+            each(holding);
         }
     }
 
@@ -252,11 +269,14 @@ impl Base {
 
     /// Gives everything else that is held, each with its place.
     pub fn elsewhere(&self, held: Holdings) -> impl Iterator<Item = (Number, Holding)> {
-        let start = held.start as usize;
-        self.entries[start..start + held.count as usize].iter().enumerate().map(move |(at, entry)| {
+        let single = held.as_single();
+        let (start, count) = if single.is_some() { (0, 0) } else { (held.start as usize, held.count as usize) };
+        let several = self.entries[start..start + count].iter().enumerate().map(move |(at, entry)| {
             let expires_at = if entry.does_expire { self.expiry(start + at) } else { FOREVER };
             (entry.place, Holding { held: entry.held, expires_at })
-        })
+        });
+        let single = single.map(|entry| (entry.place, Holding { held: entry.held, expires_at: FOREVER }));
+        single.into_iter().chain(several)
     }
 
     fn expiry(&self, entry: usize) -> i64 {
@@ -279,15 +299,18 @@ impl Base {
         self.members.len() + self.groups.len() + self.accounts.len() + self.resources.len() + self.entries.len()
     }
 
-    /// Counts the bytes that memberships, grants, resources and all the rest take.
-    pub fn bytes_by_part(&self) -> [usize; 4] {
-        let members = size_of_val(&*self.members) + self.by_user.bytes() + self.group_lists.len();
+    /// Counts the bytes that memberships, grants, resources, groups with service accounts, and all the rest take.
+    pub fn bytes_by_part(&self) -> [usize; 5] {
+        let members = size_of_val(&*self.member_ids)
+            + size_of_val(&*self.members)
+            + self.by_user.bytes()
+            + self.group_lists.len();
         let grants = size_of_val(&*self.entries)
             + size_of_val(&*self.expiries)
             + size_of_val(&*self.combinations.0)
             + size_of_val(&*self.combinations.1);
         let resources = size_of_val(&*self.resources) + self.by_key.bytes() + self.keys.len();
-        let rest = size_of::<Self>() + size_of_val(&*self.groups) + size_of_val(&*self.accounts);
-        [members, grants, resources, rest]
+        let groups = size_of_val(&*self.groups) + size_of_val(&*self.accounts);
+        [members, grants, resources, groups, size_of::<Self>()]
     }
 }

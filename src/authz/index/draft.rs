@@ -165,10 +165,10 @@ impl Draft {
         let mut holdings = HoldingsBuilder::new(&held);
 
         let mut group_lists = Vec::new();
+        let member_ids = members.iter().map(|(id, _)| *id).collect();
         let members: Box<[Member]> = (0..)
             .zip(members)
-            .map(|(number, (id, member))| Member {
-                id,
+            .map(|(number, (_, member))| Member {
                 user: member.user,
                 groups: list_groups(&mut group_lists, member.groups.iter().map(|group| groups_moved[*group as usize])),
                 held: holdings.next(Holder::membership(number), member.state),
@@ -199,6 +199,7 @@ impl Draft {
         let by_key = Table::build(resources.len(), hashes.into_iter());
         Base {
             seed,
+            member_ids,
             members,
             by_user,
             group_lists: group_lists.into(),
@@ -312,7 +313,14 @@ impl<'a> HoldingsBuilder<'a> {
             }
             self.entries.push(Entry { place: *place, held: holding.held, does_expire });
         }
-        Holdings::new(self.combination(roles), state, number(start), number(self.entries.len() - start))
+        let combination = self.combination(roles);
+        match self.entries[start..] {
+            [entry] if !entry.does_expire && entry.place != ORGANIZATION => {
+                self.entries.truncate(start);
+                Holdings::single(combination, state, entry)
+            }
+            _ => Holdings::new(combination, state, number(start), number(self.entries.len() - start)),
+        }
     }
 
     fn combination(&mut self, roles: Vec<u16>) -> u32 {

@@ -3,10 +3,10 @@
 use smallvec::SmallVec;
 
 use super::OrganizationIndex;
-use super::base::{Base, CHAIN_MAX};
+use super::base::CHAIN_MAX;
 use super::number::{AS_MEMBER, Holder, Holding, Number, ORGANIZATION};
 use crate::authz::installation::InstallationIndex;
-use crate::authz::question::{Answer, Asked, Denial, Question, Session};
+use crate::authz::question::{Answer, Denial, Question, Session};
 use crate::domain::catalog::{PermissionId, Reach, Role};
 use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{GroupId, ServiceAccountId, UserId};
@@ -37,30 +37,6 @@ impl OrganizationIndex {
     #[must_use]
     pub fn answer(&self, installation: &InstallationIndex, question: &Question, now: Timestamp) -> Answer {
         self.answer_asked(installation, &question.asked(), now)
-    }
-
-    /// Answers one question as it was asked.
-    #[must_use]
-    pub fn answer_asked(&self, installation: &InstallationIndex, asked: &Asked<'_>, now: Timestamp) -> Answer {
-        let until = match session_until(installation, asked.session, now) {
-            Ok(until) => until,
-            Err(denial) => return Answer::Denied(denial),
-        };
-        let Some(permission) = self.words.catalog.permission(asked.permission) else {
-            return Answer::Denied(Denial::PermissionUnknown);
-        };
-        let target = match asked.target {
-            None => None,
-            Some((kind, id)) => match self.words.catalog.resource_type(kind) {
-                None => return Answer::Denied(Denial::ResourceTypeUnknown),
-                Some((kind, _)) => self.known_resource(Base::key_hash(self.base.seed, kind.0, id), kind.0, id),
-            },
-        };
-        let Some(standing) = self.standing(installation, asked.subject).filter(|_| self.is_active) else {
-            return Answer::Denied(Denial::NotGranted);
-        };
-        let chain = self.chain(target);
-        self.judge(installation, asked.subject, &standing, &chain, permission, now).min(until).answer()
     }
 
     /// Says whether the organization exists in the eyes of a subject: of whoever is in it, and of who holds something
@@ -163,12 +139,25 @@ impl OrganizationIndex {
 
     /// Finds how a subject stands here; `None` if nothing they hold counts anywhere.
     pub(super) fn standing(&self, installation: &InstallationIndex, subject: Subject) -> Option<Standing> {
+        self.standing_near(installation, subject, None)
+    }
+
+    /// Finds how a subject stands here, who is likely this member of the base.
+    pub(super) fn standing_near(
+        &self,
+        installation: &InstallationIndex,
+        subject: Subject,
+        likely: Option<Number>,
+    ) -> Option<Standing> {
         match subject {
             Subject::User(user) => {
                 if !installation.is_user_active(user) {
                     return None;
                 }
-                Some(self.member_of(user.0.as_u128()).map(|member| self.standing_of(member)).unwrap_or_default())
+                let user = user.0.as_u128();
+                let likely = likely.filter(|number| self.base.members[*number as usize].user == user);
+                let member = self.overlay.user(user).or(likely).or_else(|| self.base.member_of(user));
+                Some(member.map(|member| self.standing_of(member)).unwrap_or_default())
             }
             Subject::ServiceAccount(id) => self.machine_standing(installation, id),
         }

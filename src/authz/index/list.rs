@@ -191,8 +191,8 @@ impl OrganizationIndex {
             Some(SubjectKey::Member(id)) => Some(Some(id)),
             Some(SubjectKey::Account(_) | SubjectKey::Above(_)) => None,
         };
-        let (old, new) = (&*self.base.members, &self.overlay.new_members);
-        let all = past.into_iter().flat_map(move |past| ids_after(old, |member| member.id, new, past));
+        let (old, new) = (&*self.base.member_ids, &self.overlay.new_members);
+        let all = past.into_iter().flat_map(move |past| ids_after(old, |id| *id, new, past));
         all.map(|(id, number)| {
             let user = self.member_now(number).user;
             let is_theirs = user != 0 && self.member_of(user) == Some(number);

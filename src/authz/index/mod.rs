@@ -39,13 +39,16 @@ const FOLD_SHARE: usize = 16;
 const FOLD_LEAST: usize = 64;
 
 /// One organization's log, applied. Cheap to clone: a snapshot.
+///
+/// What every check reads stands first, in the cache line of the count of owners, which a view has just fetched.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct OrganizationIndex {
-    position: Position,
-    is_active: bool,
-    words: Words,
     base: Arc<Base>,
+    words: Words,
+    is_active: bool,
     overlay: Overlay,
+    position: Position,
 }
 
 impl OrganizationIndex {
@@ -89,7 +92,7 @@ impl OrganizationIndex {
     /// Says whether the overlay has grown so much that it should be folded in.
     #[must_use]
     pub fn wants_folding(&self) -> bool {
-        self.overlay.entries() > fold_limit(&self.base)
+        self.overlay.is_full()
     }
 
     /// Makes the same index anew with everything in its base. Takes as long as loading did.
@@ -106,10 +109,10 @@ impl OrganizationIndex {
         self.bytes_by_part().into_iter().sum()
     }
 
-    /// Estimates what memberships, grants, resources and all the rest take, in bytes.
-    pub(super) fn bytes_by_part(&self) -> [usize; 4] {
-        let [members, grants, resources, rest] = self.base.bytes_by_part();
-        [members, grants, resources, rest + size_of::<Self>() + self.overlay.bytes()]
+    /// Estimates what memberships, grants, resources, groups and all the rest take, in bytes.
+    pub(super) fn bytes_by_part(&self) -> [usize; 5] {
+        let [members, grants, resources, groups, rest] = self.base.bytes_by_part();
+        [members, grants, resources, groups, rest + size_of::<Self>() + self.overlay.bytes()]
     }
 
     /// Applies the commit that follows.
@@ -219,7 +222,7 @@ impl OrganizationIndex {
     }
 
     fn known_member(&self, id: u128) -> Option<Number> {
-        let found = self.base.members.binary_search_by_key(&id, |member| member.id);
+        let found = self.base.member_ids.binary_search(&id);
         found.map(|at| number(at, 0)).ok().or_else(|| self.overlay.new_members.get(&id).copied())
     }
 
@@ -295,7 +298,8 @@ impl OrganizationIndex {
         }
         let member = &self.base.members[number as usize];
         let groups = self.base.groups_of(member).collect();
-        MemberNow { id: member.id, user: member.user, state: Some(member.state()), groups }
+        let id = self.base.member_ids[number as usize];
+        MemberNow { id, user: member.user, state: Some(member.state()), groups }
     }
 
     fn account_now(&self, number: Number) -> Option<bool> {

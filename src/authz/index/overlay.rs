@@ -21,6 +21,8 @@ type Map<K, V> = GenericHashMap<K, V, FixedState, DefaultSharedPtr>;
 pub(super) struct Overlay {
     /// What is below, by hash; none while nothing is.
     touched: Option<Arc<Touched>>,
+    /// How many entries it takes until it is folded in.
+    limit: usize,
     /// How many times something was put in: a bound on how much it holds.
     entries: usize,
     users: Map<u128, Number>,
@@ -76,23 +78,23 @@ const HOLDER: u64 = 7;
 impl Overlay {
     /// Makes the overlay of a new base. `limit` is how many entries it takes until it is folded in.
     pub fn new(limit: usize) -> Self {
-        Self { touched: Some(Arc::new(Touched::for_entries(limit))), ..Self::default() }
+        Self { limit, ..Self::default() }
     }
 
-    /// Counts what was put in.
-    pub fn entries(&self) -> usize {
-        self.entries
+    /// Says whether it has grown so much that it should be folded in.
+    pub fn is_full(&self) -> bool {
+        self.entries > self.limit
     }
 
     fn may_have(&self, salt: u64, value: u128) -> bool {
-        self.entries > 0 && self.touched.as_ref().is_none_or(|touched| touched.may_have(mix(salt, value)))
+        self.entries > 0 && self.touched.as_ref().is_some_and(|touched| touched.may_have(mix(salt, value)))
     }
 
     fn touch(&mut self, salt: u64, value: u128) {
         self.entries += 1;
-        if let Some(touched) = &self.touched {
-            touched.add(mix(salt, value));
-        }
+        let limit = self.limit;
+        let touched = self.touched.get_or_insert_with(|| Arc::new(Touched::for_entries(limit)));
+        touched.add(mix(salt, value));
     }
 
     pub fn user(&self, user: u128) -> Option<Number> {

@@ -20,11 +20,13 @@ const TOGETHER: usize = 32;
 
 /// A question on its way.
 struct Staged<'a> {
-    asked: Asked<'a>,
+    subject: Subject,
     permission: PermissionId,
-    /// The target's type and the hash of its key.
-    target: Option<(u16, u64)>,
-    /// The membership and the resource that the tables seem to name; not compared yet.
+    /// The target's type, its id and the hash of both.
+    target: Option<(u16, &'a str, u64)>,
+    /// The hash of the user, if the subject is one.
+    user: Option<u64>,
+    /// The membership and the resource that the tables seem to name: whether they are the ones, their records say.
     likely: (Option<Number>, Option<Number>),
     until: Span,
 }
@@ -53,7 +55,7 @@ impl OrganizationIndex {
                 item.and_then(|asked| self.stage(installation, asked, &mut names, now))
             };
             staged.extend(items.by_ref().take(TOGETHER).map(parse));
-            self.bring_near(&staged);
+            self.bring_near(&mut staged);
             for item in staged.drain(..) {
                 tell(match item {
                     Ok(staged) => self.answer_staged(installation, &staged, now),
@@ -63,7 +65,18 @@ impl OrganizationIndex {
         }
     }
 
-    /// Looks up names, and reads the first slot of each table.
+    /// Answers one question as it was asked.
+    #[must_use]
+    pub fn answer_asked(&self, installation: &InstallationIndex, asked: &Asked<'_>, now: Timestamp) -> Answer {
+        let mut staged = [self.stage(installation, *asked, &mut LookedUp::default(), now)];
+        self.bring_near(&mut staged);
+        match &staged[0] {
+            Ok(staged) => self.answer_staged(installation, staged, now),
+            Err(denial) => Answer::Denied(*denial),
+        }
+    }
+
+    /// Looks up names, and hashes what the tables are asked for.
     fn stage<'a>(
         &self,
         installation: &InstallationIndex,
@@ -80,20 +93,28 @@ impl OrganizationIndex {
             Some((kind, id)) => {
                 let find = |name: &str| catalog.resource_type(name).map(|(id, _): (TypeId, &ResourceType)| id);
                 let kind = remembered(&mut names.kind, kind, find).ok_or(Denial::ResourceTypeUnknown)?;
-                Some((kind.0, Base::key_hash(self.base.seed, kind.0, id)))
+                Some((kind.0, id, Base::key_hash(self.base.seed, kind.0, id)))
             }
         };
-        let member = match asked.subject {
-            Subject::User(user) => self.base.by_user.peek(mix(0, user.0.as_u128())),
+        let user = match asked.subject {
+            Subject::User(user) => Some(mix(0, user.0.as_u128())),
             Subject::ServiceAccount(_) => None,
         };
-        let resource = target.and_then(|(_, hash)| self.base.by_key.peek(hash));
-        Ok(Staged { asked, permission, target, likely: (member, resource), until })
+        Ok(Staged { subject: asked.subject, permission, target, user, likely: (None, None), until })
     }
 
-    /// Reads what will be read of each question, so that it is near when its turn comes.
-    fn bring_near(&self, staged: &[Result<Staged<'_>, Denial>]) {
+    /// Reads what will be read of each question, so that it is near when its turn comes: each loop waits for what the one
+    /// before has found, of all questions at once, and does little else.
+    fn bring_near(&self, staged: &mut [Result<Staged<'_>, Denial>]) {
         let base = &*self.base;
+        for item in staged.iter().flatten() {
+            black_box(item.user.and_then(|hash| base.by_user.peek(hash)));
+            black_box(item.target.and_then(|(_, _, hash)| base.by_key.peek(hash)));
+        }
+        for item in staged.iter_mut().flatten() {
+            let member = item.user.and_then(|hash| base.by_user.likely(hash));
+            item.likely = (member, item.target.and_then(|(_, _, hash)| base.by_key.likely(hash)));
+        }
         let mut further: SmallVec<[(usize, usize, usize); TOGETHER]> = SmallVec::new();
         for item in staged.iter().flatten() {
             let (member, resource) = item.likely;
@@ -111,14 +132,16 @@ impl OrganizationIndex {
     }
 
     fn answer_staged(&self, installation: &InstallationIndex, staged: &Staged<'_>, now: Timestamp) -> Answer {
-        let subject = staged.asked.subject;
-        let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else {
+        let (member, resource) = staged.likely;
+        let standing = self.standing_near(installation, staged.subject, member);
+        let Some(standing) = standing.filter(|_| self.is_active) else {
             return Answer::Denied(Denial::NotGranted);
         };
-        let target = staged.asked.target.zip(staged.target);
-        let target = target.and_then(|((_, id), (kind, hash))| self.known_resource(hash, kind, id));
-        let chain = self.chain(target);
-        let span = self.judge(installation, subject, &standing, &chain, staged.permission, now);
+        let chain = self.chain(staged.target.and_then(|(kind, id, hash)| {
+            let is_it = |number: &Number| self.base.is_resource(*number, kind, id);
+            resource.filter(is_it).or_else(|| self.known_resource(hash, kind, id))
+        }));
+        let span = self.judge(installation, staged.subject, &standing, &chain, staged.permission, now);
         span.min(staged.until).answer()
     }
 }

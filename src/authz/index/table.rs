@@ -56,11 +56,14 @@ impl Table {
         }
     }
 
-    /// Reads the first slot that [`Table::find`] will read, so that it is near by then. Gives the number in it if it looks
-    /// like the one that is meant.
-    pub fn peek(&self, hash: u64) -> Option<Number> {
-        let stored = *self.slots.get(self.slot(hash))?;
-        (stored != EMPTY && stored & !self.number_mask() == self.tag(hash)).then_some(stored & self.number_mask())
+    /// Gives the first slot that [`Table::find`] will read, for who wants it to be near by then.
+    pub fn peek(&self, hash: u64) -> Option<u32> {
+        self.slots.get(self.slot(hash)).copied()
+    }
+
+    /// Gives the number that is most likely meant: the first under a hash that looks the same.
+    pub fn likely(&self, hash: u64) -> Option<Number> {
+        self.find(hash, |_| true)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below the number of slots")]

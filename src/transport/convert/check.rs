@@ -114,9 +114,18 @@ impl Tokens {
         let mut verified = self.verified.iter().peekable();
         items.enumerate().map(move |(at, item)| {
             let bearer = verified.next_if(|(token_at, _)| *token_at == at).map(|(_, bearer)| *bearer);
-            asked(item, bearer)
+            asked_as(item, bearer)
         })
     }
+}
+
+/// Reads one item, and verifies its token if it has one. What is wrong with it is its own answer.
+pub fn asked<'a>(item: ItemView<'a>, services: &Services) -> Result<Asked<'a>, Denial> {
+    let bearer = match item.subject {
+        SubjectView::AccessToken(token) => Some(bearer(token, services)),
+        SubjectView::None | SubjectView::User(_) | SubjectView::ServiceAccount(_) => None,
+    };
+    asked_as(item, bearer)
 }
 
 /// Finds whose a token is; what is wrong with it is the item's answer.
@@ -135,8 +144,8 @@ fn bearer(token: &str, services: &Services) -> Verified {
     }
 }
 
-/// Reads one item. What is wrong with it is its own answer.
-fn asked(item: ItemView<'_>, bearer: Option<Verified>) -> Result<Asked<'_>, Denial> {
+/// Reads one item; `bearer` is whose its token is.
+fn asked_as(item: ItemView<'_>, bearer: Option<Verified>) -> Result<Asked<'_>, Denial> {
     let malformed = |_| Denial::Malformed;
     let (subject, session) = match item.subject {
         SubjectView::User(id) => (Subject::User(UserId::parse("", id).map_err(malformed)?), None),

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub(super) use check::{
-    Items, PERMISSION_BYTES_MAX, Tokens, consistency, consistency_view, decision, decision_out, listed_subject,
+    Items, PERMISSION_BYTES_MAX, Tokens, asked, consistency, consistency_view, decision, decision_out, listed_subject,
     question, valid_for,
 };
 pub(super) use explanation::{Sight, allowed_by, missing};

@@ -53,6 +53,16 @@ on_both! {
         stopped.await.unwrap();
     }
 
+    async fn a_stream_that_has_grown_old_is_told_and_ended_while_the_server_goes_on(database: Database) {
+        let (app, organization, _, mut stream) = still(database).await;
+        let backend = app.backend(&organization).await;
+        app.clock.advance(Duration::from_hours(1));
+        told(&mut stream).await;
+        app.clock.advance(GRACE);
+        assert_refused(stream.receive().await, Code::Unavailable, "DRAINING");
+        backend.stream().await.unwrap().progress(1).await;
+    }
+
     async fn a_stream_that_is_half_closed_in_its_grace_ends_well(database: Database) {
         let (app, organization, bob, mut stream) = still(database).await;
         let stopped = tokio::spawn(app.app.stop());

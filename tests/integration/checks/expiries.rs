@@ -49,7 +49,8 @@ on_both! {
             for_a_while(&app, &bob, "gamma", MINUTE * 3),
         ];
         owner.change_grants(change(id, deltas)).await.unwrap();
-        stream.progress(1).await;
+        let (_, told) = change_of(&mut stream).await;
+        assert_eq!((told.allowed, told.valid_for_ms), (true, Some(180_000)), "the end that moved is told");
         app.clock.advance(MINUTE);
         stream.progress(2).await;
         app.clock.advance_short_of(MINUTE * 2);
@@ -78,7 +79,8 @@ on_both! {
             for_a_while(&app, &bob, "alpha", MINUTE),
         ];
         ada.change_grants(change(id, deltas)).await.unwrap();
-        stream.progress(2).await;
+        let (_, told) = change_of(&mut stream).await;
+        assert_eq!((told.allowed, told.valid_for_ms), (true, Some(60_000)));
         app.clock.advance(MINUTE);
         assert!(!change_of(&mut stream).await.1.allowed);
         ada.change_grants(change(id, vec![grant(membership(&bob.membership_id), as_member(project("beta")))])).await.unwrap();

@@ -20,6 +20,9 @@ const MEMBERS: u128 = 20;
 /// How many organizations the budget has room for.
 const ROOM: usize = 10;
 
+/// How long lies between two uses at the least, for one to count as the later.
+const A_WHILE: Duration = Duration::from_secs(1);
+
 /// Tells how many bytes an organization takes.
 async fn size() -> usize {
     let stage = Stage::new(Settings::default()).await;
@@ -48,11 +51,11 @@ async fn above_the_budget_what_was_asked_about_least_recently_goes_and_answers_a
     let (stage, ids) = narrow(30).await;
     for id in &ids[..ROOM] {
         stage.must_answer(*id).await;
-        stage.clock.advance(Duration::from_millis(1));
+        stage.clock.advance(A_WHILE);
     }
     assert_eq!((stage.engine.organizations(), stage.engine.evictions()), (ROOM, 0));
     stage.must_answer(ids[0]).await;
-    stage.clock.advance(Duration::from_millis(1));
+    stage.clock.advance(A_WHILE);
 
     stage.must_answer(ids[ROOM]).await;
     assert!(stage.engine.evictions() > 0 && stage.engine.bytes() <= stage.engine.settings().bytes_max);
@@ -62,7 +65,7 @@ async fn above_the_budget_what_was_asked_about_least_recently_goes_and_answers_a
     }
     for id in ids.iter().chain(&ids) {
         stage.must_answer(*id).await;
-        stage.clock.advance(Duration::from_millis(1));
+        stage.clock.advance(A_WHILE);
         assert!(stage.engine.bytes() <= stage.engine.settings().bytes_max);
     }
 }
@@ -107,7 +110,7 @@ async fn what_subscriptions_hold_stays_and_is_followed_and_fills_four_fifths_at_
     }
     // Whoever only asks finds room all the same, and pushes nobody out who is held.
     for id in ids[kept..].iter().chain(&ids) {
-        stage.clock.advance(Duration::from_millis(1));
+        stage.clock.advance(A_WHILE);
         stage.must_answer(*id).await;
         assert!(stage.engine.bytes() <= stage.engine.settings().bytes_max);
     }

@@ -4,26 +4,30 @@
 //! to write. So a slow reader costs no memory, the last state always arrives, and no answer is older than a change sent
 //! before it.
 
+mod frame;
+mod holding;
+mod looking;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
-use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
 use super::caller::{Caller, may_ask};
 use super::engine::Engine;
 use super::inbox::{Inbox, StreamId};
-use super::question::{Answer, Denial, Item, Question, Questions};
+use super::question::{Answer, Asked, Denial, Question, Questions};
 use super::slot::Slot;
 use super::view::{Requirement, View};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
-use crate::domain::revision::{Position, Revision, Token};
+use crate::domain::revision::{Position, Revision};
 use crate::domain::time::Timestamp;
+
+pub use frame::{Output, Update};
 
 /// Most items in one frame.
 pub const ITEMS_MAX: usize = 1_000;
@@ -35,72 +39,6 @@ const SUBSCRIPTIONS_MAX: usize = 100_000;
 const CHANGES_MAX: usize = 1_000;
 /// How many subscriptions are looked at while a change of the organization has to wait.
 const SLICE: usize = 64;
-
-/// A frame from the client.
-#[derive(Debug)]
-pub enum Update<Q> {
-    /// Checks to answer.
-    Check {
-        /// Chosen by the client.
-        frame: u64,
-        /// Whose.
-        organization: OrganizationId,
-        /// In order.
-        questions: Q,
-        /// How fresh the answers must be.
-        requirement: Requirement,
-    },
-    /// Decisions to hold.
-    Subscribe {
-        /// Whose.
-        organization: OrganizationId,
-        /// The client's number, the question, and what the client holds already.
-        subscriptions: Vec<(u64, Item, Option<bool>)>,
-        /// The first answers take this in.
-        at_least: Option<Token>,
-    },
-    /// Decisions to let go.
-    Unsubscribe(Vec<u64>),
-    /// A sign of life.
-    Ping(u64),
-}
-
-/// A frame to the client.
-#[derive(Debug)]
-pub enum Output {
-    /// Answers to one frame of checks.
-    Decisions {
-        /// As the client chose.
-        frame: u64,
-        /// In order; or why the frame as a whole was not answered.
-        answers: Result<(Vec<Answer>, View), Error>,
-    },
-    /// Subscriptions whose answer is new.
-    Changes {
-        /// Whose.
-        organization: OrganizationId,
-        /// The client's number and the answer.
-        changes: Vec<(u64, Answer)>,
-        /// What it was evaluated on.
-        view: View,
-    },
-    /// Everything that turned up to here was sent.
-    Progress {
-        /// The newest ping.
-        ping: u64,
-        /// How far each organization with subscriptions has come.
-        organizations: Vec<Token>,
-        /// The oldest age among them.
-        age: Duration,
-    },
-    /// The subscriptions of an organization are gone.
-    Reset {
-        /// Whose.
-        organization: OrganizationId,
-        /// Why.
-        reason: Reason,
-    },
-}
 
 /// A view that is being waited for.
 type Preparing = Pin<Box<dyn Future<Output = Result<View, Error>> + Send>>;
@@ -154,12 +92,13 @@ impl<Q: Questions> Stream<Q> {
     /// Begins a stream of `caller`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, caller: Caller) -> Self {
-        let id = engine.next_stream();
+        let inbox = Arc::default();
+        let id = engine.open_stream(&inbox);
         Self {
             engine,
             caller,
             id,
-            inbox: Arc::default(),
+            inbox,
             waiting: VecDeque::new(),
             preparing: None,
             held: HashMap::default(),
@@ -172,6 +111,13 @@ impl<Q: Questions> Stream<Q> {
             ping: None,
             expiries: BTreeSet::new(),
         }
+    }
+
+    /// Counts the memory that it takes to find what is held, in bytes; what is held stands in the registries.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // One control byte beside each place, and one place in eight is never used.
+        self.held.capacity() * 8 / 7 * (size_of::<(u64, (u32, u32))>() + 1)
     }
 
     /// Says whether another frame may be read.
@@ -209,6 +155,30 @@ impl<Q: Questions> Stream<Q> {
             update => self.waiting.push_back(update),
         }
         Ok(())
+    }
+
+    /// Answers checks that need not wait: nothing was asked before them that waits still, and a view is at hand. `None`:
+    /// they are to be taken in with [`Stream::take`].
+    ///
+    /// # Errors
+    /// What [`may_ask`] says of the frame as a whole; that the caller's credential stands is asked before the next output.
+    pub fn check_at_once<'a>(
+        &self,
+        organization: OrganizationId,
+        requirement: Requirement,
+        asked: impl Iterator<Item = Result<Asked<'a>, Denial>> + Clone,
+        mut tell: impl FnMut(Answer, Timestamp),
+    ) -> Option<Result<View, Error>> {
+        if !self.waiting.is_empty() || self.engine.must_be_alive(&self.caller).is_err() {
+            return None;
+        }
+        let view = self.engine.view_if_ready(organization, requirement)?;
+        if let Err(error) = may_ask(&view, self.caller.subject, asked.clone()) {
+            return Some(Err(error));
+        }
+        let now = view.now();
+        view.answer_all(asked, |answer| tell(answer, now));
+        Some(Ok(view))
     }
 
     /// Counts the subscriptions that are held, and those that wait to be.
@@ -250,6 +220,7 @@ impl<Q: Questions> Stream<Q> {
             if let Some(output) = self.progress() {
                 return Ok(output);
             }
+            tokio::task::consume_budget().await;
             if let Some(output) = self.wait().await {
                 return Ok(output);
             }
@@ -347,225 +318,6 @@ impl<Q: Questions> Stream<Q> {
             Update::Unsubscribe(_) | Update::Ping(_) => None,
         }
     }
-
-    /// Finds the watch of an organization, a new one if need be; `None` if it must be loaded again.
-    fn watch(&mut self, organization: OrganizationId) -> Result<Option<u32>, Error> {
-        if let Some(watch) = self.watch_of.get(&organization) {
-            return Ok(Some(*watch));
-        }
-        let Some(slot) = self.engine.slot(organization) else { return Ok(None) };
-        if !self.engine.residence.join(&slot, self.id, &self.inbox, self.caller.subject)? {
-            return Ok(None);
-        }
-        self.watches_made += 1;
-        let number = self.watches_made;
-        let watch = Watch {
-            organization,
-            slot,
-            count: 0,
-            refused: Vec::new(),
-            right_until: None,
-            is_about_others: false,
-            told: None,
-        };
-        self.watches.insert(number, watch);
-        self.watch_of.insert(organization, number);
-        Ok(Some(number))
-    }
-
-    /// Registers subscriptions, which marks them dirty: nothing falls in between.
-    fn hold(&mut self, number: u32, subscriptions: Vec<(u64, Item, Option<bool>)>) {
-        self.dirty.insert(number);
-        for (client, item, known) in subscriptions {
-            // A change of the subscription before may be under way: then the client holds something else than it says.
-            let known = known.filter(|_| !self.held.contains_key(&client));
-            self.let_go(client);
-            let Some(watch) = self.watches.get_mut(&number) else { break };
-            let held = match &item {
-                Ok(question) => {
-                    watch.is_about_others |= question.subject != self.caller.subject;
-                    let mut registry = watch.slot.registry.lock();
-                    registry.mark_caller(self.id);
-                    registry.add(self.id, client, question, known).ok_or(Denial::PermissionUnknown)
-                }
-                Err(denial) => Err(*denial),
-            };
-            match held {
-                Ok(record) => {
-                    watch.count += 1;
-                    self.held.insert(client, (number, record));
-                }
-                Err(_) if known == Some(false) => {}
-                Err(denial) => watch.refused.push((client, Answer::Denied(denial))),
-            }
-        }
-    }
-
-    /// Lets one subscription go.
-    fn let_go(&mut self, client: u64) {
-        let Some((number, record)) = self.held.remove(&client) else { return };
-        let Some(watch) = self.watches.get_mut(&number) else { return };
-        if let Some(at) = watch.slot.registry.lock().remove(record) {
-            self.expiries.remove(&(at, client));
-        }
-        watch.count -= 1;
-        if watch.count == 0 && !self.dirty.contains(&number) {
-            self.end_watch(number);
-        }
-    }
-
-    /// Lets an organization go, with everything that is held of it.
-    fn end_watch(&mut self, number: u32) {
-        let Some(watch) = self.watches.remove(&number) else { return };
-        self.watch_of.remove(&watch.organization);
-        self.dirty.remove(&number);
-        for (client, expires_at) in self.engine.residence.leave(&watch.slot, self.id) {
-            self.held.remove(&client);
-            if let Some(at) = expires_at {
-                self.expiries.remove(&(at, client));
-            }
-        }
-    }
-
-    /// Lets everything of one organization go, and says so.
-    fn reset(&mut self, organization: OrganizationId, reason: Reason) {
-        if let Some(number) = self.watch_of.get(&organization) {
-            self.end_watch(*number);
-        }
-        self.resets.push_back((organization, reason));
-    }
-
-    /// Takes in what was marked, and what has expired.
-    fn collect(&mut self) {
-        let marked = self.inbox.take();
-        for organization in marked.replaced {
-            if self.watch_of.contains_key(&organization) {
-                self.reset(organization, Reason::RevisionVanished);
-            }
-        }
-        self.dirty.extend(marked.organizations.iter().filter_map(|organization| self.watch_of.get(organization)));
-
-        let now = self.engine.world.now();
-        while let Some((at, client)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
-            self.expiries.remove(&(at, client));
-            if let Some((number, record)) = self.held.get(&client)
-                && let Some(watch) = self.watches.get(number)
-            {
-                watch.slot.registry.lock().mark_expired(*record);
-                self.dirty.insert(*number);
-            }
-        }
-        for (number, watch) in &mut self.watches {
-            if watch.right_until.take_if(|until| now >= *until).is_some() {
-                watch.slot.registry.lock().mark_caller(self.id);
-                self.dirty.insert(*number);
-            }
-        }
-    }
-
-    /// Evaluates a slice of what is dirty in one organization; tells what differs from what was told last.
-    fn changes(&mut self) -> Option<Output> {
-        let after_last = (Bound::Excluded(self.last_looked), Bound::Unbounded);
-        let number = *self.dirty.range(after_last).next().or_else(|| self.dirty.first())?;
-        self.last_looked = number;
-        let Some(watch) = self.watches.get_mut(&number) else {
-            self.dirty.remove(&number);
-            return None;
-        };
-        let organization = watch.organization;
-        // What is looked at is taken before the snapshot it is looked at in.
-        let (is_caller_dirty, records) = {
-            let mut registry = watch.slot.registry.lock();
-            let taken = (registry.take_caller(self.id), registry.take_dirty(self.id, CHANGES_MAX));
-            if !registry.has_work(self.id) {
-                self.dirty.remove(&number);
-            }
-            taken
-        };
-        let bound = self.engine.settings.staleness_bound;
-        let Some(view) = self.engine.view_of(&watch.slot, organization, bound) else {
-            self.reset(organization, Reason::RevisionVanished);
-            return None;
-        };
-        if is_caller_dirty {
-            match judge_caller(&view, &self.caller, watch.is_about_others) {
-                Ok(until) => watch.right_until = until,
-                Err(reason) => {
-                    self.reset(organization, reason);
-                    return None;
-                }
-            }
-        }
-
-        let mut changes = std::mem::take(&mut watch.refused);
-        for slice in records.chunks(SLICE) {
-            let mut registry = watch.slot.registry.lock();
-            let mut answers = Vec::with_capacity(SLICE);
-            view.answer_all(slice.iter().map(|record| Ok(registry.look(*record).asked)), |answer| answers.push(answer));
-            for (record, answer) in slice.iter().zip(answers) {
-                let looked = registry.look(*record);
-                let client = looked.number;
-                if let Some(at) = looked.expires_at {
-                    self.expiries.remove(&(at, client));
-                }
-                let expires_at = match answer {
-                    Answer::Allowed { until } => until,
-                    // Looked at again when the feed may have caught up.
-                    Answer::Denied(denial) if denial.is_stale() => {
-                        Some(view.now().plus(self.engine.settings.poll_interval))
-                    }
-                    Answer::Denied(_) => None,
-                };
-                self.expiries.extend(expires_at.map(|at| (at, client)));
-                if registry.note(*record, answer, expires_at) {
-                    changes.push((client, answer));
-                }
-            }
-        }
-        if watch.count == 0 {
-            self.end_watch(number);
-        }
-        changes.sort_unstable_by_key(|(client, _)| *client);
-        (!changes.is_empty()).then_some(Output::Changes { organization, changes, view })
-    }
-
-    /// Answers the newest ping, if nothing that was marked before waits. Names the organizations that have moved since the
-    /// last time.
-    fn progress(&mut self) -> Option<Output> {
-        let ping = self.ping?;
-        // How far all is marked and what is proven, before looking whether anything marked waits.
-        let above = self.engine.installation_marked();
-        let mut tokens = Vec::new();
-        let mut age = self.engine.feed_age();
-        for (number, watch) in &self.watches {
-            let view = self.engine.view_of(&watch.slot, watch.organization, self.engine.settings.staleness_bound)?;
-            let mut token = view.token();
-            if token.installation.revision > above {
-                // The word that all is marked rings the bell.
-                return None;
-            }
-            let marked = watch.slot.marked();
-            if marked < token.position.revision {
-                token.position = watch.slot.recent(marked)?;
-            }
-            age = age.max(view.age);
-            let pair = (token.position.revision, token.installation.revision);
-            if watch.told != Some(pair) {
-                tokens.push((*number, pair, token));
-            }
-        }
-        if !self.inbox.is_empty() {
-            return None;
-        }
-        self.ping = None;
-        for (number, pair, _) in &tokens {
-            if let Some(watch) = self.watches.get_mut(number) {
-                watch.told = Some(*pair);
-            }
-        }
-        let organizations = tokens.into_iter().map(|(_, _, token)| token).collect();
-        Some(Output::Progress { ping, organizations, age })
-    }
 }
 
 /// Gives a view that is as fresh as asked at the moment that the stream is read again.
@@ -600,18 +352,9 @@ async fn view_while_read(
     }
 }
 
-/// Asks whether the caller may still be told, and until when.
-fn judge_caller(view: &View, caller: &Caller, is_about_others: bool) -> Result<Option<Timestamp>, Reason> {
-    match view.right_to_check(caller.subject) {
-        Answer::Allowed { until } => Ok(until),
-        Answer::Denied(_) if !view.is_seen_by(caller.subject) => Err(Reason::NotFound),
-        Answer::Denied(_) if is_about_others => Err(Reason::PermissionMissing),
-        Answer::Denied(_) => Ok(None),
-    }
-}
-
 impl<Q> Drop for Stream<Q> {
     fn drop(&mut self) {
+        self.engine.close_stream(self.id);
         for watch in self.watches.values() {
             self.engine.residence.leave(&watch.slot, self.id);
         }

@@ -4,21 +4,21 @@
 //! subject, and of those that ask about the same target, under the ids that the client gave, existing or not. A change
 //! marks records dirty; the stream that holds them evaluates them when it has room to write.
 
+mod marking;
+
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::inbox::{Inbox, StreamId};
-use super::index::OrganizationIndex;
 use super::question::{Answer, Asked, Denial, Question, Session};
-use super::touched::Touched;
-use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 
-/// Above so many distinct subjects and targets a change of many is left to the streams: each looks at all it holds.
-const LOOKED_AT_MAX: usize = 20_000;
 /// No record.
 const NONE: u32 = u32::MAX;
 /// The stream of a record that is free.
@@ -33,10 +33,11 @@ pub(super) struct Registry {
     /// The first record that is free; the others follow by `subjects.next`.
     free: Option<u32>,
     streams: Map<StreamId, Holder>,
-    /// The first record of each subject.
-    by_subject: Map<Subject, u32>,
-    /// The number of each target.
-    by_target: Map<Option<ResourceKey>, u32>,
+    /// The first record of each subject, under the subject's hash: who it is, the record says.
+    by_subject: HashTable<u32>,
+    /// The number of each target, under the hash of its key.
+    by_target: HashTable<u32>,
+    hasher: RandomState,
     targets: Vec<Target>,
     free_targets: Vec<u32>,
     permissions: Names,
@@ -169,7 +170,7 @@ impl Registry {
 
     fn link(&mut self, id: u32) {
         let Record { subject, target, .. } = self.records[id as usize];
-        let next = self.by_subject.insert(subject, id).unwrap_or(NONE);
+        let next = self.put_first(subject, id).unwrap_or(NONE);
         self.records[id as usize].subjects = Links { next, previous: NONE };
         if next != NONE {
             self.records[next as usize].subjects.previous = id;
@@ -212,11 +213,9 @@ impl Registry {
             self.records[subjects.next as usize].subjects.previous = subjects.previous;
         }
         match subjects.previous {
-            NONE if subjects.next == NONE => {
-                self.by_subject.remove(&subject);
-            }
+            NONE if subjects.next == NONE => self.remove_first(subject, id),
             NONE => {
-                self.by_subject.insert(subject, subjects.next);
+                self.put_first(subject, subjects.next);
             }
             previous => self.records[previous as usize].subjects.next = subjects.next,
         }
@@ -234,12 +233,45 @@ impl Registry {
         }
     }
 
-    fn target(&mut self, key: Option<&ResourceKey>) -> u32 {
-        let key = key.cloned();
-        if let Some(known) = self.by_target.get(&key) {
-            return *known;
+    /// Finds the first record of a subject.
+    fn first_of(&self, subject: Subject) -> Option<u32> {
+        let hash = self.hasher.hash_one(subject);
+        self.by_subject.find(hash, |id| self.records[*id as usize].subject == subject).copied()
+    }
+
+    /// Makes a record the first of its subject, and gives the one that was.
+    fn put_first(&mut self, subject: Subject, id: u32) -> Option<u32> {
+        let (records, hasher) = (&self.records, &self.hasher);
+        let of = |id: &u32| records[*id as usize].subject;
+        let known =
+            self.by_subject.entry(hasher.hash_one(subject), |id| of(id) == subject, |id| hasher.hash_one(of(id)));
+        match known {
+            Entry::Occupied(mut first) => Some(std::mem::replace(first.get_mut(), id)),
+            Entry::Vacant(place) => {
+                place.insert(id);
+                None
+            }
         }
-        let target = Target { key: key.clone(), first: NONE };
+    }
+
+    fn remove_first(&mut self, subject: Subject, id: u32) {
+        if let Ok(first) = self.by_subject.find_entry(self.hasher.hash_one(subject), |known| *known == id) {
+            first.remove();
+        }
+    }
+
+    /// Finds the number of a target.
+    fn known_target(&self, key: Option<&ResourceKey>) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        self.by_target.find(hash, |number| self.targets[*number as usize].key.as_ref() == key).copied()
+    }
+
+    /// Finds the number of a target, a new one if need be.
+    fn target(&mut self, key: Option<&ResourceKey>) -> u32 {
+        if let Some(known) = self.known_target(key) {
+            return known;
+        }
+        let target = Target { key: key.cloned(), first: NONE };
         let number = match self.free_targets.pop() {
             Some(number) => {
                 self.targets[number as usize] = target;
@@ -250,13 +282,18 @@ impl Registry {
                 count(self.targets.len() - 1)
             }
         };
-        self.by_target.insert(key, number);
+        let (targets, hasher) = (&self.targets, &self.hasher);
+        let hash = |number: &u32| hasher.hash_one(targets[*number as usize].key.as_ref());
+        self.by_target.insert_unique(hasher.hash_one(key), number, hash);
         number
     }
 
     fn forget_target(&mut self, number: u32) {
-        let target = std::mem::take(&mut self.targets[number as usize]);
-        self.by_target.remove(&target.key);
+        let hash = self.hasher.hash_one(self.targets[number as usize].key.as_ref());
+        if let Ok(known) = self.by_target.find_entry(hash, |known| *known == number) {
+            known.remove();
+        }
+        self.targets[number as usize] = Target::default();
         self.free_targets.push(number);
     }
 
@@ -282,118 +319,9 @@ impl Registry {
         self.streams.values().map(|holder| &holder.inbox)
     }
 
-    /// Marks what a change touches, and wakes the streams that hold any of it.
-    pub fn mark(
-        &mut self,
-        organization: OrganizationId,
-        touched: &Touched,
-        before: Option<&OrganizationIndex>,
-        after: Option<&OrganizationIndex>,
-    ) {
-        if self.streams.is_empty() || touched.is_nothing() {
-            return;
-        }
-        let indexes: Vec<&OrganizationIndex> = before.into_iter().chain(after).collect();
-        if touched.everything || !self.mark_found(touched, &indexes) {
-            self.sweep_all();
-        }
-        for holder in self.streams.values_mut() {
-            holder.is_caller_dirty |= touched.everything || touched.subjects.contains(&holder.caller)
-                // As a member of a group, say.
-                || !touched.many.is_empty();
-            if holder.has_work() {
-                holder.inbox.mark(organization);
-            }
-        }
-    }
-
-    /// Marks what can be found; `false` if there is too much to look through.
-    fn mark_found(&mut self, touched: &Touched, indexes: &[&OrganizationIndex]) -> bool {
-        for subject in &touched.subjects {
-            self.mark_list(self.by_subject.get(subject).copied(), |record| record.subjects);
-        }
-        for target in &touched.targets {
-            let first = self.by_target.get(&Some(target.clone())).map(|target| self.targets[*target as usize].first);
-            self.mark_list(first, |record| record.targets);
-        }
-        if !touched.sessions.is_empty() {
-            // Rare: few subscriptions are about sessions.
-            let bears =
-                |record: &Record| record.session.as_ref().is_some_and(|session| touched.sessions.contains(&session.id));
-            let held = self.streams.values().flat_map(|holder| &holder.records);
-            let found: Vec<u32> = held.copied().filter(|id| bears(&self.records[*id as usize])).collect();
-            for id in found {
-                self.mark_one(id);
-            }
-        }
-        for place in &touched.below {
-            if self.by_target.len() > LOOKED_AT_MAX {
-                return false;
-            }
-            self.mark_below(place, indexes);
-        }
-        for (group, place) in &touched.many {
-            match (group, place) {
-                (_, Some(place)) if self.by_target.len() <= self.by_subject.len().min(LOOKED_AT_MAX) => {
-                    self.mark_below(place, indexes);
-                }
-                (Some(group), _) if self.by_subject.len() <= LOOKED_AT_MAX => {
-                    let is_in = |subject: &Subject| match subject {
-                        Subject::User(user) => indexes.iter().any(|index| index.is_in_group(*user, *group)),
-                        Subject::ServiceAccount(_) => false,
-                    };
-                    let found = self.by_subject.iter().filter(|(subject, _)| is_in(subject));
-                    let found: Vec<u32> = found.map(|(_, first)| *first).collect();
-                    for first in found {
-                        self.mark_list(Some(first), |record| record.subjects);
-                    }
-                }
-                (_, Some(place)) if self.by_target.len() <= LOOKED_AT_MAX => self.mark_below(place, indexes),
-                _ => return false,
-            }
-        }
-        true
-    }
-
-    /// Marks all that is asked of `place` and of what stands under it.
-    fn mark_below(&mut self, place: &ResourceKey, indexes: &[&OrganizationIndex]) {
-        let is_below = |target: &Target| {
-            let key = target.key.as_ref();
-            key.is_some_and(|key| key == place || indexes.iter().any(|index| index.is_under(key, place)))
-        };
-        let found = self.by_target.values().map(|number| &self.targets[*number as usize]);
-        let found: Vec<u32> = found.filter(|target| is_below(target)).map(|target| target.first).collect();
-        for first in found {
-            self.mark_list(Some(first), |record| record.targets);
-        }
-    }
-
-    fn mark_list(&mut self, first: Option<u32>, links: impl Fn(&Record) -> Links) {
-        let mut next = first.unwrap_or(NONE);
-        while next != NONE {
-            self.mark_one(next);
-            next = links(&self.records[next as usize]).next;
-        }
-    }
-
-    fn mark_one(&mut self, id: u32) {
-        let record = &mut self.records[id as usize];
-        if !std::mem::replace(&mut record.is_dirty, true)
-            && let Some(holder) = self.streams.get_mut(&record.stream)
-        {
-            holder.dirty.push(id);
-        }
-    }
-
-    fn sweep_all(&mut self) {
-        for holder in self.streams.values_mut() {
-            holder.sweep = holder.records.len();
-        }
-    }
-
-    /// Marks one subscription, because its time has come.
+    /// Marks one subscription, because its time has come. What was told of its end stays: that there is none any more is
+    /// news.
     pub fn mark_expired(&mut self, id: u32) {
-        self.records[id as usize].expires_at = None;
         self.mark_one(id);
     }
 
@@ -448,22 +376,21 @@ impl Registry {
         }
     }
 
-    /// Notes what was answered, and when to look again. Says whether that is news.
+    /// Notes what was answered, and when to look again. Says whether that is news: another answer, or one that stands
+    /// until another instant.
     pub fn note(&mut self, id: u32, answer: Answer, expires_at: Option<Timestamp>) -> bool {
         let record = &mut self.records[id as usize];
-        record.expires_at = expires_at;
-        let is_allowed = Some(answer.is_allowed());
-        // A known denial is no news either, but why a token is dead is.
-        std::mem::replace(&mut record.last, is_allowed) != is_allowed
+        let until = std::mem::replace(&mut record.expires_at, expires_at);
+        let last = record.last.replace(answer.is_allowed());
+        last != record.last || (answer.is_allowed() && until != expires_at)
     }
 
-    /// Estimates the memory it takes, in bytes, but for the names of targets.
+    /// Counts the memory it takes, in bytes, but for the names of targets.
     pub fn bytes(&self) -> usize {
-        let map = |len: usize, entry: usize| len * (entry + 1) * 8 / 7;
         self.records.capacity() * size_of::<Record>()
             + self.targets.capacity() * size_of::<Target>()
-            + map(self.by_subject.capacity(), size_of::<(Subject, u32)>())
-            + map(self.by_target.capacity(), size_of::<(Option<ResourceKey>, u32)>())
+            + self.by_subject.allocation_size()
+            + self.by_target.allocation_size()
             + self.streams.values().map(|holder| holder.records.capacity() * size_of::<u32>()).sum::<usize>()
     }
 }
