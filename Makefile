@@ -26,9 +26,12 @@ load: ## Put load on a server and on an echo: rates as ratios, latencies, pushes
 	@scripts/setup build
 	cargo run --release --locked --example load
 
+soak: ## Play random histories, lost streams, mutated bytes and kill -9 for a quarter of an hour; in target/soak
+	@scripts/soak
+
 proto: ## Lint the protos and rewrite them in the canonical format
 	@scripts/setup tools
 	.tools/bin/buf lint proto
 	.tools/bin/buf format proto -w
 
-.PHONY: help run demo test lint bench load proto
+.PHONY: help run demo test lint bench load soak proto

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use guildhall::authz::{InstallationIndex, OrganizationIndex};
+use guildhall::authz::{InstallationIndex, OrganizationIndex, Requirement};
 use guildhall::changelog::{Cursor, Source};
+use guildhall::clock::{Clock, SystemClock};
 use guildhall::domain::cardinality::Counters;
 use guildhall::domain::fact::{Commit, Fact, MemberState, Scope};
 use guildhall::domain::id::OrganizationId;
@@ -13,8 +14,10 @@ use guildhall::domain::place::{Place, Principal};
 use guildhall::store::Store;
 
 use crate::harness::messages::{change, disable, enable, grant, membership, register, revoke};
-use crate::harness::{Organization, Person, TestApp, as_member, project, role};
+use crate::harness::{Organization, Person, TestApp, as_member, project, role, soak};
 use crate::on_both;
+use crate::rule::index::standing;
+use crate::rule::rng::Rng;
 
 /// Writers at the same time.
 const WRITERS: usize = 6;
@@ -40,14 +43,17 @@ pub async fn log(store: &Store, scope: Scope) -> Vec<Commit> {
     }
 }
 
-/// Has many write at once, each in a way of its own.
+/// Has many write at once, each in a way of its own and with pauses of its own.
 async fn storm(organization: &Organization, people: &[Person]) {
+    println!("seeds 0..{WRITERS}");
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let (id, owner) = (organization.id.clone(), organization.owner.call.clone());
         let person = people[writer % people.len()].clone();
+        let mut rng = Rng::new(writer as u64);
         writers.spawn(async move {
-            for number in 0..WRITES {
+            for number in 0..WRITES * usize::try_from(soak()).unwrap() {
+                SystemClock.sleep(Duration::from_millis(rng.draw() % 4)).await;
                 let name = format!("p-{writer}-{number}");
                 owner.register_resource(register(&id, project(&name))).await.unwrap();
                 let member = || membership(&person.membership_id);
@@ -126,9 +132,13 @@ on_both! {
     async fn an_index_rebuilt_from_the_log_is_the_tables(app) {
         let organization = app.found().await;
         let people = people(&app, &organization).await;
-        storm(&organization, &people).await;
         let store = app.app.services().store.clone();
         let scope = scope(&organization);
+        let Scope::Organization(id) = scope else { unreachable!() };
+        let engine = &app.app.services().engine;
+        let caller = app.app.services().authenticate(app.operator_key()).await.unwrap().caller().subject;
+        engine.view(id, Requirement::MaxAge(None), caller).await.expect("it lives from here on");
+        storm(&organization, &people).await;
 
         let loaded = store.load(scope).await.unwrap().unwrap();
         let commits = log(&store, scope).await;
@@ -138,7 +148,18 @@ on_both! {
         loaded.facts.iter().for_each(|fact| from_tables.apply(fact));
         assert_eq!(from_log, from_tables);
         assert_eq!(commits.last().unwrap().position, loaded.position);
-        assert!(OrganizationIndex::load(loaded.position, &loaded.facts, 0).is_some());
+
+        // And so is the one that lived through it all, which followed the log while it was written.
+        let fresh = OrganizationIndex::load(loaded.position, &loaded.facts, 0).unwrap();
+        let lived = engine.view(id, Requirement::Fresh, caller).await.unwrap().organization;
+        assert_eq!((lived.position(), standing(&lived)), (fresh.position(), standing(&fresh)));
+        assert_eq!(engine.histories_replaced(), 0);
+        let rebuilt = {
+            let mut index = OrganizationIndex::empty(Arc::clone(fresh.catalog()));
+            index.apply_all(&commits);
+            index
+        };
+        assert_eq!(standing(&rebuilt), standing(&fresh));
 
         let above = store.load(Scope::Installation).await.unwrap().unwrap();
         let rebuilt = log(&store, Scope::Installation).await.iter().fold(InstallationIndex::default(), |mut index, it| {

@@ -347,9 +347,9 @@ impl Registry {
         self.streams.values().map(|holder| &holder.inbox)
     }
 
-    /// Marks one subscription, because its time has come.
+    /// Marks one subscription, because its time has come. What was told of its end stays: that there is none any more is
+    /// news.
     pub fn mark_expired(&mut self, id: u32) {
-        self.records[id as usize].expires_at = None;
         self.mark_one(id);
     }
 

@@ -45,10 +45,10 @@ on_both! {
         let (clock, stopped) = (Arc::clone(&app.clock), tokio::spawn(app.app.stop()));
         told(&mut stream).await;
         assert_eq!(stream.check(&organization.id, vec![alpha(&bob)]).await, [true]);
-        clock.advance(GRACE - Duration::from_micros(1));
+        clock.advance_short_of(GRACE);
         assert_eq!(stream.check(&organization.id, vec![alpha(&bob)]).await, [true]);
         assert!(stream.progress(1).await.lease_ms > 0);
-        clock.advance(Duration::from_micros(1));
+        clock.tick();
         assert_refused(stream.receive().await, Code::Unavailable, "DRAINING");
         stopped.await.unwrap();
     }

@@ -12,6 +12,9 @@ mod tokens;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use guildhall::domain::revision::{Position, Token};
 use guildhall::proto;
 use guildhall::proto::stream_checks_request::Frame as Asked;
 use guildhall::proto::stream_checks_response::Frame as Told;
@@ -44,6 +47,11 @@ fn for_a_while(app: &TestApp, person: &Person, name: &str, duration: Duration) -
 fn later(app: &TestApp, duration: Duration) -> prost_types::Timestamp {
     let at = app.app.services().world.now().plus(duration);
     prost_types::Timestamp { seconds: at.as_micros() / 1_000_000, nanos: 0 }
+}
+
+/// Gives the part of a revision token that names the organization's revision.
+fn position(revision: &str) -> Position {
+    Token::from_bytes(&URL_SAFE_NO_PAD.decode(revision).unwrap()).unwrap().position
 }
 
 /// Subscribes to one item under a number, with what is known of it.

@@ -1,12 +1,9 @@
 //! Resubscribing with the answers that are held: only differences come, on any server, and never from behind.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use guildhall::domain::revision::{Revision, Token};
 use guildhall::proto;
 use guildhall::proto::stream_checks_request::Frame as Asked;
 
-use super::scene;
+use super::{position, scene};
 use crate::harness::messages::{change, grant, item, membership, revoke};
 use crate::harness::{Checks, Database, Organization, Person, TestApp, as_member, project};
 use crate::on_both;
@@ -24,10 +21,6 @@ async fn resume(stream: &Checks, organization: &str, person: &Person, known: [Op
     stream.send(Asked::Subscribe(proto::SubscribeFrame { organization_id, subscriptions, at_least })).await;
 }
 
-fn revision(text: &str) -> Revision {
-    Token::from_bytes(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap().position.revision
-}
-
 /// Takes a list entry away while nobody listens, and gives another; tells the revision.
 async fn swap(organization: &Organization, bob: &Person) -> String {
     let member = || membership(&bob.membership_id);
@@ -40,7 +33,7 @@ async fn must_resume(app: &TestApp, key: &str, organization: &Organization, bob:
     let mut stream = app.with(key).stream().await.unwrap();
     resume(&stream, &organization.id, bob, [Some(true), Some(true), Some(false)], swapped).await;
     let frame = stream.change_frame().await;
-    assert!(revision(&frame.revision) >= revision(swapped), "from behind what was named");
+    assert!(position(&frame.revision).revision >= position(swapped).revision, "from behind what was named");
     let told: Vec<_> =
         frame.changes.iter().map(|it| (it.subscription_id, it.decision.as_ref().unwrap().allowed)).collect();
     assert_eq!(told, [(1, false), (2, false), (3, true)]);
@@ -50,7 +43,7 @@ async fn must_resume(app: &TestApp, key: &str, organization: &Organization, bob:
     let mut stream = app.with(key).stream().await.unwrap();
     resume(&stream, &organization.id, bob, [Some(false), Some(false), Some(true)], swapped).await;
     let progress = stream.progress(1).await;
-    assert!(revision(&progress.organizations[0].revision) >= revision(swapped));
+    assert!(position(&progress.organizations[0].revision).revision >= position(swapped).revision);
     // Of some it is known, of others it is not.
     let mut stream = app.with(key).stream().await.unwrap();
     resume(&stream, &organization.id, bob, [Some(true), None, Some(true)], swapped).await;

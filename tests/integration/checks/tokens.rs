@@ -1,7 +1,5 @@
 //! An access token as the subject of a check: signature, expiry, session and permission in one answer.
 
-use std::time::Duration;
-
 use guildhall::config::{ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME};
 use guildhall::domain::fact::{Fact, UserState};
 use guildhall::domain::id::UserId;
@@ -10,7 +8,7 @@ use tonic::Code;
 
 use super::{change_of, reset_of, scene, subscribe_to};
 use crate::bearers::commit;
-use crate::harness::messages::{bearer, change, check, grant, item_about, membership, revoke};
+use crate::harness::messages::{bearer, change, check, fresh, grant, item_about, membership, revoke};
 use crate::harness::{Caller, Organization, Person, TestApp, as_member, assert_refused, project};
 use crate::on_both;
 
@@ -29,7 +27,7 @@ async fn asked(by: &Caller, organization: &Organization, item: proto::CheckItem)
     let request = proto::BatchCheckRequest {
         organization_id: id.into(),
         items: vec![item.clone(), item.clone()],
-        consistency: crate::harness::messages::fresh(),
+        consistency: Some(fresh()),
     };
     for other in by.batch_check(request).await.unwrap().decisions {
         assert_eq!(other, decision, "in a batch");
@@ -37,7 +35,7 @@ async fn asked(by: &Caller, organization: &Organization, item: proto::CheckItem)
     let mut stream = by.stream().await.unwrap();
     assert_eq!(stream.check(id, vec![item.clone()]).await, [decision.allowed], "on a stream");
     subscribe_to(&stream, id, 1, item, None, "").await;
-    assert_eq!(change_of(&mut stream).await, (1, decision.clone()), "as a subscription");
+    assert_eq!(change_of(&mut stream).await, (1, decision), "as a subscription");
     (decision.allowed, decision.reason())
 }
 
@@ -78,10 +76,10 @@ on_both! {
         let lifetime = u64::try_from(ACCESS_TOKEN_LIFETIME.as_millis()).unwrap();
         assert_eq!((first.allowed, first.valid_for_ms), (true, Some(lifetime)));
 
-        app.clock.advance(ACCESS_TOKEN_LIFETIME - Duration::from_micros(1));
+        app.clock.advance_short_of(ACCESS_TOKEN_LIFETIME);
         stream.progress(1).await;
         assert_eq!(asked(&backend, &organization, view_by(&token(&bob), "alpha")).await.1, DecisionReason::Unspecified);
-        app.clock.advance(Duration::from_micros(1));
+        app.clock.tick();
         let (number, turned) = change_of(&mut stream).await;
         assert_eq!((number, turned.allowed, turned.reason()), (7, false, DecisionReason::TokenExpired));
         let again = asked(&backend, &organization, view_by(&token(&bob), "alpha")).await;

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use guildhall::authz::{Answer, Item, Output, Question, Requirement, Stream, Update};
+use guildhall::authz::{Answer, Item, Output, Question, Requirement, Stream, Update, View};
 use guildhall::clock::Clock;
-use guildhall::domain::error::Reason;
+use guildhall::domain::access::{Decision, decide};
+use guildhall::domain::error::{Error, Reason};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::revision::Token;
 use guildhall::domain::time::Timestamp;
@@ -15,6 +16,7 @@ use super::pushes::{ORGANIZATIONS, OVER, Play, turns};
 use super::truth::Order;
 use super::{operator, organization};
 use crate::harness::PATIENCE;
+use crate::rule::facts::actor_of;
 use crate::rule::rng::Rng;
 use crate::rule::twin::Twin;
 
@@ -29,7 +31,7 @@ pub struct Client {
     /// By organization.
     questions: Vec<Vec<Question>>,
     /// What it holds, by number; kept when a stream is lost.
-    held: HashMap<u64, bool>,
+    held: HashMap<u64, Held>,
     pings: u64,
 }
 
@@ -48,6 +50,16 @@ struct Line {
     told: HashMap<usize, Token>,
     /// The newest ping that was answered.
     answered: u64,
+}
+
+/// Whether something is allowed, and until when.
+type Held = (bool, Option<Timestamp>);
+
+fn held(answer: Answer) -> Held {
+    match answer {
+        Answer::Allowed { until } => (true, until),
+        Answer::Denied(_) => (false, None),
+    }
 }
 
 fn number_of(id: OrganizationId) -> usize {
@@ -148,7 +160,12 @@ impl Client {
                 if !line.wanted.contains_key(&client) && self.rng.percent(percent) {
                     line.wanted.insert(client, self.pings);
                     // What was under way when it was let go is not what the server goes by.
-                    let known = self.held.get(&client).copied().filter(|_| !line.loose.contains(&client));
+                    let known = self.held.get_mut(&client).filter(|_| !line.loose.contains(&client));
+                    let known = known.map(|(is_allowed, until)| {
+                        // Of an end the server tells; if it is silent, there is none.
+                        *until = None;
+                        *is_allowed
+                    });
                     subscriptions.push((client, Ok(question.clone()), known));
                 }
             }
@@ -187,6 +204,18 @@ impl Client {
             (1, Some(token)) => Requirement::AtLeast(*token),
             _ => Requirement::MaxAge(None),
         };
+        if self.rng.percent(50) {
+            // What is at hand is answered while it is read.
+            let mut answers = Vec::new();
+            let items = asked.iter().map(|question| Ok(question.asked()));
+            let told = line.stream.check_at_once(organization(number as u128), requirement, items, |answer, _| {
+                answers.push(answer);
+            });
+            if let Some(answered) = told {
+                self.judge(line, number, asked, answered.map(|view| (answers, view)));
+                return;
+            }
+        }
         let (organization, questions) = (organization(number as u128), asked.iter().cloned().map(Ok).collect());
         line.asked.push_back((number, asked));
         line.stream.take(Update::Check { frame: 1, organization, questions, requirement }).expect("within the limits");
@@ -212,25 +241,13 @@ impl Client {
                         assert!(is_loose, "{}: {client} was never subscribed to", self.name);
                         continue;
                     }
-                    let before = self.held.insert(client, answer.is_allowed());
-                    assert!(is_loose || before != Some(answer.is_allowed()), "{}: {client} is no news", self.name);
+                    let before = self.held.insert(client, held(answer));
+                    assert!(is_loose || before != Some(held(answer)), "{}: {client} is no news", self.name);
                 }
             }
             Output::Decisions { answers, .. } => {
                 let (number, asked) = line.asked.pop_front().expect("a frame that was sent");
-                match answers {
-                    Ok((answers, view)) => {
-                        assert_eq!(answers.len(), asked.len());
-                        let asked = asked.into_iter().zip(answers).collect();
-                        self.must_be_true(line, number, asked, &view.token(), view.now());
-                    }
-                    // A history that was cut off, or an organization that is shut.
-                    Err(error) => assert!(
-                        matches!(error.reason, Reason::RevisionVanished | Reason::NotFound | Reason::PermissionMissing),
-                        "{}: {error:?}",
-                        self.name
-                    ),
-                }
+                self.judge(line, number, asked, answers);
             }
             Output::Progress { ping, organizations, .. } => {
                 assert!(ping > line.answered && ping <= self.pings, "{}: progress {ping}", self.name);
@@ -258,6 +275,23 @@ impl Client {
                     self.held.remove(&client);
                 }
             }
+        }
+    }
+
+    /// Takes the answers to a frame of checks in, or why it was not answered.
+    fn judge(&self, line: &mut Line, number: usize, asked: Vec<Question>, answers: Result<(Vec<Answer>, View), Error>) {
+        match answers {
+            Ok((answers, view)) => {
+                assert_eq!(answers.len(), asked.len());
+                let asked = asked.into_iter().zip(answers).collect();
+                self.must_be_true(line, number, asked, &view.token(), view.now());
+            }
+            // A history that was cut off, or an organization that is shut.
+            Err(error) => assert!(
+                matches!(error.reason, Reason::RevisionVanished | Reason::NotFound | Reason::PermissionMissing),
+                "{}: {error:?}",
+                self.name
+            ),
         }
     }
 
@@ -303,11 +337,18 @@ impl Client {
         let token = line.told[&number];
         let world = self.play.truth.at(number, &token, now);
         let twin = Twin::new(&world);
+        let actors: HashMap<_, _> =
+            world.subjects().into_iter().map(|subject| (subject, actor_of(&world, subject))).collect();
         let wanted =
             line.wanted.iter().filter(|(client, since)| place(**client).0 == number && **since < line.answered);
         for (client, _) in wanted {
             let Question { subject, permission, target, .. } = self.question(*client);
-            let expected = twin.may(subject, &permission, target.as_ref());
+            let id = world.product.compiled.permission(&permission).expect("a permission of the catalog");
+            let expected = match decide(&actors[&subject].at(target.as_ref()), id, now) {
+                Decision::Allowed { until, .. } => (true, until),
+                Decision::Denied => (false, None),
+            };
+            assert_eq!(expected.0, twin.may(subject, &permission, target.as_ref()));
             let held = self.held.get(client).copied();
             assert_eq!(held, Some(expected), "{}: {subject:?} {permission} {target:?} at {token:?}", self.name);
             self.play.answers.fetch_add(1, Ordering::Relaxed);

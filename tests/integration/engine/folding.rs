@@ -9,6 +9,7 @@ use guildhall::domain::place::Place;
 
 use super::{Stage, held, joined, listed, may_view, project};
 use crate::harness::eventually;
+use crate::rule::index::standing;
 use crate::rule::rng::Rng;
 
 /// Members of the organization at the beginning.
@@ -16,16 +17,11 @@ const MEMBERS: u128 = 200;
 
 /// Asserts that the index that lived through it all says what one says that is loaded now.
 async fn must_stand(stage: &Stage, id: OrganizationId) {
-    let state = stage.ledger.state(Scope::Organization(id));
-    let loaded = OrganizationIndex::load(state.position, &state.facts, 3).unwrap();
+    let now = stage.ledger.state(Scope::Organization(id));
+    let loaded = OrganizationIndex::load(now.position, &now.facts, 3).unwrap();
     let lived = stage.view(id).await.unwrap().organization;
     assert_eq!(lived.position(), loaded.position());
-    let sorted = |index: &OrganizationIndex| {
-        let mut facts: Vec<String> = index.facts().map(|fact| format!("{fact:?}")).collect();
-        facts.sort_unstable();
-        facts
-    };
-    assert_eq!(sorted(&lived), sorted(&loaded));
+    assert_eq!(standing(&lived), standing(&loaded));
 }
 
 /// Facts enough for a fold: newcomers, each with their list entry.
@@ -91,8 +87,8 @@ async fn replaced_while_a_fold_is_under_way() {
     let release = begin_fold(&stage, id).await;
 
     let newcomer = joined(5_000).to_vec();
-    let state = before.into_iter().chain(newcomer.clone()).collect();
-    let position = stage.ledger.rewrite(scope, 1, newcomer, state, |_| {});
+    let after = before.into_iter().chain(newcomer.clone()).collect();
+    let position = stage.ledger.rewrite(scope, 1, newcomer, after, |_| {});
     drop(release);
     stage.engine.committed(Some((id, position)), None).await;
     assert_eq!(stage.engine.histories_replaced(), 1);

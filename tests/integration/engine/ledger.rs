@@ -78,7 +78,9 @@ impl Ledger {
     pub fn commit(&self, scope: Scope, facts: Vec<Fact>) -> Position {
         let mut book = self.book.lock();
         let log = book.logs.entry(scope).or_default();
-        facts.iter().for_each(|fact| stand(&mut log.state, fact));
+        for fact in &facts {
+            stand(&mut log.state, fact);
+        }
         book.append(scope, facts)
     }
 

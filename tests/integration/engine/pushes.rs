@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::Client;
 use super::ledger::Ledger;
 use super::truth::{Truth, scope};
-use crate::harness::{ManualClock, SeededEntropy};
+use crate::harness::{ManualClock, SeededEntropy, soak};
 use crate::rule::catalogs::product;
 use crate::rule::histories::{History, Kind};
 use crate::rule::rng::{Rng, mix};
@@ -171,9 +171,8 @@ fn questions(history: &History, rng: &mut Rng) -> Vec<Question> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_held_ends_where_a_fresh_check_does_whatever_breaks_meanwhile() {
-    let soak: u64 = std::env::var("GUILDHALL_SOAK").map_or(1, |soak| soak.parse().expect("GUILDHALL_SOAK is a number"));
     let only: Option<u64> = std::env::var("GUILDHALL_SEED").ok().map(|seed| seed.parse().expect("a number"));
-    let seeds = only.map_or(0..PLAYS * soak, |seed| seed..seed + 1);
+    let seeds = only.map_or(0..PLAYS * soak(), |seed| seed..seed + 1);
     let (plays, mut answers) = (seeds.end - seeds.start, 0);
     for seed in seeds.clone() {
         answers += play(seed).await;

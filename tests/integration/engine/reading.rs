@@ -1,9 +1,12 @@
-//! A client that stops reading: it costs nobody else anything.
+//! A client that reads late: it costs nobody else anything, and is told what is true when it reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use guildhall::authz::{Item, Output, Requirement, Settings, Stream, Update};
-use guildhall::domain::fact::Scope;
+use guildhall::authz::{Answer, Item, Output, Requirement, Settings, Stream, Update};
+use guildhall::clock::Clock;
+use guildhall::domain::fact::{Fact, Grant, Held, Scope};
+use guildhall::domain::place::Place;
 
 use super::{Stage, may_view, operator};
 use crate::harness::PATIENCE;
@@ -66,8 +69,8 @@ async fn what_was_reached_for_a_slow_reader_and_replaced_meanwhile_is_told_to_ha
         tokio::task::yield_now().await;
     }
     let other = super::joined(60).to_vec();
-    let state = before.into_iter().chain(other.clone()).collect();
-    let position = stage.ledger.rewrite(scope, 1, other, state, |_| {});
+    let after = before.into_iter().chain(other.clone()).collect();
+    let position = stage.ledger.rewrite(scope, 1, other, after, |_| {});
     stage.engine.committed(Some((id, position)), None).await;
 
     match stream.next().await.unwrap() {
@@ -76,4 +79,30 @@ async fn what_was_reached_for_a_slow_reader_and_replaced_meanwhile_is_told_to_ha
         }
         other => panic!("expected a refusal, got {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn an_end_that_is_gone_by_the_time_it_comes_is_told_to_be_gone() {
+    let stage = Stage::new(Settings::default()).await;
+    let id = stage.found(0, 4);
+    let now = stage.clock.now();
+    let minute = Duration::from_mins(1);
+    let entry = |number, expires_at| {
+        Fact::Grant(Grant { expires_at, ..super::held(number, 0, Place::Resource(super::project(3)), Held::AsMember) })
+    };
+    stage.commit(id, vec![entry(0xe_0000, Some(now.plus(minute)))]).await;
+    let mut stream: Stream<Vec<Item>> = Stream::new(Arc::clone(&stage.engine), operator());
+    let subscriptions = vec![(1, Ok(may_view(0, 3)), None)];
+    stream.take(Update::Subscribe { organization: id, subscriptions, at_least: None }).unwrap();
+    let until = async |stream: &mut Stream<Vec<Item>>| match stream.next().await.unwrap() {
+        Output::Changes { changes, .. } => changes[0].1,
+        other => panic!("expected a change, got {other:?}"),
+    };
+    assert_eq!(until(&mut stream).await, Answer::Allowed { until: Some(now.plus(minute)) });
+
+    // Nobody reads while it is listed for good, and while the end that was told passes.
+    stage.commit(id, vec![entry(0xe_0001, None)]).await;
+    stage.clock.advance(minute);
+    stream.take(Update::Ping(1)).unwrap();
+    assert_eq!(until(&mut stream).await, Answer::Allowed { until: None });
 }

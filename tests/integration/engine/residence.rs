@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Item, Output, Requirement, Settings, Stream, Update, View};
 use guildhall::domain::error::{Error, Kind, Reason};
+use guildhall::domain::fact::{Fact, Scope};
 use guildhall::domain::id::{OrganizationId, ServiceAccountId};
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Token};
@@ -18,6 +19,9 @@ use crate::harness::eventually;
 const MEMBERS: u128 = 20;
 /// How many organizations the budget has room for.
 const ROOM: usize = 10;
+
+/// How long lies between two uses at the least, for one to count as the later.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// Tells how many bytes an organization takes.
 async fn size() -> usize {
@@ -47,11 +51,11 @@ async fn above_the_budget_what_was_asked_about_least_recently_goes_and_answers_a
     let (stage, ids) = narrow(30).await;
     for id in &ids[..ROOM] {
         stage.must_answer(*id).await;
-        stage.clock.advance(Duration::from_millis(1));
+        stage.clock.advance(A_WHILE);
     }
     assert_eq!((stage.engine.organizations(), stage.engine.evictions()), (ROOM, 0));
     stage.must_answer(ids[0]).await;
-    stage.clock.advance(Duration::from_millis(1));
+    stage.clock.advance(A_WHILE);
 
     stage.must_answer(ids[ROOM]).await;
     assert!(stage.engine.evictions() > 0 && stage.engine.bytes() <= stage.engine.settings().bytes_max);
@@ -61,7 +65,7 @@ async fn above_the_budget_what_was_asked_about_least_recently_goes_and_answers_a
     }
     for id in ids.iter().chain(&ids) {
         stage.must_answer(*id).await;
-        stage.clock.advance(Duration::from_millis(1));
+        stage.clock.advance(A_WHILE);
         assert!(stage.engine.bytes() <= stage.engine.settings().bytes_max);
     }
 }
@@ -106,7 +110,7 @@ async fn what_subscriptions_hold_stays_and_is_followed_and_fills_four_fifths_at_
     }
     // Whoever only asks finds room all the same, and pushes nobody out who is held.
     for id in ids[kept..].iter().chain(&ids) {
-        stage.clock.advance(Duration::from_millis(1));
+        stage.clock.advance(A_WHILE);
         stage.must_answer(*id).await;
         assert!(stage.engine.bytes() <= stage.engine.settings().bytes_max);
     }
@@ -131,9 +135,9 @@ async fn what_subscriptions_hold_stays_and_is_followed_and_fills_four_fifths_at_
 }
 
 /// The end of a member's list entry.
-fn gone(member: u128) -> guildhall::domain::fact::Fact {
+fn gone(member: u128) -> Fact {
     match listed(member) {
-        guildhall::domain::fact::Fact::Grant(grant) => guildhall::domain::fact::Fact::GrantGone(grant),
+        Fact::Grant(grant) => Fact::GrantGone(grant),
         other => panic!("{other:?} is no grant"),
     }
 }
@@ -151,9 +155,9 @@ async fn what_does_not_exist_is_not_asked_for_again_for_a_moment() {
         Token { epoch: 1, organization: nobody, position: Position::default(), installation: Position::default() };
     assert_eq!(ask(Requirement::MaxAge(None)).await, 1);
     assert_eq!(ask(Requirement::MaxAge(Some(Duration::from_secs(1)))).await, 1);
-    stage.clock.advance(absence - Duration::from_micros(1));
+    stage.clock.advance_short_of(absence);
     assert_eq!(ask(Requirement::MaxAge(None)).await, 1);
-    stage.clock.advance(Duration::from_micros(1));
+    stage.clock.tick();
     assert_eq!(ask(Requirement::MaxAge(None)).await, 2);
 
     // Who must not miss what another server may have founded asks in any case.
@@ -162,10 +166,7 @@ async fn what_does_not_exist_is_not_asked_for_again_for_a_moment() {
     assert_eq!(ask(Requirement::MaxAge(None)).await, 4);
     // And what this server has founded itself is there at once.
     let id = stage.found(7, 2);
-    stage
-        .engine
-        .committed(Some((id, stage.ledger.state(guildhall::domain::fact::Scope::Organization(id)).position)), None)
-        .await;
+    stage.engine.committed(Some((id, stage.ledger.state(Scope::Organization(id)).position)), None).await;
     stage.must_answer(id).await;
 }
 

@@ -13,6 +13,9 @@ use tokio::sync::watch;
 /// 2026-11-22T12:00:00Z.
 const BEGINNING: i64 = 1_795_348_800_000_000;
 
+/// The shortest time that there is.
+const INSTANT: Duration = Duration::from_micros(1);
+
 /// A wall clock that stands still until it is moved. Pauses pass in real time, unless it is altogether still.
 #[derive(Debug)]
 pub struct ManualClock {
@@ -41,6 +44,16 @@ impl ManualClock {
     /// Moves the clock on; whoever waits for a moment that has come wakes up.
     pub fn advance(&self, duration: Duration) {
         self.now.send_modify(|now| *now = now.plus(duration));
+    }
+
+    /// Moves the clock on to the last instant before `duration` has passed.
+    pub fn advance_short_of(&self, duration: Duration) {
+        self.advance(duration.saturating_sub(INSTANT));
+    }
+
+    /// Moves the clock on by the shortest time that there is.
+    pub fn tick(&self) {
+        self.advance(INSTANT);
     }
 }
 

@@ -156,7 +156,7 @@ pub fn list_permissions(
     resource: Option<proto::ResourceRef>,
 ) -> proto::ListPermissionsRequest {
     let organization_id = organization.into();
-    proto::ListPermissionsRequest { organization_id, subject: Some(subject), resource, consistency: fresh() }
+    proto::ListPermissionsRequest { organization_id, subject: Some(subject), resource, consistency: Some(fresh()) }
 }
 
 /// On which projects may they do this? Two to a page, taking in everything committed before.
@@ -168,7 +168,7 @@ pub fn list_resources(organization: &str, subject: proto::Subject, permission: &
         resource_type: "project".into(),
         page_size: 2,
         page_token: String::new(),
-        consistency: fresh(),
+        consistency: Some(fresh()),
     }
 }
 
@@ -184,18 +184,18 @@ pub fn list_subjects(
         resource,
         page_size: 2,
         page_token: String::new(),
-        consistency: fresh(),
+        consistency: Some(fresh()),
     }
 }
 
 /// Takes in everything committed before the call.
-pub fn fresh() -> Option<proto::Consistency> {
-    Some(proto::Consistency { requirement: Some(proto::consistency::Requirement::Fresh(true)) })
+pub fn fresh() -> proto::Consistency {
+    proto::Consistency { requirement: Some(proto::consistency::Requirement::Fresh(true)) }
 }
 
 /// Takes in what a revision names.
-pub fn at_least(revision: &str) -> Option<proto::Consistency> {
-    Some(proto::Consistency { requirement: Some(proto::consistency::Requirement::AtLeast(revision.into())) })
+pub fn at_least(revision: &str) -> proto::Consistency {
+    proto::Consistency { requirement: Some(proto::consistency::Requirement::AtLeast(revision.into())) }
 }
 
 /// Why is it answered as it is?
@@ -205,5 +205,5 @@ pub fn explain(organization: &str, item: proto::CheckItem) -> proto::ExplainChec
 
 /// A check that takes in everything committed before it.
 pub fn check(organization: &str, item: proto::CheckItem) -> proto::CheckRequest {
-    proto::CheckRequest { organization_id: organization.into(), item: Some(item), consistency: fresh() }
+    proto::CheckRequest { organization_id: organization.into(), item: Some(item), consistency: Some(fresh()) }
 }

@@ -33,6 +33,11 @@ pub const PASSWORD: &str = "Correct4Horse!";
 /// How long anything that must come is waited for, in real time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Says how many times as much is to be tried as in a short run: `GUILDHALL_SOAK`, or 1.
+pub fn soak() -> u64 {
+    std::env::var("GUILDHALL_SOAK").map_or(1, |soak| soak.parse().expect("GUILDHALL_SOAK is a number"))
+}
+
 /// Runs each test on both engines: `async fn name(app) { … }` becomes `name::on_sqlite` and `name::on_postgres`.
 ///
 /// `async fn name(database: Database) { … }` starts no server, and is told the engine.

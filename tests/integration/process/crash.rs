@@ -19,7 +19,7 @@ use tonic::Status;
 
 use super::program::{Server, Site};
 use crate::harness::messages::{change, get_resource, grant, item, membership, register, revoke};
-use crate::harness::{Caller, Organization, Person, as_member, eventually, project};
+use crate::harness::{Caller, Organization, Person, as_member, eventually, project, soak};
 use crate::log::{Standing, log, scope};
 use crate::on_both;
 use crate::rule::rng::Rng;
@@ -214,7 +214,7 @@ on_both! {
         }
 
         let mut ledger = Ledger::default();
-        for round in 0..ROUNDS * setting("GUILDHALL_SOAK", 1) {
+        for round in 0..ROUNDS * usize::try_from(soak()).unwrap() {
             let writes = 1 + rng.below(150);
             println!("round {round}: killed after {writes} writes");
             write_until_killed(server, &organization, &people, (round, writes), &mut ledger).await;

@@ -13,7 +13,7 @@ pub mod catalogs;
 mod explain;
 pub mod facts;
 pub mod histories;
-mod index;
+pub mod index;
 mod properties;
 pub mod rng;
 mod scene;

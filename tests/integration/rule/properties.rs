@@ -15,6 +15,7 @@ use super::histories::{History, Kind};
 use super::rng::Rng;
 use super::twin::Twin;
 use super::worlds::{EPOCH, World};
+use crate::harness::soak;
 
 /// Steps from the beginning of a history to the world that is asked about a second time.
 const STEPS: usize = 12;
@@ -23,8 +24,7 @@ const INSTANT: Duration = Duration::from_micros(1);
 
 /// Seeds of so many worlds, or more of them if somebody wants to know better.
 fn seeds(worlds: u64) -> Range<u64> {
-    let soak = std::env::var("GUILDHALL_SOAK").map_or(1, |soak| soak.parse().expect("GUILDHALL_SOAK is a number"));
-    0..worlds * soak
+    0..worlds * soak()
 }
 
 /// Asks about many worlds, each at its beginning and some steps later.

@@ -12,9 +12,11 @@ mod write;
 
 use proptest::test_runner::{Config, TestRunner};
 
+use crate::harness::soak;
+
 /// Makes a runner for so many cases, or more of them if somebody wants to know better.
 fn runner(cases: u32) -> TestRunner {
-    let soak = std::env::var("GUILDHALL_SOAK").map_or(1, |soak| soak.parse().expect("GUILDHALL_SOAK is a number"));
+    let times = u32::try_from(soak()).expect("a small number");
     // A failure prints what it shrank to; that belongs into a test of its own and not into a file beside.
-    TestRunner::new(Config { cases: cases * soak, failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config { cases: cases * times, failure_persistence: None, ..Config::default() })
 }
