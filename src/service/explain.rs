@@ -22,30 +22,30 @@ pub struct ExplainCheck {
     /// Where.
     pub organization: OrganizationId,
     /// What is asked; nothing if the item lacks a field or has an id that is malformed.
-    pub item: Option<Asked>,
+    pub item: Option<ExplainItem>,
 }
 
 /// One question.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ExplainItem {
     /// About whom.
-    pub whom: Whom,
+    pub whom: ExplainSubject,
     /// What, by name.
     pub permission: Arc<str>,
     /// On what; the organization itself if nothing.
     pub target: Option<ResourceKey>,
 }
 
-/// Whom a question is about.
+/// ExplainSubject a question is about.
 #[derive(Clone)]
-pub enum Whom {
+pub enum ExplainSubject {
     /// A user or a service account.
     Subject(Subject),
     /// The bearer of this access token.
     Bearer(String),
 }
 
-impl std::fmt::Debug for Whom {
+impl std::fmt::Debug for ExplainSubject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Subject(subject) => subject.fmt(f),
@@ -105,8 +105,8 @@ impl Services {
     ) -> Result<Read<Explained>, Error> {
         let caller = context.subject()?;
         let bearer = match request.item.as_ref().map(|item| &item.whom) {
-            Some(Whom::Bearer(token)) => Some(self.bearer_of(token)?),
-            Some(Whom::Subject(_)) | None => None,
+            Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token)?),
+            Some(ExplainSubject::Subject(_)) | None => None,
         };
         let services = Arc::clone(self);
         let explaining = async move {
@@ -157,8 +157,8 @@ impl Services {
         let Some(item) = &request.item else { return settled(Verdict::Malformed) };
         let mut token_expires_at = None;
         let subject = match (&item.whom, bearer) {
-            (Whom::Subject(subject), _) => *subject,
-            (Whom::Bearer(_), Some(Ok(bearer))) => {
+            (ExplainSubject::Subject(subject), _) => *subject,
+            (ExplainSubject::Bearer(_), Some(Ok(bearer))) => {
                 if let Some(session) = bearer.session
                     && reads.session_is_ended(session).await?
                 {
@@ -167,8 +167,8 @@ impl Services {
                 token_expires_at = bearer.expires_at;
                 bearer.subject
             }
-            (Whom::Bearer(_), Some(Err(trouble))) => return settled(Verdict::Token(trouble)),
-            (Whom::Bearer(_), None) => return Err(Error::internal("a token that nobody verified")),
+            (ExplainSubject::Bearer(_), Some(Err(trouble))) => return settled(Verdict::Token(trouble)),
+            (ExplainSubject::Bearer(_), None) => return Err(Error::internal("a token that nobody verified")),
         };
 
         let may_check = decide(&viewer.at(None), PermissionId::ACCESS_CHECK, now).is_allowed();

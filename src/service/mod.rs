@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 pub use access::Checked;
 pub use bearer::{Bearer, Bearers, Permit};
 pub use context::{Caller, Context, Replay};
-pub use explain::{Asked, ExplainCheck, Explained, TokenTrouble, Verdict, Whom};
+pub use explain::{ExplainCheck, ExplainItem, ExplainSubject, Explained, TokenTrouble, Verdict};
 pub use grant::{ChangeGrants, Changed};
 pub use installation::{FirstStart, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};

@@ -10,7 +10,7 @@ use crate::domain::place::Subject;
 use crate::proto;
 use crate::proto::subject::Kind;
 use crate::proto::{Decision, DecisionReason, ExplainCheckRequest, ExplainCheckResponse};
-use crate::service::{Asked, ExplainCheck, Explained, TokenTrouble, Verdict, Whom};
+use crate::service::{ExplainCheck, ExplainItem, ExplainSubject, Explained, TokenTrouble, Verdict};
 
 /// Longest access token that is looked at.
 const TOKEN_BYTES_MAX: usize = 4_096;
@@ -35,18 +35,20 @@ pub(super) async fn explain(
 }
 
 /// Reads an item; nothing if it lacks a field or has an id that is malformed.
-fn asked(item: &proto::CheckItem) -> Option<Asked> {
+fn asked(item: &proto::CheckItem) -> Option<ExplainItem> {
     let whom = match item.subject.as_ref()?.kind.as_ref()? {
-        Kind::UserId(id) => Whom::Subject(Subject::User(UserId::parse("", id).ok()?)),
-        Kind::ServiceAccountId(id) => Whom::Subject(Subject::ServiceAccount(ServiceAccountId::parse("", id).ok()?)),
-        Kind::AccessToken(token) if token.len() <= TOKEN_BYTES_MAX => Whom::Bearer(token.clone()),
+        Kind::UserId(id) => ExplainSubject::Subject(Subject::User(UserId::parse("", id).ok()?)),
+        Kind::ServiceAccountId(id) => {
+            ExplainSubject::Subject(Subject::ServiceAccount(ServiceAccountId::parse("", id).ok()?))
+        }
+        Kind::AccessToken(token) if token.len() <= TOKEN_BYTES_MAX => ExplainSubject::Bearer(token.clone()),
         Kind::AccessToken(_) => return None,
     };
     if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
         return None;
     }
     let target = optional_key("", item.resource.as_ref()).ok()?;
-    Some(Asked { whom, permission: item.permission.as_str().into(), target })
+    Some(ExplainItem { whom, permission: item.permission.as_str().into(), target })
 }
 
 fn encode(explained: &Explained) -> (Decision, proto::Explanation) {
