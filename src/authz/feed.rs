@@ -55,6 +55,11 @@ async fn poll(engine: &Arc<Engine>, cursor: Cursor, has_failed: bool) -> Result<
     if has_failed {
         add_heads(engine, &mut moved).await?;
     }
+    // What counts everywhere first: nobody who was shut out is let in by what was given to them after.
+    moved.scopes.sort_unstable_by_key(|(scope, _)| *scope);
+    if let Some((Scope::Installation, position)) = moved.scopes.first().copied() {
+        follow_scope(engine, Scope::Installation, position).await?;
+    }
     let news = stream::iter(moved.scopes.into_iter().map(Ok));
     news.try_for_each_concurrent(FOLLOWED_AT_ONCE, |(scope, position)| follow_scope(engine, scope, position)).await?;
     Ok(moved.cursor)

@@ -143,7 +143,8 @@ impl Services {
 
     fn token(&self, lock: Lock, position: Position, installation: Option<Position>) -> Option<Token> {
         let (Lock::Organization(organization) | Lock::NewOrganization(organization)) = lock else { return None };
-        let installation = installation.unwrap_or_default();
+        // What this server knows to have counted before: whoever asks elsewhere at the write's revision gets it as well.
+        let installation = installation.unwrap_or_else(|| self.engine.installation().position());
         Some(Token { epoch: self.settings.epoch, organization, position, installation })
     }
 
