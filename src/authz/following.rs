@@ -27,7 +27,7 @@ impl Engine {
         slot: &Arc<Slot>,
         target: Position,
     ) -> Result<(), Error> {
-        if slot.tell(target.revision).is_none() {
+        if slot.tell(target).is_none() {
             return Ok(());
         }
         let _turn = slot.turn.lock().await;
@@ -52,7 +52,7 @@ impl Engine {
         slot: &Arc<Slot>,
         told: Position,
     ) -> Result<(), Error> {
-        let Some(snapshot) = slot.tell(told.revision) else { return Ok(()) };
+        let Some(snapshot) = slot.tell(told) else { return Ok(()) };
         let mine = snapshot.position();
         if mine == told {
             return Ok(());
@@ -230,7 +230,7 @@ impl Engine {
 }
 
 /// Gives the commits that follow `from`; `None` if `from` itself is not in the log as it was.
-fn continues(commits: &[Commit], from: Position) -> Option<&[Commit]> {
+pub(super) fn continues(commits: &[Commit], from: Position) -> Option<&[Commit]> {
     if from.revision == Revision::default() {
         return Some(commits);
     }

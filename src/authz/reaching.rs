@@ -91,7 +91,8 @@ impl Engine {
         let scopes = [Scope::Organization(id), Scope::Installation];
         for (scope, position) in self.source.positions(&scopes).await? {
             match scope {
-                Scope::Organization(_) => self.catch_up(id, slot, position).await?,
+                // As told by a poll: a head that went back is noticed.
+                Scope::Organization(_) => self.follow_to(id, slot, position).await?,
                 Scope::Installation if self.installation.load().position() != position => {
                     self.catch_up_installation().await?;
                 }

@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 
 use super::engine::{Engine, Settings};
+use super::following::continues;
 use super::inbox::{Inbox, StreamId};
 use super::index::OrganizationIndex;
 use super::slot::Slot;
@@ -21,6 +22,7 @@ use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
+use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
 /// Most organizations that are remembered not to exist.
@@ -265,28 +267,14 @@ impl Engine {
 
     /// Loads an organization, its turn being held, and applies what the feed found meanwhile.
     pub(super) async fn load(&self, id: OrganizationId, slot: &Slot) -> Result<(), Error> {
-        let scope = Scope::Organization(id);
         let _permit = self.residence.loads.acquire().await.map_err(Error::internal)?;
         let asked_at = self.world.clock.monotonic();
         // What is proven of a view is proven of both its halves.
         self.catch_up_installation().await?;
-        let Some(state) = self.source.load(scope).await? else {
-            self.residence.note_absent(id, asked_at, self.settings.absence);
-            return Err(Error::not_found("organization", id));
-        };
-        let mut index = self.build(state).await?;
-        while let Some(behind) = slot.publish_loaded(index) {
-            index = behind;
-            let before = index.position();
-            let commits = self.source.read_from(scope, before).await?;
-            commits.iter().filter(|commit| commit.position.revision > before.revision).for_each(|commit| {
-                index.apply(commit);
-            });
-            if index.position() == before {
-                // The feed told of a commit that is no more.
-                slot.publish(index);
-                break;
-            }
+        let (mut index, mut known) = (self.read(id, asked_at).await?, Position::default());
+        while let Some((behind, told)) = slot.publish_loaded(index, known) {
+            // Read after it was told: that commit is in the log, or it is no more.
+            (index, known) = (self.caught_up(id, behind, asked_at).await?, told);
         }
         if let Some(snapshot) = slot.snapshot() {
             self.residence.measure(slot, snapshot.bytes());
@@ -294,6 +282,32 @@ impl Engine {
         slot.raise_marked(slot.snapshot().map(|snapshot| snapshot.position().revision).unwrap_or_default());
         slot.proof().raise(asked_at);
         Ok(())
+    }
+
+    /// Applies to what was read what the log holds after it; reads it anew if that history was replaced.
+    async fn caught_up(
+        &self,
+        id: OrganizationId,
+        mut index: OrganizationIndex,
+        asked_at: Monotonic,
+    ) -> Result<OrganizationIndex, Error> {
+        loop {
+            let commits = self.source.read_from(Scope::Organization(id), index.position()).await?;
+            match continues(&commits, index.position()) {
+                Some([]) => return Ok(index),
+                Some(news) => index.apply_all(news),
+                None => return self.read(id, asked_at).await,
+            }
+        }
+    }
+
+    /// Reads an organization whole.
+    async fn read(&self, id: OrganizationId, asked_at: Monotonic) -> Result<OrganizationIndex, Error> {
+        let Some(state) = self.source.load(Scope::Organization(id)).await? else {
+            self.residence.note_absent(id, asked_at, self.settings.absence);
+            return Err(Error::not_found("organization", id));
+        };
+        self.build(state).await
     }
 
     /// Lays an organization out. A large one takes a while, on a thread where nobody waits for the next turn.

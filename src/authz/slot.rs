@@ -43,7 +43,7 @@ pub(super) struct Slot {
     marked: AtomicU64,
     /// The newest commit that the feed has told of. Its lock orders telling and publishing, so that nothing the feed
     /// told of while the organization was being loaded is missed.
-    told: Mutex<Revision>,
+    told: Mutex<Position>,
     recent: Mutex<VecDeque<Position>>,
     /// What was applied since a fold began, while one is under way.
     since_fold: Mutex<Recording>,
@@ -91,7 +91,7 @@ impl Slot {
 
     /// Drops the snapshot and what is remembered of its history.
     pub fn clear(&self) {
-        *self.told.lock() = Revision::default();
+        *self.told.lock() = Position::default();
         self.since_fold.lock().commits = None;
         self.recent.lock().clear();
         self.snapshot.store(None);
@@ -113,17 +113,20 @@ impl Slot {
     }
 
     /// Notes a commit that the feed tells of, and gives the snapshot. `None`: whoever loads takes the commit in.
-    pub fn tell(&self, revision: Revision) -> Option<Arc<OrganizationIndex>> {
+    pub fn tell(&self, position: Position) -> Option<Arc<OrganizationIndex>> {
         let mut told = self.told.lock();
-        *told = revision.max(*told);
+        if position.revision >= told.revision {
+            *told = position;
+        }
         self.snapshot()
     }
 
-    /// Publishes what was loaded, unless the feed has told of a later commit meanwhile; then it is given back.
-    pub fn publish_loaded(&self, index: OrganizationIndex) -> Option<OrganizationIndex> {
+    /// Publishes what was loaded, if the feed has told of nothing else since `known`. Otherwise gives it back with what
+    /// was told last: the log is to be asked what became of it.
+    pub fn publish_loaded(&self, index: OrganizationIndex, known: Position) -> Option<(OrganizationIndex, Position)> {
         let told = self.told.lock();
-        if index.position().revision < *told {
-            return Some(index);
+        if *told != known && *told != index.position() {
+            return Some((index, *told));
         }
         self.publish(index);
         None

@@ -206,14 +206,19 @@ impl Source for Ledger {
             *self.book.lock().loads.entry(scope).or_default() += 1;
             let under_way = self.loading.fetch_add(1, Ordering::SeqCst) + 1;
             self.loading_most.fetch_max(under_way, Ordering::SeqCst);
-            // The ledger outlives its engine.
+            let (fails, state) = {
+                let mut book = self.book.lock();
+                let state = book.logs.get(&scope).map(|log| State { position: log.head(), facts: log.state.clone() });
+                (book.failing.remove(&scope), state)
+            };
+            // What it found is old by the time that it is told. The ledger outlives its engine.
             let _ = self.is_open.subscribe().wait_for(|is_open| *is_open).await;
+            self.pause().await;
             self.loading.fetch_sub(1, Ordering::SeqCst);
-            let mut book = self.book.lock();
-            if book.failing.remove(&scope) {
+            if fails {
                 return Err(Error::new(Reason::DatabaseUnavailable, "the ledger does not answer"));
             }
-            Ok(book.logs.get(&scope).map(|log| State { position: log.head(), facts: log.state.clone() }))
+            Ok(state)
         })
     }
 

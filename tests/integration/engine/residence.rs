@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall::authz::{Item, Output, Requirement, Settings, Stream, Update, View};
+use guildhall::authz::{Item, OrganizationIndex, Output, Requirement, Settings, Stream, Update, View};
 use guildhall::domain::error::{Error, Kind, Reason};
 use guildhall::domain::fact::{Fact, Scope};
 use guildhall::domain::id::{OrganizationId, ServiceAccountId};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{Stage, joined, listed, may_view, operator, organization};
 use crate::harness::eventually;
+use crate::rule::index::standing;
 
 /// Members of each organization.
 const MEMBERS: u128 = 20;
@@ -264,4 +265,56 @@ async fn a_load_outlives_its_first_caller_and_is_there_for_the_next() {
     stage.ledger.hold(false);
     stage.must_answer(id).await;
     assert_eq!(stage.ledger.loads(id), 1);
+}
+
+#[tokio::test]
+async fn what_is_committed_or_replaced_while_it_is_read_is_loaded_as_it_stands_in_the_end() {
+    for (commits_before, is_replaced, commits_after) in
+        [(0, false, 3), (1, true, 0), (1, true, 1), (1, true, 20), (3, true, 0)]
+    {
+        let stage = Stage::new(Settings::default()).await;
+        let id = stage.found(0, MEMBERS);
+        let scope = Scope::Organization(id);
+        let before = stage.ledger.state(scope).facts;
+        for member in 0..commits_before {
+            stage.ledger.commit(scope, joined(100 + member).to_vec());
+        }
+        stage.ledger.hold(true);
+        let call = asking(&stage, id, 1);
+        loads_under_way(&stage, 1).await;
+        if is_replaced {
+            let back = usize::try_from(commits_before).unwrap();
+            let (other, mut after) = (joined(200).to_vec(), before);
+            after.extend(other.clone());
+            let position = stage.ledger.rewrite(scope, back, other, after, |_| {});
+            stage.engine.committed(Some((id, position)), None).await;
+        }
+        for member in 0..commits_after {
+            stage.commit(id, joined(300 + member).to_vec()).await;
+        }
+        stage.ledger.hold(false);
+        let loaded = call.await.unwrap().unwrap().organization;
+        let now = stage.ledger.state(scope);
+        let fresh = OrganizationIndex::load(now.position, &now.facts, 3).unwrap();
+        let case = format!("{commits_before} before, {is_replaced}, {commits_after} after");
+        assert_eq!((loaded.position(), standing(&loaded)), (fresh.position(), standing(&fresh)), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_freshly_notices_a_head_that_went_back() {
+    let stage = Stage::new(Settings::default()).await;
+    let id = stage.found(0, MEMBERS);
+    let scope = Scope::Organization(id);
+    let before = stage.ledger.state(scope).facts;
+    for member in 0..5 {
+        stage.ledger.commit(scope, joined(100 + member).to_vec());
+    }
+    stage.must_answer(id).await;
+    let (other, mut after) = (joined(200).to_vec(), before);
+    after.extend(other.clone());
+    let position = stage.ledger.rewrite(scope, 5, other, after, |_| {});
+    let view = stage.engine.view(id, Requirement::Fresh, operator().subject).await.unwrap();
+    assert_eq!(view.token().position, position);
+    assert_eq!(stage.engine.histories_replaced(), 1);
 }
