@@ -36,7 +36,7 @@ pub struct ExplainItem {
     pub target: Option<ResourceKey>,
 }
 
-/// ExplainSubject a question is about.
+/// Whom a question is about.
 #[derive(Clone)]
 pub enum ExplainSubject {
     /// A user or a service account.
