@@ -150,8 +150,10 @@ impl Services {
 
     /// Names a revision that whatever is read after this takes in.
     pub(super) async fn token_before_reading(&self, organization: OrganizationId) -> Result<Token, Error> {
+        // The tables hold what the index has taken in, and more.
+        let installation = self.engine.installation().position();
         let position = self.store.reads().position(organization).await?;
         let position = position.ok_or_else(|| Error::not_found("organization", organization))?;
-        Ok(Token { epoch: self.settings.epoch, organization, position, installation: Position::default() })
+        Ok(Token { epoch: self.settings.epoch, organization, position, installation })
     }
 }
