@@ -90,7 +90,7 @@ pub struct App {
     reporter: tonic_health::server::HealthReporter,
     /// No new calls; streams end.
     soft: CancellationToken,
-    /// The feed and the mail worker end.
+    /// The feed, the mail worker and what is beside them end.
     background: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     followers: Vec<JoinHandle<()>>,
@@ -149,12 +149,15 @@ impl App {
             settings: service::Settings {
                 epoch: first.epoch,
                 join_url: config.join_url.clone(),
+                unsubscribe_url: config.unsubscribe_url.clone(),
                 access_token_lifetime: config::ACCESS_TOKEN_LIFETIME,
                 session_lifetime: config::SESSION_LIFETIME,
                 calls_max: config.calls_per_credential,
                 streams_max: config.streams_per_credential,
             },
             mail: Arc::new(Notify::new()),
+            removals_begun: tokio::sync::watch::Sender::default(),
+            activity: Arc::default(),
             writes: TaskTracker::new(),
             store: store.clone(),
         });
@@ -177,6 +180,8 @@ impl App {
         let followers = vec![
             tokio::spawn(authz::follow(engine, background.clone())),
             tokio::spawn(worker.run(Arc::clone(&services.mail), background.clone())),
+            tokio::spawn(service::keep_activity(Arc::clone(&services), background.clone())),
+            tokio::spawn(service::keep_removals(Arc::clone(&services), background.clone())),
         ];
         let servers = vec![
             tokio::spawn(serve_grpc(listener, listening, edge.clone(), hot_path, health_service, soft.clone())),

@@ -67,6 +67,11 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_JOIN_URL", default_value = "http://127.0.0.1:3000/join")]
     pub join_url: String,
 
+    /// The page of the product that links in notifications lead to; the token is added as ?token=… It takes a POST too, as
+    /// mail programs send one (RFC 8058), and calls Unsubscribe for either.
+    #[arg(long, env = "GUILDHALL_UNSUBSCRIBE_URL", default_value = "http://127.0.0.1:3000/unsubscribe")]
+    pub unsubscribe_url: String,
+
     /// Whom mails come from.
     #[arg(long, env = "GUILDHALL_MAIL_FROM", default_value = "Guildhall <no-reply@guildhall.invalid>")]
     pub mail_from: String,
@@ -135,6 +140,7 @@ impl Config {
             allow_plaintext: false,
             issuer: "http://127.0.0.1:8080".into(),
             join_url: "http://127.0.0.1:3000/join".into(),
+            unsubscribe_url: "http://127.0.0.1:3000/unsubscribe".into(),
             mail_from: "Guildhall <no-reply@guildhall.invalid>".into(),
             shutdown_grace: Duration::from_secs(10),
             password_concurrency: 4,

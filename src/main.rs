@@ -110,7 +110,7 @@ Paste that into another terminal, and then:
 
     grpcurl -plaintext {grpc} list
     grpcurl -plaintext -H "authorization: Bearer $GUILDHALL_KEY" \
-        -d '{{"display_name": "Example", "preset": "disaster-recovery", "founder_email": "ada@example.test"}}' \
+        -d '{{"display_name": "Example", "catalog": "disaster-recovery", "founder_email": "ada@example.test"}}' \
         {grpc} guildhall.v1.OrganizationService/CreateOrganization
     grpcurl -plaintext -d "{{\"token\": \"$(grep -oh 'ghi_[A-Za-z0-9_-]*' {mail}/*.eml | tail -n 1)\", \"password\": \"Correct4Horse!\"}}" \
         {grpc} guildhall.v1.InvitationService/AcceptInvitation

@@ -42,7 +42,7 @@ impl Accounts {
         let channel = target.channel(0);
         let request = target.request(CreateOrganizationRequest {
             display_name: "Load".into(),
-            preset: PRESET.into(),
+            catalog: PRESET.into(),
             founder_email: "founder@example.test".into(),
             ..Default::default()
         });

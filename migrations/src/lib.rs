@@ -5,16 +5,32 @@
 
 use sea_orm_migration::prelude::*;
 
-mod m0001_walk;
 mod sql;
 
-/// All migrations, oldest first.
-#[derive(Debug)]
-pub struct Migrator;
+/// Declares the migrations, oldest first, a line each.
+macro_rules! migrations {
+    ($($name:ident;)+) => {
+        $(mod $name;)+
 
-#[async_trait::async_trait]
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_walk::Migration)]
-    }
+        /// All migrations, oldest first.
+        #[derive(Debug)]
+        pub struct Migrator;
+
+        #[async_trait::async_trait]
+        impl MigratorTrait for Migrator {
+            fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+                vec![$(Box::new($name::Migration)),+]
+            }
+        }
+    };
+}
+
+migrations! {
+    m0001_walk;
+    m0002_catalogs;
+    m0003_groups;
+    m0004_resources;
+    m0005_members;
+    m0006_seats;
+    m0008_removals;
 }

@@ -62,6 +62,7 @@ create table commits (
     rpc text not null,
     actor text not null,
     call_id {uuid} not null,
+    reason text,
     committed_at bigint not null,
     unique (scope, revision)
 );
@@ -186,15 +187,18 @@ create index grants_by_place on grants (scope, place_kind, place_type, place_id)
 create table invitations (
     id {uuid} primary key,
     organization_id {uuid} not null references organizations (id),
-    membership_id {uuid} not null references memberships (id),
-    email_key {key} not null,
-    email text not null,
+    kind text not null,
+    membership_id {uuid},
+    email_key {key},
+    email text,
+    assignments text,
     token_hash {bytes} not null unique,
     sponsor_kind text not null,
     sponsor_id {uuid} not null,
     state text not null,
     created_at bigint not null,
-    expires_at bigint not null
+    expires_at bigint not null,
+    check (case kind when 'email' then membership_id is not null and email is not null else assignments is not null end)
 );
 create index invitations_by_membership on invitations (membership_id);
 

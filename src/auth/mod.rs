@@ -7,8 +7,10 @@ mod password;
 mod seal;
 mod secret;
 mod token;
+mod unsubscription;
 
 pub use password::Passwords;
 pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
 pub use secret::{Secret, SecretKind, hash_of, kind_of};
 pub use token::{AccessToken, Claims, SigningKey, Tokens, looks_like_jwt};
+pub use unsubscription::Unsubscription;

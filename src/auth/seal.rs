@@ -179,10 +179,12 @@ pub enum Purpose {
     OutboxMail,
     /// Where the next page of a list begins.
     PageToken,
+    /// Who wants no more mails about what.
+    Unsubscription,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::KeyCheck, Self::SigningKey, Self::OutboxMail, Self::PageToken];
+    const ALL: [Self; 5] = [Self::KeyCheck, Self::SigningKey, Self::OutboxMail, Self::PageToken, Self::Unsubscription];
 
     /// Stands in the derivation of the purpose's key: once in use, it never changes.
     const fn info(self) -> &'static [u8] {
@@ -191,6 +193,7 @@ impl Purpose {
             Self::SigningKey => b"signing key",
             Self::OutboxMail => b"outbox mail",
             Self::PageToken => b"page token",
+            Self::Unsubscription => b"unsubscription",
         }
     }
 }

@@ -53,7 +53,7 @@ impl InstallationIndex {
             Fact::User { id, state: UserState::Active } => {
                 self.shut_out.remove(id);
             }
-            Fact::User { id, state: UserState::Disabled } => {
+            Fact::User { id, state: UserState::Disabled | UserState::Deleted } => {
                 self.shut_out.insert(*id);
             }
             Fact::SessionEnded { id, expires_at } => {
@@ -64,6 +64,9 @@ impl InstallationIndex {
             }
             Fact::ServiceAccount { id, is_enabled } => {
                 self.service_accounts.insert(*id, *is_enabled);
+            }
+            Fact::ServiceAccountGone { id } => {
+                self.service_accounts.remove(id);
             }
             Fact::Grant(grant) => {
                 self.remove_grant(grant.id);
@@ -76,10 +79,19 @@ impl InstallationIndex {
             // Facts of organizations do not stand in this log; a key that is good needs no remembering.
             Fact::ApiKey { is_revoked: false, .. }
             | Fact::Organization { .. }
+            | Fact::Role(_)
+            | Fact::RoleGone { .. }
+            | Fact::SeatLimit { .. }
+            | Fact::MembershipGone { .. }
+            | Fact::RemovalAwaiting { .. }
+            | Fact::Catalog { .. }
             | Fact::Membership { .. }
+            | Fact::Group { .. }
+            | Fact::GroupGone { .. }
             | Fact::GroupMember { .. }
             | Fact::Resource { .. }
             | Fact::ResourceGone { .. }
+            | Fact::Contact { .. }
             | Fact::Invitation { .. } => {}
         }
     }

@@ -48,11 +48,12 @@ impl Touched {
                     let users = [*user, before.user_of(*id), after.user_of(*id)];
                     self.subjects.extend(users.into_iter().flatten().map(Subject::User));
                 }
+                Fact::MembershipGone { id } => self.subjects.extend(before.user_of(*id).map(Subject::User)),
                 Fact::GroupMember { membership, .. } => {
                     let users = [before.user_of(*membership), after.user_of(*membership)];
                     self.subjects.extend(users.into_iter().flatten().map(Subject::User));
                 }
-                Fact::ServiceAccount { id, .. } => {
+                Fact::ServiceAccount { id, .. } | Fact::ServiceAccountGone { id } => {
                     self.subjects.insert(Subject::ServiceAccount(*id));
                 }
                 Fact::Grant(grant) | Fact::GrantGone(grant) => self.take_in_grant(grant, after),
@@ -61,8 +62,17 @@ impl Touched {
                     self.targets.insert(key.clone());
                 }
                 Fact::Resource { key, .. } | Fact::ResourceGone { key } => self.below.push(key.clone()),
-                Fact::Organization { .. } => self.everything = true,
-                Fact::ApiKey { .. } | Fact::Invitation { .. } | Fact::User { .. } | Fact::SessionEnded { .. } => {}
+                Fact::Organization { .. } | Fact::Role(_) | Fact::RoleGone { .. } => self.everything = true,
+                Fact::RemovalAwaiting { .. }
+                | Fact::SeatLimit { .. }
+                | Fact::Catalog { .. }
+                | Fact::Group { .. }
+                | Fact::GroupGone { .. }
+                | Fact::ApiKey { .. }
+                | Fact::Contact { .. }
+                | Fact::Invitation { .. }
+                | Fact::User { .. }
+                | Fact::SessionEnded { .. } => {}
             }
         }
     }
@@ -88,7 +98,7 @@ impl Touched {
                 Fact::User { id, .. } => {
                     self.subjects.insert(Subject::User(*id));
                 }
-                Fact::ServiceAccount { id, .. } => {
+                Fact::ServiceAccount { id, .. } | Fact::ServiceAccountGone { id } => {
                     self.subjects.insert(Subject::ServiceAccount(*id));
                 }
                 Fact::SessionEnded { id, .. } => {
@@ -105,10 +115,19 @@ impl Touched {
                 },
                 Fact::ApiKey { .. }
                 | Fact::Organization { .. }
+                | Fact::Role(_)
+                | Fact::RoleGone { .. }
+                | Fact::SeatLimit { .. }
+                | Fact::MembershipGone { .. }
+                | Fact::RemovalAwaiting { .. }
+                | Fact::Catalog { .. }
                 | Fact::Membership { .. }
+                | Fact::Group { .. }
+                | Fact::GroupGone { .. }
                 | Fact::GroupMember { .. }
                 | Fact::Resource { .. }
                 | Fact::ResourceGone { .. }
+                | Fact::Contact { .. }
                 | Fact::Invitation { .. } => {}
             }
         }

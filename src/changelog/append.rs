@@ -22,6 +22,8 @@ pub struct Author {
     pub rpc: &'static str,
     /// The call's id, as in the log lines about it.
     pub call_id: Uuid,
+    /// Why, in the words of who did it, where they said so.
+    pub reason: Option<String>,
 }
 
 /// One fact, and what it says about people.
@@ -151,6 +153,7 @@ pub async fn append(
         rpc: Set(author.rpc.to_owned()),
         actor: Set(actor),
         call_id: Set(author.call_id),
+        reason: Set(author.reason.clone()),
         committed_at: Set(now.as_micros()),
     };
     commits::Entity::insert(commit).exec_without_returning(db).await?;

@@ -125,7 +125,7 @@ impl Caller {
     pub async fn create_organization(&self, name: &str, preset: &str, founder: &str) -> Result<String, Failure> {
         let request = self.request(proto::CreateOrganizationRequest {
             display_name: name.into(),
-            preset: preset.into(),
+            catalog: preset.into(),
             founder_email: founder.into(),
             ..Default::default()
         })?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::catalog::{Catalog, OnLeave, Role, RoleId};
 use super::error::{Error, Reason};
 use super::fact::{Grant, GrantSource, Held};
-use super::id::GrantId;
+use super::id::{GrantId, GroupId, MembershipId};
 use super::place::{Place, Principal};
 use super::time::Timestamp;
 
 /// Something to hold: what, where, and until when.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Assignment {
     /// The organization or one of its resources.
     pub place: Place,
@@ -49,6 +49,25 @@ pub struct Plan {
     pub revoked: Vec<Grant>,
     /// What is gone because a role was left that takes direct grants on resources along.
     pub cleared: Vec<Grant>,
+    /// Who is in a group no more, because a role was left that takes along what the group holds on resources.
+    pub left: Vec<(GroupId, MembershipId)>,
+}
+
+/// What a batch is planned over.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// Everything that the principals of the batch hold in the organization, and the groups in `groups`.
+    pub grants: &'a [Grant],
+    /// Which groups the memberships of the batch are in; asked only where [`takes_along`] says so.
+    pub groups: &'a [(MembershipId, GroupId)],
+    /// What has expired by now is there and counts for nothing.
+    pub now: Timestamp,
+}
+
+/// Says whether some role of the catalog takes things along when it is left.
+#[must_use]
+pub fn takes_along(catalog: &Catalog) -> bool {
+    catalog.roles().any(|(_, role)| role.on_leave == OnLeave::Clear)
 }
 
 impl Assignment {
@@ -71,8 +90,12 @@ impl Assignment {
             _ => None,
         };
         match (&self.held, kind) {
-            (Held::AsMember, Some((_, kind))) if kind.has_list => Ok(()),
-            (Held::AsMember, _) => refuse("names a place that has no list"),
+            (Held::AsMember, Some((_, kind))) if !kind.has_list => refuse("names a place that has no list"),
+            (Held::AsMember, None) => refuse("names a place that has no list"),
+            (Held::AsMember, Some(_)) if principal == Principal::Everyone && !catalog.features().groups => {
+                refuse("puts everyone on a list, where the catalog has no groups")
+            }
+            (Held::AsMember, Some(_)) => Ok(()),
             (Held::Role(name), kind) => {
                 let Some(id) = catalog.role_id(name) else {
                     return Err(Error::invalid(field, Reason::RoleUnknown, "names no role of the catalog"));
@@ -96,16 +119,36 @@ impl Assignment {
     }
 }
 
-/// Plans a batch over everything that its principals hold in the organization, `held`.
+impl Held {
+    /// Asks that it is shared by T.share on a resource of the type `kind`: a list entry, or a role that the type lists
+    /// under `shares`.
+    ///
+    /// # Errors
+    /// - [`Reason::RoleUnknown`], [`Reason::RoleNotShareable`].
+    pub fn must_be_shared(&self, catalog: &Catalog, kind: &str) -> Result<(), Error> {
+        let Self::Role(name) = self else { return Ok(()) };
+        let Some(role) = catalog.role_id(name) else {
+            return Err(Error::invalid("role", Reason::RoleUnknown, "names no role of the catalog"));
+        };
+        if catalog.resource_type(kind).is_some_and(|(_, kind)| kind.shares.contains(&role)) {
+            return Ok(());
+        }
+        Err(Error::invalid("role", Reason::RoleNotShareable, "names a role that is not shared on such a resource"))
+    }
+}
+
+/// Plans a batch over what there is before it.
 ///
-/// Deltas apply in order. A role of an exclusive set replaces the others of its set at the same place. A membership that
-/// is left without a role at the organization gets the catalog's default role.
+/// Deltas apply in order. A role of an exclusive set replaces the others of its set at the same place; one that is given
+/// with an expiry stands beside them. A membership that is left without a role at the organization gets the catalog's
+/// default role. Leaving a role that clears takes along direct grants on resources, and the membership of every group
+/// that holds something on one (CE-29).
 ///
 /// # Errors
 /// - [`Reason::RoleTransferOnly`] for a role that changes hands by a transfer only.
-/// - [`Reason::RoleRequired`] if a role would be held without one that it needs.
-pub fn plan(catalog: &Catalog, held: &[Grant], deltas: &[Delta]) -> Result<Plan, Error> {
-    let mut planner = Planner::new(catalog, held);
+/// - [`Reason::RoleRequired`] if a role would be held without one that it needs, or none of a set of which one must be.
+pub fn plan(catalog: &Catalog, before: Before<'_>, deltas: &[Delta]) -> Result<Plan, Error> {
+    let mut planner = Planner::new(catalog, before);
     for delta in deltas {
         if let Some(role) = planner.role_of(&delta.assignment.held)
             && role.is_transfer_only
@@ -128,10 +171,15 @@ pub fn plan(catalog: &Catalog, held: &[Grant], deltas: &[Delta]) -> Result<Plan,
 pub fn plan_member(catalog: &Catalog, principal: Principal, assignments: &[Assignment]) -> Result<Plan, Error> {
     let delta = |assignment: &Assignment| Delta { principal, assignment: assignment.clone(), act: Act::Grant };
     let deltas: Vec<Delta> = assignments.iter().map(delta).collect();
+    plan_new(catalog, principal, &deltas)
+}
+
+/// Plans for somebody who holds nothing yet.
+fn plan_new(catalog: &Catalog, principal: Principal, deltas: &[Delta]) -> Result<Plan, Error> {
     if !deltas.is_empty() {
-        return plan(catalog, &[], &deltas);
+        return plan(catalog, Before::NOTHING, deltas);
     }
-    Planner::new(catalog, &[]).finish(std::iter::once(principal))
+    Planner::new(catalog, Before::NOTHING).finish(std::iter::once(principal))
 }
 
 /// Plans what a founder comes with.
@@ -139,12 +187,42 @@ pub fn plan_member(catalog: &Catalog, principal: Principal, assignments: &[Assig
 /// # Errors
 /// - [`Reason::RoleRequired`] as in [`plan`]; transfer-only roles are the founder's to begin with.
 pub fn plan_founder(catalog: &Catalog, principal: Principal) -> Result<Plan, Error> {
-    let mut planner = Planner::new(catalog, &[]);
+    let mut planner = Planner::new(catalog, Before::NOTHING);
     for role in catalog.founder_roles() {
         let held = Held::Role(Arc::clone(&catalog.role(*role).name));
         planner.grant(principal, &Assignment { place: Place::Organization, held, expires_at: None });
     }
     planner.finish(std::iter::once(principal))
+}
+
+/// Plans that `role`, which changes hands by a transfer only, goes from `giver` to `taker`, over everything that both hold.
+///
+/// Whoever gets it gets what it requires first. What the old holder holds beside it stays theirs, but for what leaving it
+/// takes along (CE-31, CE-32, CE-34).
+///
+/// # Errors
+/// - [`Reason::RoleRequired`] as in [`plan`].
+pub fn plan_transfer(
+    catalog: &Catalog,
+    before: Before<'_>,
+    role: &Role,
+    giver: Option<Principal>,
+    taker: Principal,
+) -> Result<Plan, Error> {
+    let mut planner = Planner::new(catalog, before);
+    let at_organization = |name: &Arc<str>| Assignment {
+        place: Place::Organization,
+        held: Held::Role(Arc::clone(name)),
+        expires_at: None,
+    };
+    if let Some(giver) = giver {
+        planner.revoke(giver, &at_organization(&role.name));
+    }
+    for required in &role.requires {
+        planner.grant(taker, &at_organization(&catalog.role(*required).name));
+    }
+    planner.grant(taker, &at_organization(&role.name));
+    planner.finish(giver.into_iter().chain([taker]))
 }
 
 /// One thing held while a batch is planned; what was there before has its grant.
@@ -158,12 +236,26 @@ struct Holding {
 struct Planner<'a> {
     catalog: &'a Catalog,
     holdings: Vec<Holding>,
+    groups: Vec<(MembershipId, GroupId)>,
+    now: Timestamp,
     plan: Plan,
 }
 
+impl Before<'_> {
+    /// Nothing is held, so there is nothing that could have expired.
+    const NOTHING: Self = Self { grants: &[], groups: &[], now: Timestamp::from_micros(0) };
+}
+
+impl Holding {
+    /// Says whether it counts.
+    fn is_live(&self, now: Timestamp) -> bool {
+        self.assignment.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
 impl<'a> Planner<'a> {
-    fn new(catalog: &'a Catalog, held: &[Grant]) -> Self {
-        let holdings = held.iter().map(|grant| Holding {
+    fn new(catalog: &'a Catalog, before: Before<'_>) -> Self {
+        let holdings = before.grants.iter().map(|grant| Holding {
             principal: grant.principal,
             assignment: Assignment {
                 place: grant.place.clone(),
@@ -172,7 +264,8 @@ impl<'a> Planner<'a> {
             },
             grant: Some(grant.clone()),
         });
-        Self { catalog, holdings: holdings.collect(), plan: Plan::default() }
+        let (groups, now) = (before.groups.to_vec(), before.now);
+        Self { catalog, holdings: holdings.collect(), groups, now, plan: Plan::default() }
     }
 
     fn role_of(&self, held: &Held) -> Option<&'a Role> {
@@ -194,7 +287,9 @@ impl<'a> Planner<'a> {
         // Another expiry: the one before goes.
         self.take_out(same, |plan| &mut plan.revoked);
 
-        if let Some(set) = self.role_of(&assignment.held).and_then(|role| role.set) {
+        if assignment.expires_at.is_none()
+            && let Some(set) = self.role_of(&assignment.held).and_then(|role| role.set)
+        {
             let replaced: Vec<RoleId> = self.catalog.set(set).roles.clone();
             self.leave(principal, &assignment.place, &replaced);
         }
@@ -229,7 +324,7 @@ impl<'a> Planner<'a> {
                     if catalog.role_id(name).is_some_and(|id| roles.contains(&id)))
         };
         let clears =
-            self.holdings.iter().filter(|holding| is_left(holding)).any(|holding| {
+            self.holdings.iter().filter(|holding| is_left(holding) && holding.is_live(self.now)).any(|holding| {
                 self.role_of(&holding.assignment.held).is_some_and(|role| role.on_leave == OnLeave::Clear)
             });
         self.take_out(is_left, |plan| &mut plan.revoked);
@@ -238,7 +333,24 @@ impl<'a> Planner<'a> {
                 |holding| holding.principal == principal && matches!(holding.assignment.place, Place::Resource(_)),
                 |plan| &mut plan.cleared,
             );
+            self.leave_groups(principal);
         }
+    }
+
+    /// Takes a membership out of every group that holds something on a resource.
+    fn leave_groups(&mut self, principal: Principal) {
+        let Principal::Membership(member) = principal else { return };
+        let (holdings, now) = (&self.holdings, self.now);
+        let brings_one = |group: GroupId| {
+            holdings.iter().any(|holding| {
+                holding.principal == Principal::Group(group)
+                    && matches!(holding.assignment.place, Place::Resource(_))
+                    && holding.is_live(now)
+            })
+        };
+        let left = |(who, group): &mut (MembershipId, GroupId)| *who == member && brings_one(*group);
+        let left: Vec<_> = self.groups.extract_if(.., left).collect();
+        self.plan.left.extend(left.into_iter().map(|(member, group)| (group, member)));
     }
 
     /// Removes holdings; those that were there before go into the list that `into` picks.
@@ -251,17 +363,28 @@ impl<'a> Planner<'a> {
     fn finish(mut self, principals: impl Iterator<Item = Principal>) -> Result<Plan, Error> {
         for principal in principals {
             self.add_default_role(principal);
+            self.must_hold_required_sets(principal)?;
         }
-        for holding in &self.holdings {
+        for holding in self.holdings.iter().filter(|holding| holding.is_live(self.now)) {
             let Some(role) = self.role_of(&holding.assignment.held) else { continue };
             for required in &role.requires {
                 let required = &self.catalog.role(*required).name;
+                let needed = Held::Role(Arc::clone(required));
                 let is_there = self.holdings.iter().any(|other| {
                     other.principal == holding.principal
                         && other.assignment.place == holding.assignment.place
-                        && other.assignment.held == Held::Role(Arc::clone(required))
+                        && other.assignment.held == needed
+                        && other.is_live(self.now)
                 });
-                if !is_there {
+                // What lapsed by itself is nobody's doing: it stands in the way of no other change.
+                let is_of_this_batch = holding.grant.is_none()
+                    || self.plan.gone().any(|gone| {
+                        gone.principal == holding.principal
+                            && gone.place == holding.assignment.place
+                            && gone.held == needed
+                            && !gone.is_expired(self.now)
+                    });
+                if !is_there && is_of_this_batch {
                     let message = format!("the role {} needs the role {required} beside it", role.name);
                     return Err(Error::new(Reason::RoleRequired, message).about("role", &role.name));
                 }
@@ -270,6 +393,26 @@ impl<'a> Planner<'a> {
         let new = self.holdings.into_iter().filter(|holding| holding.grant.is_none());
         self.plan.granted = new.map(|holding| (holding.principal, holding.assignment)).collect();
         Ok(self.plan)
+    }
+
+    /// Asks that a membership holds one role of every set that says so (CV-09).
+    fn must_hold_required_sets(&self, principal: Principal) -> Result<(), Error> {
+        if !matches!(principal, Principal::Membership(_)) {
+            return Ok(());
+        }
+        for set in self.catalog.sets().filter(|set| set.is_required) {
+            let is_of_set = |holding: &Holding| {
+                holding.principal == principal
+                    && holding.assignment.place == Place::Organization
+                    && matches!(&holding.assignment.held, Held::Role(name)
+                        if self.catalog.role_id(name).is_some_and(|id| set.roles.contains(&id)))
+            };
+            if !self.holdings.iter().any(is_of_set) {
+                let message = format!("a role of the set {} must be held", set.name);
+                return Err(Error::new(Reason::RoleRequired, message).about("set", &set.name));
+            }
+        }
+        Ok(())
     }
 
     fn add_default_role(&mut self, principal: Principal) {
@@ -281,6 +424,7 @@ impl<'a> Planner<'a> {
             holding.principal == principal
                 && holding.assignment.place == Place::Organization
                 && matches!(holding.assignment.held, Held::Role(_))
+                && holding.is_live(self.now)
         });
         if !holds_a_role {
             let held = Held::Role(Arc::clone(&self.catalog.role(role).name));
@@ -314,7 +458,7 @@ impl Plan {
     /// Says whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.granted.is_empty() && self.gone().next().is_none()
+        self.granted.is_empty() && self.gone().next().is_none() && self.left.is_empty()
     }
 }
 
@@ -326,3 +470,6 @@ impl Assignment {
         Grant { id, principal, place, held, expires_at, source }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,18 @@ pub struct Holding {
 }
 
 impl Counters {
+    /// Counts anew, from how many memberships of each state hold each role at the organization.
+    #[must_use]
+    pub fn recounted(catalog: &Catalog, held: &[(Arc<str>, MemberState, i64)]) -> Self {
+        let mut counters = Self::default();
+        for (role, state, count) in held.iter().filter(|(role, ..)| is_bounded(catalog, role)) {
+            let holding = counters.holders.entry(Arc::clone(role)).or_default();
+            holding.all += count;
+            holding.active += if *state == MemberState::Active { *count } else { 0 };
+        }
+        counters
+    }
+
     /// Tells how many hold `role`.
     #[must_use]
     pub fn of(&self, role: &str) -> Holding {
@@ -71,14 +83,36 @@ pub fn judge(catalog: &Catalog, before: &Counters, after: &Counters) -> Result<(
     Ok(())
 }
 
-fn bounded_role<'a>(catalog: &'a Catalog, grant: &Grant) -> Option<&'a Arc<str>> {
+/// Asks that every role of the catalog is within its bounds, whatever the bounds were before: what is asked of an
+/// organization that comes to follow another catalog. `least` is asked once somebody is ACTIVE.
+///
+/// # Errors
+/// - [`Reason::RoleCardinality`].
+pub fn must_be_within(catalog: &Catalog, counters: &Counters, has_active_member: bool) -> Result<(), Error> {
+    for (_, role) in catalog.roles() {
+        let held = counters.of(&role.name);
+        if role.most.is_some_and(|most| held.all > i64::from(most)) {
+            return Err(refusal(&role.name, "held by more than may hold it"));
+        }
+        if has_active_member && held.active < i64::from(role.least) {
+            return Err(refusal(&role.name, "held by fewer than must hold it"));
+        }
+    }
+    Ok(())
+}
+
+fn bounded_role<'a>(catalog: &Catalog, grant: &'a Grant) -> Option<&'a Arc<str>> {
     let (Principal::Membership(_), Place::Organization, Held::Role(name)) =
         (grant.principal, &grant.place, &grant.held)
     else {
         return None;
     };
-    let role = catalog.role(catalog.role_id(name)?);
-    (role.least > 0 || role.most.is_some()).then_some(&role.name)
+    is_bounded(catalog, name).then_some(name)
+}
+
+fn is_bounded(catalog: &Catalog, role: &str) -> bool {
+    let role = catalog.role_id(role).map(|id| catalog.role(id));
+    role.is_some_and(|role| role.least > 0 || role.most.is_some())
 }
 
 fn refusal(role: &str, why: &str) -> Error {

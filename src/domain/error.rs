@@ -83,8 +83,16 @@ reasons! {
     RoleUnknown = "ROLE_UNKNOWN" => InvalidArgument;
     /// The role cannot be held at such a place, by such a principal, or with an expiry.
     RoleNotAssignable = "ROLE_NOT_ASSIGNABLE" => InvalidArgument;
-    /// Guildhall ships no such preset.
-    PresetUnknown = "PRESET_UNKNOWN" => InvalidArgument;
+    /// There is no such catalog, or no such version of it.
+    CatalogUnknown = "CATALOG_UNKNOWN" => InvalidArgument;
+    /// A catalog cannot be read; each violation names line, column and field.
+    CatalogInvalid = "CATALOG_INVALID" => InvalidArgument;
+    /// The type of the resource does not list the role under `shares`.
+    RoleNotShareable = "ROLE_NOT_SHAREABLE" => InvalidArgument;
+    /// Only memberships and service accounts own something.
+    OwnerUnfit = "OWNER_UNFIT" => InvalidArgument;
+    /// The organization's policy does not open this kind of invitation (X2).
+    InvitationKindUnavailable = "INVITATION_KIND_UNAVAILABLE" => InvalidArgument;
     /// Not an e-mail address.
     EmailMalformed = "EMAIL_MALFORMED" => InvalidArgument;
     /// Shorter than the policy asks.
@@ -97,6 +105,14 @@ reasons! {
     PageTokenInvalid = "PAGE_TOKEN_INVALID" => InvalidArgument;
     /// The page token belongs to another query.
     PageTokenMismatch = "PAGE_TOKEN_MISMATCH" => InvalidArgument;
+    /// An update mask names a field that cannot be written.
+    UpdateMaskInvalid = "UPDATE_MASK_INVALID" => InvalidArgument;
+    /// A filter cannot be read, or names what cannot be filtered by.
+    FilterInvalid = "FILTER_INVALID" => InvalidArgument;
+    /// An order names what cannot be ordered by.
+    OrderInvalid = "ORDER_INVALID" => InvalidArgument;
+    /// Metadata is too large, or nested too deep.
+    MetadataMalformed = "METADATA_MALFORMED" => InvalidArgument;
     /// The revision token cannot be read, or belongs to another organization.
     RevisionInvalid = "REVISION_INVALID" => InvalidArgument;
     /// This `request_id` was used for another request.
@@ -129,6 +145,8 @@ reasons! {
     RoleNotGrantable = "ROLE_NOT_GRANTABLE" => PermissionDenied;
     /// The caller may not take this role away there.
     RoleNotTakeable = "ROLE_NOT_TAKEABLE" => PermissionDenied;
+    /// The caller may not choose the id of such a resource.
+    ResourceIdReserved = "RESOURCE_ID_RESERVED" => PermissionDenied;
     /// The invitation was sent to an address that the caller has not proven.
     EmailMismatch = "EMAIL_MISMATCH" => PermissionDenied;
 
@@ -139,6 +157,8 @@ reasons! {
     MemberExists = "MEMBER_EXISTS" => AlreadyExists;
     /// The address has an open invitation already.
     InvitationPending = "INVITATION_PENDING" => AlreadyExists;
+    /// Another of its kind has this name.
+    NameTaken = "NAME_TAKEN" => AlreadyExists;
     /// The resource is registered already, elsewhere in the tree.
     ResourceExists = "RESOURCE_EXISTS" => AlreadyExists;
 
@@ -146,14 +166,28 @@ reasons! {
     RoleCardinality = "ROLE_CARDINALITY" => FailedPrecondition;
     /// The role changes hands by a transfer only (CE-19).
     RoleTransferOnly = "ROLE_TRANSFER_ONLY" => FailedPrecondition;
-    /// The role needs another role beside it.
+    /// The role needs another role beside it, or the catalog asks for one of a set and none would be held.
     RoleRequired = "ROLE_REQUIRED" => FailedPrecondition;
     /// Nobody does this to themselves.
     SelfRemoval = "SELF_REMOVAL" => FailedPrecondition;
+    /// Whoever holds this role does not leave (AX-32).
+    LeavingBarred = "LEAVING_BARRED" => FailedPrecondition;
+    /// It is not decided what becomes of what the member owns (X9).
+    AssetsUndecided = "ASSETS_UNDECIDED" => FailedPrecondition;
+    /// Something below what is to be deleted is owned by others.
+    AssetsOfOthers = "ASSETS_OF_OTHERS" => FailedPrecondition;
     /// The membership is not in a state that allows this.
     MemberState = "MEMBER_STATE" => FailedPrecondition;
+    /// The person's identity is their own: the organization does not edit it.
+    IdentityNotManaged = "IDENTITY_NOT_MANAGED" => FailedPrecondition;
     /// The service account is disabled.
     ServiceAccountState = "SERVICE_ACCOUNT_STATE" => FailedPrecondition;
+    /// The service account is bound to a resource: it has no keys, and ends with it.
+    ServiceAccountBound = "SERVICE_ACCOUNT_BOUND" => FailedPrecondition;
+    /// The service account owns something still.
+    ServiceAccountOwns = "SERVICE_ACCOUNT_OWNS" => FailedPrecondition;
+    /// The API key was revoked or has expired.
+    ApiKeyState = "API_KEY_STATE" => FailedPrecondition;
     /// The organization is not ACTIVE.
     OrganizationState = "ORGANIZATION_STATE" => FailedPrecondition;
     /// The invitation has lapsed (CE-10).
@@ -164,16 +198,32 @@ reasons! {
     InvitationAccepted = "INVITATION_ACCEPTED" => FailedPrecondition;
     /// Who invited may no longer give what the invitation brings.
     InvitationUnsponsored = "INVITATION_UNSPONSORED" => FailedPrecondition;
+    /// The address wants no mails about the resource.
+    ContactUnsubscribed = "CONTACT_UNSUBSCRIBED" => FailedPrecondition;
     /// The resource would stand below itself.
     TreeCycle = "TREE_CYCLE" => FailedPrecondition;
     /// The resource would stand more than 8 deep.
     TreeTooDeep = "TREE_TOO_DEEP" => FailedPrecondition;
+    /// The organization holds what another catalog has no place for.
+    CatalogIncompatible = "CATALOG_INCOMPATIBLE" => FailedPrecondition;
+    /// The role is held, and nobody said what its holders are to hold instead.
+    RoleInUse = "ROLE_IN_USE" => FailedPrecondition;
+    /// The organization's catalog leaves this part of Guildhall out.
+    FeatureOff = "FEATURE_OFF" => FailedPrecondition;
     /// The token names a revision of a history that is no more.
     RevisionVanished = "REVISION_VANISHED" => FailedPrecondition;
 
+    /// It has changed since the etag was told.
+    EtagMismatch = "ETAG_MISMATCH" => Aborted;
     /// Another call changed the same thing at the same time.
     ConcurrentUpdate = "CONCURRENT_UPDATE" => Aborted;
 
+    /// As many sit as may (AX-25).
+    SeatsExhausted = "SEATS_EXHAUSTED" => ResourceExhausted;
+    /// A group has as many members, or holds as many grants, as it may.
+    GroupFull = "GROUP_FULL" => ResourceExhausted;
+    /// A resource has as many contacts as it may.
+    ContactsExhausted = "CONTACTS_EXHAUSTED" => ResourceExhausted;
     /// Too many sign-ins for this account, or too many calls or streams of one credential at once.
     RateLimited = "RATE_LIMITED" => ResourceExhausted;
     /// A frame holds more checks than a stream takes at once.

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use super::catalog::CustomRole;
 use super::id::{
-    ApiKeyId, GrantId, GroupId, InvitationId, MembershipId, OrganizationId, ServiceAccountId, SessionId, UserId,
+    ApiKeyId, ContactId, GrantId, GroupId, InvitationId, MembershipId, OrganizationId, ServiceAccountId, SessionId,
+    UserId,
 };
 use super::place::{Place, Principal, ResourceKey};
 use super::revision::Position;
@@ -29,8 +31,27 @@ pub enum Fact {
     Organization {
         /// Whether anybody has access at all.
         state: OrganizationState,
-        /// The catalog it follows.
+        /// The key of the catalog it follows.
         catalog: Arc<str>,
+    },
+    /// The organization has a role of its own, like this.
+    Role(CustomRole),
+    /// The organization has this role no more; nobody holds it.
+    RoleGone {
+        /// Which.
+        name: Arc<str>,
+    },
+    /// So many may sit in the organization, or on the list of a resource.
+    SeatLimit {
+        /// Which resource; the organization if none.
+        place: Option<ResourceKey>,
+        /// Most that may; nothing if there is no bound.
+        limit: Option<u32>,
+    },
+    /// An operator has put a catalog. It never changes.
+    Catalog {
+        /// What organizations name it by.
+        key: Arc<str>,
     },
     /// A membership stands like this.
     Membership {
@@ -40,6 +61,28 @@ pub enum Fact {
         user: Option<UserId>,
         /// How.
         state: MemberState,
+    },
+    /// There is a group, made or changed. Who is in it is told by itself.
+    Group {
+        /// Which.
+        id: GroupId,
+    },
+    /// A group is no more. That nobody is in it, and that it holds nothing, was told before.
+    GroupGone {
+        /// Which.
+        id: GroupId,
+    },
+    /// A membership is no more.
+    MembershipGone {
+        /// Which.
+        id: MembershipId,
+    },
+    /// The removal of a membership waits for these of the product, by name.
+    RemovalAwaiting {
+        /// Who is removed.
+        membership: MembershipId,
+        /// For whom it waits.
+        awaiting: Vec<Arc<str>>,
     },
     /// A membership is in a group, or is no more.
     GroupMember {
@@ -56,6 +99,11 @@ pub enum Fact {
         id: ServiceAccountId,
         /// Whether it may do anything.
         is_enabled: bool,
+    },
+    /// A service account is no more.
+    ServiceAccountGone {
+        /// Which.
+        id: ServiceAccountId,
     },
     /// An API key stands like this.
     ApiKey {
@@ -80,6 +128,15 @@ pub enum Fact {
         /// Which.
         key: ResourceKey,
     },
+    /// A bare address is told of a resource, or is no more. Never a principal, so no check asks it.
+    Contact {
+        /// Which; the address stands in the detail.
+        id: ContactId,
+        /// Of which resource.
+        key: ResourceKey,
+        /// Whether it is told.
+        is_told: bool,
+    },
     /// A principal holds something.
     Grant(Grant),
     /// A grant is no more; as it stood, so that a reader needs to keep no ids. A grant never changes: one that is given
@@ -89,8 +146,8 @@ pub enum Fact {
     Invitation {
         /// Which.
         id: InvitationId,
-        /// The membership that it offers.
-        membership: MembershipId,
+        /// The membership that it offers; none is there yet where a link makes one for each who accepts.
+        membership: Option<MembershipId>,
         /// How.
         state: InvitationState,
         /// Until when it can be accepted.
@@ -188,6 +245,8 @@ states! {
         Active = "active",
         /// Shut out; grants are kept and do not count.
         Disabled = "disabled",
+        /// Removed: nothing is left but its seat and its address, until the product has acknowledged.
+        Removing = "removing",
     }
     /// Where an invitation stands in its life; that it has expired is seen from the clock.
     InvitationState {
@@ -211,6 +270,8 @@ states! {
         Active = "active",
         /// Shut out everywhere by an operator.
         Disabled = "disabled",
+        /// No more; only the id is left.
+        Deleted = "deleted",
     }
 }
 

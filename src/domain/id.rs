@@ -65,6 +65,8 @@ ids! {
     GrantId = "a grant";
     /// One signed-in presence of a user.
     SessionId = "a session";
+    /// A bare address on a resource.
+    ContactId = "a contact";
     /// What a caller names a mutation by, so that it happens once.
     RequestId = "a request";
 }

@@ -37,6 +37,30 @@ pub enum Mail {
         /// The address that was invited.
         invitee: String,
     },
+    /// Tells somebody of a resource, in a product's own words (TE-22).
+    Notification {
+        /// Whom it goes to.
+        to: String,
+        /// How the organization is called.
+        organization: String,
+        /// How the resource is called.
+        resource: String,
+        /// One line.
+        subject: String,
+        /// Lines that end in a line feed.
+        text: String,
+        /// Where a contact wants no more of them; holds a token.
+        unsubscribe: Option<String>,
+    },
+    /// Tells somebody that a role which changes hands by transfers has come to them, or has left them (CE-35, X18).
+    RoleTransferred {
+        /// Whom it goes to.
+        to: String,
+        /// How the organization is called.
+        organization: String,
+        /// Whether they hold it now; else they held it.
+        is_new_holder: bool,
+    },
 }
 
 /// Why something from the outbox is no mail.
@@ -55,7 +79,10 @@ impl Mail {
     #[must_use]
     pub fn to(&self) -> &str {
         match self {
-            Self::Invitation { to, .. } | Self::InvitationSent { to, .. } => to,
+            Self::Invitation { to, .. }
+            | Self::InvitationSent { to, .. }
+            | Self::RoleTransferred { to, .. }
+            | Self::Notification { to, .. } => to,
         }
     }
 
@@ -66,7 +93,10 @@ impl Mail {
             Self::Invitation { to, organization, tell: Some(tell), .. } => {
                 Some(Self::InvitationSent { to: tell.clone(), organization: organization.clone(), invitee: to.clone() })
             }
-            Self::Invitation { tell: None, .. } | Self::InvitationSent { .. } => None,
+            Self::Invitation { tell: None, .. }
+            | Self::InvitationSent { .. }
+            | Self::RoleTransferred { .. }
+            | Self::Notification { .. } => None,
         }
     }
 
@@ -94,6 +124,8 @@ impl fmt::Debug for Mail {
         f.write_str(match self {
             Self::Invitation { .. } => "Invitation(…)",
             Self::InvitationSent { .. } => "InvitationSent(…)",
+            Self::RoleTransferred { .. } => "RoleTransferred(…)",
+            Self::Notification { .. } => "Notification(…)",
         })
     }
 }

@@ -11,6 +11,9 @@ use crate::domain::time::Timestamp;
 /// Most bytes of a name in a mail: two of them and our words fit a line of 998 bytes (RFC 5322, 2.1.1).
 const NAME_BYTES_MAX: usize = 400;
 
+/// Most bytes of a line of a product's own words, and of one word of them.
+const WORD_BYTES_MAX: usize = 900;
+
 /// A mail in words.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Letter {
@@ -20,6 +23,8 @@ pub struct Letter {
     pub subject: String,
     /// Lines that end in a line feed.
     pub text: String,
+    /// Where whoever gets it wants no more of its kind, also in one click (RFC 8058).
+    pub unsubscribe: Option<String>,
 }
 
 impl fmt::Debug for Letter {
@@ -54,6 +59,7 @@ pub fn render(mail: &Mail) -> Letter {
                     link = link_line(link),
                     until = date_time(*expires_at),
                 ),
+                unsubscribe: None,
             }
         }
         Mail::InvitationSent { to, organization, invitee } => {
@@ -67,8 +73,41 @@ pub fn render(mail: &Mail) -> Letter {
                      the invitation of {invitee} to join \"{organization}\" was sent.\n",
                     invitee = name(invitee),
                 ),
+                unsubscribe: None,
             }
         }
+        Mail::Notification { to, organization, resource, subject, text, unsubscribe } => {
+            let (organization, resource) = (name(organization), name(resource));
+            let about = if resource.is_empty() { String::new() } else { format!("\"{resource}\" in ") };
+            let unsubscribe = unsubscribe.as_deref().map(link_line);
+            let end = match &unsubscribe {
+                Some(link) => format!("To get no more mails about it, open this link:\n\n{link}\n"),
+                None => String::new(),
+            };
+            Letter {
+                to: to.clone(),
+                subject: name(subject),
+                text: format!("{}\n--\nThis mail is about {about}\"{organization}\".\n{end}", paragraphs(text)),
+                unsubscribe,
+            }
+        }
+        Mail::RoleTransferred { to, organization, is_new_holder } => role_transferred(to, organization, *is_new_holder),
+    }
+}
+
+fn role_transferred(to: &str, organization: &str, is_new_holder: bool) -> Letter {
+    let organization = name(organization);
+    let what = if is_new_holder { "has been handed on to you" } else { "that you held has been handed on" };
+    Letter {
+        to: to.to_owned(),
+        subject: format!("A role in {organization} has changed hands"),
+        text: format!(
+            "Hello,\n\
+             \n\
+             a role in \"{organization}\" {what}.\n\
+             If you did not expect this, write to whoever runs the service.\n"
+        ),
+        unsubscribe: None,
     }
 }
 
@@ -84,6 +123,30 @@ fn name(text: &str) -> String {
 /// Tells the characters that change the direction of what comes after them (Unicode UAX #9, 2).
 fn turns_direction(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Takes the words of a product over, line by line. A line that is too long for a mail is cut where a word ends, and what
+/// turns the direction of writing is left out.
+fn paragraphs(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut width = 0;
+        for word in line.split(' ') {
+            let mut word: String = word.chars().filter(|c| !c.is_control() && !turns_direction(*c)).collect();
+            word.truncate(word.floor_char_boundary(WORD_BYTES_MAX));
+            if width > 0 && width + 1 + word.len() > WORD_BYTES_MAX {
+                lines.push('\n');
+                width = 0;
+            } else if width > 0 {
+                lines.push(' ');
+                width += 1;
+            }
+            width += word.len();
+            lines.push_str(&word);
+        }
+        lines.push('\n');
+    }
+    lines
 }
 
 /// Keeps a link on its line, whatever it was made of.
@@ -168,6 +231,27 @@ mod tests {
         assert_eq!(letter.to, "charles@example.test");
         assert_eq!(letter.subject, "Your invitation to Analytical Engines was sent");
         assert!(letter.text.contains("the invitation of ada@example.test to join \"Analytical Engines\" was sent."));
+    }
+
+    #[test]
+    fn a_notification_keeps_to_lines_and_tells_a_contact_how_to_get_no_more() {
+        let mail = |unsubscribe: Option<&str>| Mail::Notification {
+            to: "ada@example.test".to_owned(),
+            organization: "Analytical Engines".to_owned(),
+            resource: "Mill".to_owned(),
+            subject: "It\r\nBcc: stopped".to_owned(),
+            text: format!("First.\n\nSecond\u{202e} {}\n{}", "word ".repeat(400), "x".repeat(2_000)),
+            unsubscribe: unsubscribe.map(str::to_owned),
+        };
+        let letter = render(&mail(Some(LINK)));
+        assert_eq!(letter.subject, "It Bcc: stopped");
+        assert!(letter.text.starts_with("First.\n\nSecond word "));
+        assert!(letter.text.lines().all(|line| line.len() <= 998));
+        assert!(letter.text.contains("about \"Mill\" in \"Analytical Engines\"."));
+        assert!(letter.text.lines().any(|line| line == LINK));
+        assert_eq!(letter.unsubscribe.as_deref(), Some(LINK));
+        let letter = render(&mail(None));
+        assert!(!letter.text.contains("no more mails") && letter.unsubscribe.is_none());
     }
 
     #[test]

@@ -102,7 +102,15 @@ impl MailTransport {
     fn message(&self, id: Uuid, letter: &Letter) -> Result<Message, TransportError> {
         let to = letter.to.parse::<Address>().map_err(TransportError::Recipient)?;
         let body = body(&letter.text)?;
-        Message::builder()
+        let mut message = Message::builder();
+        if let Some(link) = &letter.unsubscribe {
+            // In one click: a mail program sends a POST there (RFC 8058).
+            let one_click = "List-Unsubscribe=One-Click".to_owned();
+            message = message
+                .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("List-Unsubscribe"), format!("<{link}>")))
+                .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("List-Unsubscribe-Post"), one_click));
+        }
+        message
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
             .subject(letter.subject.clone())
@@ -171,7 +179,7 @@ mod tests {
         "https://guildhall.example.test/invitations?token=ghi_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     fn letter(to: &str, subject: &str, text: &str) -> Letter {
-        Letter { to: to.to_owned(), subject: subject.to_owned(), text: text.to_owned() }
+        Letter { to: to.to_owned(), subject: subject.to_owned(), text: text.to_owned(), unsubscribe: None }
     }
 
     fn files(directory: &Path) -> Vec<String> {

@@ -31,6 +31,7 @@ impl Services {
         let caller = context.subject()?;
         let view = self.engine.view(organization, requirement, caller).await?;
         may_ask(&view, caller, questions.asked())?;
+        context.note(organization, view.now());
         let mut answers = Vec::with_capacity(questions.count());
         view.answer_all(questions.asked(), |answer| answers.push(answer));
         Ok(Checked { answers, view })

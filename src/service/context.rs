@@ -1,17 +1,24 @@
 //! Who calls, by which RPC, and the one question every use case asks of them.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
+use super::Activity;
 use crate::changelog::Author;
 use crate::clock::Monotonic;
 use crate::domain::access::{Actor, decide, is_visible};
+use crate::domain::catalog::{OPERATOR, PermissionId};
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::service_account::ServiceAccount;
 use crate::domain::time::Timestamp;
 use crate::rpc::{Required, Rpc};
+use crate::store::Reads;
 
 pub use crate::authz::Caller;
+pub(super) use crate::domain::access::see;
 pub use crate::store::Replay;
 
 /// One call.
@@ -29,6 +36,8 @@ pub struct Context {
     pub validate_only: bool,
     /// When the caller stops waiting.
     pub deadline: Option<Monotonic>,
+    /// Where it is noted that the caller is active, if it is a person.
+    pub activity: Option<Arc<Activity>>,
 }
 
 impl Context {
@@ -43,11 +52,18 @@ impl Context {
         }
     }
 
+    /// Notes that the caller, if it is a person, has made a call that names `organization` (AX-11).
+    pub fn note(&self, organization: OrganizationId, now: Timestamp) {
+        if let (Some(activity), Some(Caller { subject: Subject::User(user), .. })) = (&self.activity, &self.caller) {
+            activity.note(*user, Some(organization), now);
+        }
+    }
+
     /// Gives who makes the commit, for the log.
     #[must_use]
     pub fn author(&self) -> Author {
         let actor = self.caller.as_ref().map(|caller| caller.subject);
-        Author { actor, rpc: self.rpc.path(), call_id: self.call_id }
+        Author { actor, rpc: self.rpc.path(), call_id: self.call_id, reason: None }
     }
 
     /// Asks whether the caller may call this RPC on `place`, for a `{type}` of `kind`: what the method option says.
@@ -66,6 +82,7 @@ impl Context {
         now: Timestamp,
     ) -> Result<(), Error> {
         see(actor, organization, None, now)?;
+        self.note(organization, now);
         if place.is_some() {
             see(actor, organization, place, now)?;
         }
@@ -78,27 +95,50 @@ impl Context {
         let Some(permission) = actor.catalog.permission(&name) else {
             return Err(Error::internal(format!("an RPC asks for {name}, which no catalog has")));
         };
-        if decide(&actor.at(place), permission, now).is_allowed() {
-            return Ok(());
-        }
-        Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
+        must_hold(actor, permission, place, now)
     }
 }
 
-/// Asks that the organization, or a resource of it, exists in the caller's eyes.
+/// Asks that the caller holds `permission` at a place that they see.
 ///
 /// # Errors
-/// - [`Reason::NotFound`], the same for what does not exist and for what may not be seen.
-pub(super) fn see(
+/// - [`Reason::PermissionMissing`].
+pub(super) fn must_hold(
     actor: &Actor,
-    organization: OrganizationId,
+    permission: PermissionId,
     place: Option<&ResourceKey>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let is_seen = is_visible(&actor.at(place), now);
-    match place {
-        None if !is_seen => Err(Error::not_found("organization", organization)),
-        Some(key) if !is_seen || !actor.knows(key) => Err(Error::not_found("resource", key)),
-        _ => Ok(()),
+    if decide(&actor.at(place), permission, now).is_allowed() {
+        return Ok(());
     }
+    let name = actor.catalog.permission_name(permission);
+    Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
+}
+
+/// Asks that `subject` is an operator, by the tables.
+///
+/// # Errors
+/// - [`Reason::OperatorRequired`].
+pub(super) async fn must_be_operator(reads: &Reads<'_>, subject: Subject) -> Result<(), Error> {
+    if reads.holds_at_installation(subject, OPERATOR).await? {
+        return Ok(());
+    }
+    Err(Error::new(Reason::OperatorRequired, "only operators may do this"))
+}
+
+/// Asks that a service account exists in the caller's eyes: one that is bound to a resource is seen by whoever sees that.
+///
+/// # Errors
+/// - [`Reason::NotFound`].
+pub(super) fn see_account(
+    actor: &Actor,
+    found: Option<ServiceAccount>,
+    id: ServiceAccountId,
+    now: Timestamp,
+) -> Result<ServiceAccount, Error> {
+    let is_seen = |account: &ServiceAccount| {
+        account.bound_to.as_ref().is_none_or(|key| actor.knows(key) && is_visible(&actor.at(Some(key)), now))
+    };
+    found.filter(is_seen).ok_or_else(|| Error::not_found("service_account", id))
 }

@@ -108,6 +108,7 @@ impl Services {
             Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token)?),
             Some(ExplainSubject::Subject(_)) | None => None,
         };
+        context.note(request.organization, self.world.now());
         let services = Arc::clone(self);
         let explaining = async move {
             let snapshot = services.store.snapshot(request.organization).await?;

@@ -1,23 +1,21 @@
 //! Granting and revoking: one atomic batch of deltas, under the ceiling over the whole result.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::apply::{Affected, Changed, apply};
 use super::context::see;
 use super::{Context, Services, Written};
-use crate::domain::access::{Actor, may_give, may_take, may_touch};
-use crate::domain::assignment::{Act, Delta, Plan, plan};
-use crate::domain::cardinality;
+use crate::domain::access::{Actor, Facts, may_carry_out, may_give, may_take, may_touch};
+use crate::domain::assignment::{Act, Delta, plan};
 use crate::domain::error::{Error, Reason, Violations};
-use crate::domain::fact::{Grant, GrantSource, MemberState};
-use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::fact::GrantSource;
+use crate::domain::id::OrganizationId;
+use crate::domain::matrix::Matrix;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 use crate::store::{Lock, Tx};
-
-/// Most grants that one call makes or removes, what a role takes along included.
-const CHANGES_MAX: usize = 10_000;
 
 /// Asks for grants to change.
 #[derive(Clone, Debug)]
@@ -26,15 +24,27 @@ pub struct ChangeGrants {
     pub organization: OrganizationId,
     /// Applied in order, all or none.
     pub deltas: Vec<Delta>,
+    /// Applied after the deltas, in order, each row by row.
+    pub matrices: Vec<Matrix>,
 }
 
-/// What changed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Changed {
-    /// Grants that are new.
-    pub granted: Vec<Grant>,
-    /// Grants that are gone: revoked, replaced in an exclusive set, or taken along by a role that was left.
-    pub revoked: Vec<Grant>,
+/// Asks for a resource to be shared, or no more: what a holder of T.share may give there.
+#[derive(Clone, Debug)]
+pub struct ShareResource {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// What is shared.
+    pub key: ResourceKey,
+    /// With whom, as what. All at that resource.
+    pub deltas: Vec<Delta>,
+}
+
+/// A request in its simplest form: deltas alone, each with the path of the field that asks for it.
+#[derive(Clone)]
+struct Batch {
+    organization: OrganizationId,
+    deltas: Vec<Delta>,
+    paths: Vec<Arc<str>>,
 }
 
 impl Services {
@@ -42,121 +52,128 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`], [`Reason::RoleNotTakeable`].
-    /// - [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], under `deltas[i]`.
+    /// - [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], under `deltas[i]` or `matrices[i]`.
     /// - [`Reason::SelfRemoval`], [`Reason::RoleCardinality`], [`Reason::RoleTransferOnly`], [`Reason::RoleRequired`].
+    /// - [`Reason::GroupFull`].
     pub async fn change_grants(
         self: &Arc<Self>,
         context: &Context,
         request: ChangeGrants,
     ) -> Result<Written<Changed>, Error> {
-        let organization = request.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &places(&request.deltas)).await?;
-        see_places(&actor, organization, &request.deltas, self.world.now())?;
-        may_change(&actor, &request.deltas, self.world.now())?;
+        let batch = Batch::of(request);
+        let organization = batch.organization;
+        let actor = self.store.reads().actor(organization, context.subject()?, &batch.places()).await?;
+        may_change(&actor, &batch, self.world.now())?;
 
         let call = context.clone();
-        self.write(context, Lock::Organization(organization), move |tx| change(tx, call.clone(), request.clone())).await
+        self.write(context, Lock::Organization(organization), move |tx| change(tx, call.clone(), batch.clone())).await
+    }
+
+    /// Shares a resource, or no more: grants or revokes list entries and the roles that its type lists under `shares`.
+    ///
+    /// # Errors
+    /// - As [`Services::change_grants`]; [`Reason::RoleNotShareable`] for any other role.
+    pub async fn share_resource(
+        self: &Arc<Self>,
+        context: &Context,
+        request: ShareResource,
+    ) -> Result<Written<Changed>, Error> {
+        let ShareResource { organization, key, deltas } = request;
+        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
+        context.authorize(&actor, organization, Some(&key), &key.kind, self.world.now())?;
+        let mut violations = Violations::default();
+        for (index, Delta { principal, assignment, .. }) in deltas.iter().enumerate() {
+            assignment.held.must_be_shared(&actor.catalog, &key.kind)?;
+            let field = format!("principals[{index}]");
+            violations.take(assignment.must_be_assignable(&actor.catalog, *principal, &field))?;
+            if index == 0 && assignment.expires_at.is_some_and(|expires_at| expires_at <= self.world.now()) {
+                violations.add("expire_time", Reason::OutOfRange, "must be in the future");
+            }
+        }
+        violations.finish()?;
+        // Who may, may by T.share: the rest is judged as every grant is.
+        self.change_grants(context, ChangeGrants { organization, deltas, matrices: Vec::new() }).await
     }
 }
 
-async fn change(mut tx: Tx, context: Context, request: ChangeGrants) -> Result<(Tx, Changed), Error> {
-    let ChangeGrants { organization, deltas } = request;
-    let now = tx.now();
-    let actor = tx.reads().actor(organization, context.subject()?, &places(&deltas)).await?;
-    see_places(&actor, organization, &deltas, now)?;
-    may_change(&actor, &deltas, now)?;
-    let states = see_principals(&tx, organization, &deltas).await?;
-    must_be_assignable(&actor, &deltas, now)?;
-    may_apply(&actor, &deltas, now)?;
-
-    let principals: Vec<Principal> = states.iter().map(|(principal, _)| *principal).collect();
-    let held = tx.reads().grants_of(organization, &principals).await?;
-    let plan = plan(&actor.catalog, &held, &deltas)?;
-    if plan.gone().count() + plan.granted.len() > CHANGES_MAX {
-        let message = format!("come to more than {CHANGES_MAX} changes at once");
-        return Err(Error::invalid("deltas", Reason::OutOfRange, message));
-    }
-    must_be_under_the_ceiling(&actor, &plan, now)?;
-
-    let before = tx.counters().clone();
-    let state_of = |principal| {
-        let found = states.iter().find(|(other, _)| *other == principal);
-        found.and_then(|(_, state)| *state).unwrap_or(MemberState::Disabled)
-    };
-    let mut changed = Changed::default();
-    for grant in plan.gone() {
-        tx.grant_delete(grant).await?;
-        tx.counters().count(&actor.catalog, grant, state_of(grant.principal), -1);
-        changed.revoked.push(grant.clone());
-    }
-    for (principal, assignment) in &plan.granted {
-        let grant = assignment.to_grant(tx.id(), *principal, GrantSource::Manual);
-        tx.grant_insert(&grant).await?;
-        tx.counters().count(&actor.catalog, &grant, state_of(*principal), 1);
-        changed.granted.push(grant);
-    }
-    cardinality::judge(&actor.catalog, &before, tx.counters())?;
+async fn change(mut tx: Tx, context: Context, batch: Batch) -> Result<(Tx, Changed), Error> {
+    let (organization, now) = (batch.organization, tx.now());
+    let actor = tx.reads().actor(organization, context.subject()?, &batch.places()).await?;
+    may_change(&actor, &batch, now)?;
+    let principals = batch.principals();
+    let affected = Affected::read(&tx, organization, &actor.catalog, &principals).await?;
+    must_be_assignable(&actor, &batch, now)?;
+    may_apply(&actor, &batch.deltas, now)?;
+    let plan = plan(&actor.catalog, affected.before(now), &batch.deltas)?;
+    may_carry_out(&actor, &plan, now)?;
+    let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "deltas").await?;
     Ok((tx, changed))
 }
 
-/// Asks that every place exists in the caller's eyes.
-fn see_places(actor: &Actor, organization: OrganizationId, deltas: &[Delta], now: Timestamp) -> Result<(), Error> {
-    see(actor, organization, None, now)?;
-    deltas
-        .iter()
-        .filter_map(|delta| delta.assignment.place.resource())
-        .try_for_each(|key| see(actor, organization, Some(key), now))
+impl Batch {
+    fn of(request: ChangeGrants) -> Self {
+        let ChangeGrants { organization, mut deltas, matrices } = request;
+        let mut paths: Vec<Arc<str>> = (0..deltas.len()).map(|index| format!("deltas[{index}]").into()).collect();
+        for (index, matrix) in matrices.iter().enumerate() {
+            let path: Arc<str> = format!("matrices[{index}]").into();
+            paths.extend(std::iter::repeat_n(path, matrix.cells()));
+            deltas.extend(matrix.deltas());
+        }
+        Self { organization, deltas, paths }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &Delta)> {
+        self.paths.iter().map(|path| &**path).zip(&self.deltas)
+    }
+
+    fn places(&self) -> Vec<ResourceKey> {
+        let places = self.deltas.iter().filter_map(|delta| delta.assignment.place.resource());
+        places.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+    }
+
+    fn principals(&self) -> Vec<Principal> {
+        let principals: BTreeSet<Principal> = self.deltas.iter().map(|delta| delta.principal).collect();
+        principals.into_iter().collect()
+    }
 }
 
-/// Asks that the caller may assign, or share, at every place, before anything is told of the principals there.
-fn may_change(actor: &Actor, deltas: &[Delta], now: Timestamp) -> Result<(), Error> {
-    for (index, delta) in deltas.iter().enumerate() {
-        let place = actor.at(delta.assignment.place.resource());
-        may_touch(&place, &delta.assignment.held, now).map_err(|error| error.under(&format!("deltas[{index}].")))?;
+/// Asks that every place exists in the caller's eyes, and then that the caller may assign, or share, at each, before
+/// anything is told of the principals there.
+fn may_change(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error> {
+    see(actor, batch.organization, None, now)?;
+    let mut facts: BTreeMap<Option<&ResourceKey>, Facts> = BTreeMap::new();
+    for place in batch.deltas.iter().map(|delta| delta.assignment.place.resource()) {
+        if let Entry::Vacant(entry) = facts.entry(place) {
+            if place.is_some() {
+                see(actor, batch.organization, place, now)?;
+            }
+            entry.insert(actor.at(place));
+        }
+    }
+    for (path, delta) in batch.iter() {
+        if let Some(place) = facts.get(&delta.assignment.place.resource()) {
+            may_touch(place, &delta.assignment.held, now).map_err(|error| error.under(&format!("{path}.")))?;
+        }
     }
     Ok(())
 }
 
-/// Finds every principal in the organization; memberships with their state.
-async fn see_principals(
-    tx: &Tx,
-    organization: OrganizationId,
-    deltas: &[Delta],
-) -> Result<Vec<(Principal, Option<MemberState>)>, Error> {
-    let mut found: Vec<(Principal, Option<MemberState>)> = Vec::new();
-    for delta in deltas {
-        if found.iter().any(|(principal, _)| *principal == delta.principal) {
+fn must_be_assignable(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error> {
+    let mut violations = Violations::default();
+    // The cells of a matrix share one path: what is wrong with several of them is told once.
+    let mut refused = "";
+    for (path, delta) in batch.iter() {
+        if path == refused {
             continue;
         }
-        let state = match delta.principal {
-            Principal::Membership(id) => Some(member_state(tx, organization, id).await?),
-            Principal::ServiceAccount(id) => {
-                let account = tx.reads().service_account(organization, id).await?;
-                account.ok_or_else(|| Error::not_found("service_account", id))?;
-                None
-            }
-            Principal::Group(_) | Principal::Everyone | Principal::User(_) => {
-                return Err(Error::internal("such principals are not granted to yet"));
-            }
-        };
-        found.push((delta.principal, state));
-    }
-    Ok(found)
-}
-
-async fn member_state(tx: &Tx, organization: OrganizationId, id: MembershipId) -> Result<MemberState, Error> {
-    let member = tx.reads().membership(organization, id).await?;
-    Ok(member.ok_or_else(|| Error::not_found("member", id))?.state)
-}
-
-fn must_be_assignable(actor: &Actor, deltas: &[Delta], now: Timestamp) -> Result<(), Error> {
-    let mut violations = Violations::default();
-    for (index, delta) in deltas.iter().enumerate() {
-        let field = format!("deltas[{index}]");
         if delta.act == Act::Grant && delta.assignment.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            violations.add(format!("{field}.grant.expire_time"), Reason::OutOfRange, "must be in the future");
+            violations.add(format!("{path}.grant.expire_time"), Reason::OutOfRange, "must be in the future");
+            refused = path;
         }
-        violations.take(delta.assignment.must_be_assignable(&actor.catalog, delta.principal, &field))?;
+        let judged = delta.assignment.must_be_assignable(&actor.catalog, delta.principal, path);
+        if violations.take(judged)?.is_none() {
+            refused = path;
+        }
     }
     violations.finish()
 }
@@ -171,28 +188,4 @@ fn may_apply(actor: &Actor, deltas: &[Delta], now: Timestamp) -> Result<(), Erro
         }
     }
     Ok(())
-}
-
-/// Asks the ceiling of everything that is given and taken, replaced roles and default roles included.
-fn must_be_under_the_ceiling(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), Error> {
-    for (principal, assignment) in &plan.granted {
-        may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now)?;
-    }
-    for grant in &plan.revoked {
-        may_take(&actor.at(grant.place.resource()), &grant.held, now)?;
-    }
-    for grant in plan.gone() {
-        if actor.standing.is_among(grant.principal) {
-            return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
-        }
-    }
-    Ok(())
-}
-
-fn places(deltas: &[Delta]) -> Vec<ResourceKey> {
-    let mut places: Vec<ResourceKey> =
-        deltas.iter().filter_map(|delta| delta.assignment.place.resource().cloned()).collect();
-    places.sort();
-    places.dedup();
-    places
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::auth::{Purpose, Sealer, Secret, SecretKind, SigningKey};
 use crate::changelog::Author;
 use crate::clock::World;
-use crate::domain::catalog::{RoleId, presets};
+use crate::domain::catalog::OPERATOR;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
 use crate::domain::id::{GrantId, ServiceAccountId};
@@ -64,7 +64,7 @@ pub async fn start(store: &Store, sealer: &Sealer, world: &World) -> Result<Firs
 
 /// Makes the installation. `None` if another process was first.
 async fn make(store: &Store, sealer: &Sealer, world: &World) -> Result<Option<Secret>, Error> {
-    let author = Author { actor: None, rpc: "first start", call_id: world.id::<Uuid>() };
+    let author = Author { actor: None, rpc: "first start", call_id: world.id::<Uuid>(), reason: None };
     let mut tx = store.begin(Lock::Installation, author).await?;
     let row = InstallationRow { epoch: 1, key_check: sealer.seal(Purpose::KeyCheck, KEY_CHECK, world) };
     match tx.installation_insert(&row).await {
@@ -84,26 +84,22 @@ async fn make(store: &Store, sealer: &Sealer, world: &World) -> Result<Option<Se
         display_name: "first operator".into(),
         is_enabled: true,
         created_at: tx.now(),
+        bound_to: None,
     };
     tx.service_account_insert(&account).await?;
     let grant = Grant {
         id: tx.id::<GrantId>(),
         principal: Principal::ServiceAccount(operator),
         place: Place::Installation,
-        held: Held::Role(operator_role()?),
+        held: Held::Role(OPERATOR.into()),
         expires_at: None,
         source: GrantSource::Manual,
     };
     tx.installation_grant_insert(&grant).await?;
     let secret = Secret::new(world, SecretKind::ApiKey);
-    let key = ApiKey { id: tx.id(), service_account: operator, created_at: tx.now(), expires_at: None };
+    let key =
+        ApiKey { id: tx.id(), service_account: operator, created_at: tx.now(), expires_at: None, revoked_at: None };
     tx.api_key_insert(None, &key, &secret.hash()).await?;
     tx.commit().await?;
     Ok(Some(secret))
-}
-
-/// Names the built-in role of operators, which stands in every catalog.
-fn operator_role() -> Result<std::sync::Arc<str>, Error> {
-    let catalog = presets::presets().first().ok_or_else(|| Error::internal("no catalog is built in"))?;
-    Ok(std::sync::Arc::clone(&catalog.role(RoleId::OPERATOR).name))
 }

@@ -109,6 +109,7 @@ impl Services {
         let caller = context.subject()?;
         let view = self.engine.view(organization, requirement, caller).await?;
         may_ask_about(&view, caller, subject)?;
+        context.note(organization, view.now());
         if view.is_stale {
             return Err(Error::new(Reason::IndexStale, "the index is not proven fresh enough to list what is allowed")
                 .retry_after(self.engine.settings().poll_interval));

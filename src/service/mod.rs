@@ -6,19 +6,42 @@
 //! how every write goes and stands in `write` and `context`.
 
 mod access;
+mod activity;
+mod api_key;
+mod apply;
 mod bearer;
+mod browsing;
+mod bulk;
+mod catalog;
+mod clearing;
+mod contact;
 mod context;
+mod deletion;
+mod etag;
 mod explain;
 mod grant;
+mod group;
+mod holding;
 mod installation;
+mod installation_grant;
 mod invitation;
 mod listing;
 mod member;
+mod notification;
 mod organization;
+mod ownership;
+mod registration;
+mod relocation;
+mod removal;
 mod resource;
+mod role;
+mod roster;
+mod seats;
 mod service_account;
 mod session;
+mod shown;
 mod text;
+mod transfer;
 mod write;
 
 use std::sync::Arc;
@@ -28,18 +51,42 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use access::Checked;
+pub use activity::{Activity, keep_activity};
+pub use api_key::{ApiKeys, CreateApiKey, IssuedKey, ListApiKeys, RevokeApiKey};
+pub use apply::Changed;
 pub use bearer::{Bearer, Bearers, Permit};
+pub use browsing::{BrowseResources, BrowsedResources};
+pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
+pub use catalog::{CatalogName, Catalogs, ShownCatalog};
+pub use contact::{AddContact, ContactLink, Contacts, ListContacts, RemoveContact};
 pub use context::{Caller, Context, Replay};
+pub use deletion::{DeleteResource, Deleted};
+pub use etag::etag;
 pub use explain::{ExplainCheck, ExplainItem, ExplainSubject, Explained, TokenTrouble, Verdict};
-pub use grant::{ChangeGrants, Changed};
+pub use grant::{ChangeGrants, ShareResource};
+pub use group::{
+    ChangeGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GroupMember, GroupName, Groups, ListGroupMembers,
+    ListGroups, RegroupedMembers, ShownGroup, UpdateGroup,
+};
+pub use holding::{ListGrants, SummarizeGrants, Summary};
 pub use installation::{FirstStart, StartError, start};
+pub use installation_grant::{InstallationChanged, InstallationDelta};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
 pub use listing::{ListResources, ListSubjects};
-pub use member::{ListMembers, Members};
-pub use organization::{CreateOrganization, Founded};
-pub use resource::RegisterResource;
-pub use service_account::{CreateApiKey, CreateServiceAccount, IssuedKey};
+pub use member::{ChangedMembers, CreatedMembers, NewMember, UpdateMember};
+pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};
+pub use organization::{CreateOrganization, Founded, OrganizationName, OrganizationView, UpdateOrganization};
+pub use ownership::{HandedOver, SetResourceOwner};
+pub use registration::{Outcome, RegisterResource};
+pub use relocation::{MoveResource, MovedResource};
+pub use removal::{Preview, RemoveMember, Removed, keep_removals};
+pub use resource::UpdateResource;
+pub use role::{DeleteRole, RoleChanges, Roles, UpdateRole};
+pub use roster::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
+pub use service_account::{CreateServiceAccount, ListServiceAccounts, ServiceAccounts};
 pub use session::SignedIn;
+pub use shown::Shown;
+pub use transfer::{TransferRole, Transferred};
 pub use write::{Read, Written};
 
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
@@ -68,6 +115,10 @@ pub struct Services {
     pub settings: Settings,
     /// Wakes the mail worker after a commit.
     pub mail: Arc<Notify>,
+    /// Wakes what tells the product of removals.
+    pub removals_begun: tokio::sync::watch::Sender<()>,
+    /// Who was active where, until it is written.
+    pub activity: Arc<Activity>,
     /// Owns the writes under way, so that a shutdown waits for them.
     pub writes: TaskTracker,
 }
@@ -79,6 +130,9 @@ pub struct Settings {
     pub epoch: u32,
     /// Where an invitation's link leads; the token is added as `#token=…`.
     pub join_url: String,
+    /// Where a notification's link leads by which an address wants no more of them; the token is added as `?token=…`,
+    /// because mail programs call it (RFC 8058), and they send no fragment.
+    pub unsubscribe_url: String,
     /// How long an access token is good.
     pub access_token_lifetime: Duration,
     /// How long a session is good.
@@ -93,5 +147,11 @@ impl Settings {
     /// Makes the link that an invitation's mail carries. The token stands in the fragment, which browsers do not send.
     fn invitation_link(&self, secret: &Secret) -> String {
         format!("{}#token={}", self.join_url, secret.text())
+    }
+
+    /// Makes the link by which an address wants no more mails about a resource.
+    fn unsubscribe_link(&self, token: &str) -> String {
+        let mark = if self.unsubscribe_url.contains('?') { '&' } else { '?' };
+        format!("{}{mark}token={token}", self.unsubscribe_url)
     }
 }

@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::see;
+use super::context::{must_be_operator, see};
 use super::text::required_name;
-use super::{Context, Read, Services, Written};
+use super::{Context, Read, Services, Written, etag};
 use crate::auth::{Secret, SecretKind};
+use crate::domain::access::decide;
 use crate::domain::assignment::plan_founder;
-use crate::domain::catalog::{Catalog, RoleId, presets};
+use crate::domain::catalog::{Catalog, PermissionId};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
-use crate::domain::fact::{GrantSource, InvitationState, MemberState, OrganizationState};
+use crate::domain::fact::{GrantSource, InvitationState, OrganizationState};
 use crate::domain::id::{MembershipId, OrganizationId};
-use crate::domain::invitation::Invitation;
+use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
-use crate::domain::organization::Organization;
+use crate::domain::metadata::{Metadata, external_id};
+use crate::domain::organization::{Organization, slug};
 use crate::domain::place::{Principal, Subject};
 use crate::mail::Mail;
 use crate::store::{Lock, Tx};
@@ -27,8 +29,10 @@ use crate::store::{Lock, Tx};
 pub struct CreateOrganization {
     /// For people.
     pub display_name: String,
-    /// The name of a preset.
-    pub preset: String,
+    /// The name of a preset, or of an operator's catalog.
+    pub catalog: String,
+    /// Of an operator's catalog; the newest if none is named.
+    pub catalog_version: Option<u32>,
     /// Where the founder's invitation goes.
     pub founder_email: String,
 }
@@ -44,9 +48,45 @@ pub struct Founded {
     pub founder: Member,
 }
 
+/// An organization as the caller may see it.
+#[derive(Clone, Debug)]
+pub struct OrganizationView {
+    /// The organization.
+    pub organization: Organization,
+    /// Whether the caller may see the private part of its metadata.
+    pub shows_private: bool,
+}
+
+/// How an organization is looked up.
+#[derive(Clone, Debug)]
+pub enum OrganizationName {
+    /// By its name for addresses.
+    Slug(String),
+    /// By the product's own id.
+    ExternalId(String),
+}
+
+/// Edits an organization; what is nothing stays.
+#[derive(Clone, Debug)]
+pub struct UpdateOrganization {
+    /// Which.
+    pub id: OrganizationId,
+    /// For people.
+    pub display_name: Option<String>,
+    /// A name for addresses; empty for none.
+    pub slug: Option<String>,
+    /// The product's own id; empty for none.
+    pub external_id: Option<String>,
+    /// What the product keeps with it.
+    pub metadata: Option<Metadata>,
+    /// As it was told before; whatever it is if empty.
+    pub etag: String,
+}
+
 /// All that a new organization needs, prepared before the lock.
 #[derive(Clone)]
 struct Founding {
+    catalog_key: Arc<str>,
     catalog: Arc<Catalog>,
     organization: OrganizationId,
     display_name: String,
@@ -58,17 +98,17 @@ struct Founding {
 }
 
 impl Services {
-    /// Makes an organization that follows a preset, and invites its founder by e-mail (X17).
+    /// Makes an organization that follows a catalog, and invites its founder by e-mail (X17).
     ///
     /// # Errors
     /// - [`Reason::OperatorRequired`].
-    /// - [`Reason::PresetUnknown`], [`Reason::EmailMalformed`], [`Reason::FieldRequired`], [`Reason::TextMalformed`].
+    /// - [`Reason::CatalogUnknown`], [`Reason::EmailMalformed`], [`Reason::FieldRequired`], [`Reason::TextMalformed`].
     pub async fn create_organization(
         self: &Arc<Self>,
         context: &Context,
         request: CreateOrganization,
     ) -> Result<Written<Founded>, Error> {
-        let founding = self.prepare_founding(context.subject()?, &request)?;
+        let founding = self.prepare_founding(context.subject()?, &request).await?;
         let lock = Lock::NewOrganization(founding.organization);
         let mut written = self.write(context, lock, move |tx| found(tx, founding.clone())).await?;
         if written.is_replay {
@@ -78,16 +118,16 @@ impl Services {
         Ok(written)
     }
 
-    fn prepare_founding(&self, operator: Subject, request: &CreateOrganization) -> Result<Founding, Error> {
+    async fn prepare_founding(&self, operator: Subject, request: &CreateOrganization) -> Result<Founding, Error> {
         let mut violations = Violations::default();
         let display_name = violations.take(required_name("display_name", &request.display_name))?;
         let email = violations.take(Email::parse("founder_email", &request.founder_email))?;
-        let catalog = presets::preset(&request.preset);
+        let catalog = self.store.reads().catalog_named(&request.catalog, request.catalog_version).await?;
         if catalog.is_none() {
-            violations.add("preset", Reason::PresetUnknown, "is not a preset of this installation");
+            violations.add("catalog", Reason::CatalogUnknown, "names no preset and no catalog of this installation");
         }
         violations.finish()?;
-        let (Some(display_name), Some(email), Some(catalog)) = (display_name, email, catalog) else {
+        let (Some(display_name), Some(email), Some((catalog_key, catalog))) = (display_name, email, catalog) else {
             return Err(Error::internal("a field without a value or a violation"));
         };
 
@@ -102,6 +142,7 @@ impl Services {
             tell: None,
         };
         Ok(Founding {
+            catalog_key,
             catalog,
             organization: self.world.id(),
             display_name,
@@ -117,44 +158,129 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::NotFound`] for whoever is not in it, nor holds anything above it.
-    pub async fn organization(&self, context: &Context, id: OrganizationId) -> Result<Read<Organization>, Error> {
-        let token = self.token_before_reading(id).await?;
+    pub async fn organization(&self, context: &Context, id: OrganizationId) -> Result<Read<OrganizationView>, Error> {
+        let (token, now) = (self.token_before_reading(id).await?, self.world.now());
         let reads = self.store.reads();
         let actor = reads.actor(id, context.subject()?, &[]).await?;
-        see(&actor, id, None, self.world.now())?;
-        let organization = reads.organization(id).await?;
-        Ok(Read { value: organization.ok_or_else(|| Error::not_found("organization", id))?, token })
+        see(&actor, id, None, now)?;
+        context.note(id, now);
+        let organization = reads.organization(id).await?.ok_or_else(|| Error::not_found("organization", id))?;
+        let shows_private = decide(&actor.at(None), PermissionId::ORGANIZATION_UPDATE, now).is_allowed();
+        Ok(Read { value: OrganizationView { organization, shows_private }, token })
+    }
+
+    /// Finds an organization by another name than its id.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], the same if none is called so and if the caller does not see it.
+    pub async fn look_up_organization(
+        &self,
+        context: &Context,
+        name: &OrganizationName,
+    ) -> Result<Read<OrganizationView>, Error> {
+        let reads = self.store.reads();
+        let (found, called) = match name {
+            OrganizationName::Slug(slug) => (reads.organization_by_slug(slug).await?, slug),
+            OrganizationName::ExternalId(id) => (reads.organization_by_external_id(id).await?, id),
+        };
+        let unknown = || Error::not_found("organization", called);
+        let id = found.ok_or_else(unknown)?.id;
+        self.organization(context, id).await.map_err(
+            |error| {
+                if error.reason == Reason::NotFound { unknown() } else { error }
+            },
+        )
+    }
+
+    /// Edits an organization.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`], [`Reason::NameTaken`].
+    /// - [`Reason::FieldRequired`], [`Reason::TextMalformed`], [`Reason::MetadataMalformed`].
+    pub async fn update_organization(
+        self: &Arc<Self>,
+        context: &Context,
+        mut request: UpdateOrganization,
+    ) -> Result<Written<Organization>, Error> {
+        let actor = self.store.reads().actor(request.id, context.subject()?, &[]).await?;
+        context.authorize(&actor, request.id, None, "", self.world.now())?;
+        let mut violations = Violations::default();
+        if let Some(name) = request.display_name.take() {
+            request.display_name = violations.take(required_name("display_name", &name))?;
+        }
+        violations.take(slug("slug", request.slug.as_deref().unwrap_or_default()))?;
+        violations.take(external_id("external_id", request.external_id.as_deref().unwrap_or_default()))?;
+        if let Some(metadata) = &request.metadata {
+            violations.take(metadata.must_fit("metadata"))?;
+        }
+        violations.finish()?;
+
+        let call = context.clone();
+        self.write(context, Lock::Organization(request.id), move |tx| edit(tx, call.clone(), request.clone())).await
+    }
+}
+
+async fn edit(mut tx: Tx, context: Context, request: UpdateOrganization) -> Result<(Tx, Organization), Error> {
+    let id = request.id;
+    let actor = tx.reads().actor(id, context.subject()?, &[]).await?;
+    context.authorize(&actor, id, None, "", tx.now())?;
+    let before = tx.reads().organization(id).await?.ok_or_else(|| Error::not_found("organization", id))?;
+    etag::must_match(&request.etag, &before)?;
+    let mut organization = before.clone();
+
+    if let Some(display_name) = request.display_name {
+        organization.display_name = display_name;
+    }
+    if let Some(text) = request.slug {
+        organization.slug = slug("slug", &text)?;
+        if let Some(slug) = &organization.slug {
+            must_be_own(id, tx.reads().organization_by_slug(slug).await?, "slug")?;
+        }
+    }
+    if let Some(text) = request.external_id {
+        organization.external_id = external_id("external_id", &text)?;
+        if let Some(external_id) = &organization.external_id {
+            must_be_own(id, tx.reads().organization_by_external_id(external_id).await?, "external id")?;
+        }
+    }
+    if let Some(metadata) = request.metadata {
+        organization.metadata = metadata;
+    }
+    if organization != before {
+        tx.organization_update(&organization).await?;
+    }
+    Ok((tx, organization))
+}
+
+/// Asks that no other organization has a name; which one has it is not told.
+fn must_be_own(id: OrganizationId, found: Option<Organization>, name: &'static str) -> Result<(), Error> {
+    match found {
+        Some(other) if other.id != id => {
+            Err(Error::new(Reason::NameTaken, format!("another organization has this {name}")))
+        }
+        _ => Ok(()),
     }
 }
 
 async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
-    let operator_role = &founding.catalog.role(RoleId::OPERATOR).name;
-    if !tx.reads().holds_at_installation(founding.operator, operator_role).await? {
-        return Err(Error::new(Reason::OperatorRequired, "only operators make organizations"));
-    }
-
+    must_be_operator(&tx.reads(), founding.operator).await?;
     let now = tx.now();
     let organization = Organization {
         id: founding.organization,
         display_name: founding.display_name,
-        catalog: Arc::clone(founding.catalog.name()),
+        catalog: founding.catalog_key,
         state: OrganizationState::Active,
         created_at: now,
+        slug: None,
+        external_id: None,
+        metadata: Metadata::default(),
     };
     tx.organization_insert(&organization).await?;
 
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
     let plan = plan_founder(&founding.catalog, principal)?;
-    let mut founder = Member {
-        id: membership,
-        user: None,
-        email: founding.email.text().to_owned(),
-        display_name: String::new(),
-        state: MemberState::Pending,
-        roles: Vec::new(),
-        created_at: now,
-    };
+    let mut founder = Member::pending(membership, &founding.email, String::new(), now);
     tx.membership_insert(&founder, &founding.email).await?;
     for (principal, assignment) in &plan.granted {
         let grant = assignment.to_grant(tx.id(), *principal, GrantSource::Invitation);
@@ -165,14 +291,13 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
     let invitation = Invitation {
         id: tx.id(),
         organization: organization.id,
-        membership,
-        email: founding.email.text().to_owned(),
+        offered: Offered::Mailbox { membership, email: founding.email.text().to_owned() },
         sponsor: founding.operator,
         state: InvitationState::Open,
         expires_at: now.plus(founding.lifetime),
         created_at: now,
     };
-    tx.invitation_insert(&invitation, &founding.email, &founding.token_hash).await?;
+    tx.invitation_insert(&invitation, &founding.token_hash).await?;
     tx.mail_insert(tx.id(), founding.mail).await?;
     founder.roles = plan.role_names();
     Ok((tx, Founded { organization, invitation, founder }))

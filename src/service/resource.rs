@@ -1,89 +1,99 @@
-//! Resources: registered in an organization's tree, shown to whoever may see them.
+//! Resources: shown to whoever may see them, and what is written on them changed.
 
 use std::sync::Arc;
 
+use super::etag::must_match;
+use super::shown::{Shown, show};
+use super::text::name;
 use super::{Context, Read, Services, Written};
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::{Error, Violations};
 use crate::domain::id::OrganizationId;
+use crate::domain::metadata::Metadata;
 use crate::domain::place::ResourceKey;
-use crate::domain::resource::{Resource, may_stand_under};
 use crate::store::{Lock, Tx};
 
-/// Asks for a resource to be registered.
+/// Asks for what is written on a resource to change. What is `None` stays.
 #[derive(Clone, Debug)]
-pub struct RegisterResource {
+pub struct UpdateResource {
     /// Whose.
     pub organization: OrganizationId,
     /// Which.
     pub key: ResourceKey,
-    /// What it stands under; the organization if nothing.
-    pub parent: Option<ResourceKey>,
-}
-
-impl RegisterResource {
-    /// Gives where the caller must be able to put it: the parent, unless it names itself.
-    fn above(&self) -> Option<&ResourceKey> {
-        self.parent.as_ref().filter(|parent| **parent != self.key)
-    }
+    /// For people; may be empty.
+    pub display_name: Option<String>,
+    /// JSON of the product's own.
+    pub metadata: Option<Metadata>,
+    /// As it was told; nothing is asked if it is empty.
+    pub etag: String,
 }
 
 impl Services {
-    /// Registers a resource under its parent. Registering it again at the same parent changes nothing.
-    ///
-    /// # Errors
-    /// - [`Reason::NotFound`] for the parent, [`Reason::PermissionMissing`], [`Reason::ResourceTypeUnknown`].
-    /// - [`Reason::ResourceExists`], [`Reason::TreeCycle`], [`Reason::TreeTooDeep`].
-    pub async fn register_resource(
-        self: &Arc<Self>,
-        context: &Context,
-        request: RegisterResource,
-    ) -> Result<Written<Resource>, Error> {
-        let organization = request.organization;
-        let places: Vec<ResourceKey> = request.parent.iter().cloned().collect();
-        let actor = self.store.reads().actor(organization, context.subject()?, &places).await?;
-        context.authorize(&actor, organization, request.above(), &request.key.kind, self.world.now())?;
-
-        let call = context.clone();
-        self.write(context, Lock::Organization(organization), move |tx| register(tx, call.clone(), request.clone()))
-            .await
-    }
-
     /// Shows a resource.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`] for whoever may not see it, as for one that does not exist.
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) for whoever may not see it, as for one that does not exist.
     pub async fn resource(
         &self,
         context: &Context,
         organization: OrganizationId,
         key: &ResourceKey,
-    ) -> Result<Read<Resource>, Error> {
+    ) -> Result<Read<Shown>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
         let actor = reads.actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
-        context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+        let now = self.world.now();
+        context.authorize(&actor, organization, Some(key), &key.kind, now)?;
         let resource = reads.resource(organization, key).await?;
-        Ok(Read { value: resource.ok_or_else(|| Error::not_found("resource", key))?, token })
+        let resource = resource.ok_or_else(|| Error::not_found("resource", key))?;
+        Ok(Read { value: show(&actor, resource, now)?, token })
+    }
+
+    /// Changes the name and the metadata of a resource. Its id never changes.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
+    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
+    /// - [`TextMalformed`](crate::domain::error::Reason::TextMalformed),
+    ///   [`MetadataMalformed`](crate::domain::error::Reason::MetadataMalformed),
+    ///   [`EtagMismatch`](crate::domain::error::Reason::EtagMismatch).
+    pub async fn update_resource(
+        self: &Arc<Self>,
+        context: &Context,
+        mut request: UpdateResource,
+    ) -> Result<Written<Shown>, Error> {
+        let (organization, key) = (request.organization, &request.key);
+        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
+        context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+        let mut violations = Violations::default();
+        if let Some(text) = &request.display_name {
+            request.display_name = violations.take(name("display_name", text))?;
+        }
+        if let Some(metadata) = &request.metadata {
+            violations.take(metadata.must_fit("metadata"))?;
+        }
+        violations.finish()?;
+
+        let call = context.clone();
+        self.write(context, Lock::Organization(organization), move |tx| update(tx, call.clone(), request.clone())).await
     }
 }
 
-async fn register(mut tx: Tx, context: Context, request: RegisterResource) -> Result<(Tx, Resource), Error> {
-    let organization = request.organization;
-    let places: Vec<ResourceKey> = request.parent.iter().chain([&request.key]).cloned().collect();
-    let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
-    context.authorize(&actor, organization, request.above(), &request.key.kind, tx.now())?;
-    let chain = request.above().map(|parent| actor.at(Some(parent)).chain).unwrap_or_default();
-    let RegisterResource { key, parent, .. } = request;
-    may_stand_under(&key, parent.as_ref(), &chain)?;
+async fn update(mut tx: Tx, context: Context, request: UpdateResource) -> Result<(Tx, Shown), Error> {
+    let UpdateResource { organization, key, display_name, metadata, etag } = request;
+    let now = tx.now();
+    let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
+    context.authorize(&actor, organization, Some(&key), &key.kind, now)?;
+    let before = tx.reads().resource(organization, &key).await?;
+    let before = before.ok_or_else(|| Error::not_found("resource", &key))?;
+    must_match(&etag, &before)?;
 
-    if let Some(registered) = tx.reads().resource(organization, &key).await? {
-        if registered.parent == parent {
-            return Ok((tx, registered));
-        }
-        let message = "it is registered under another parent";
-        return Err(Error::new(Reason::ResourceExists, message).about("resource", &key));
+    let mut resource = before.clone();
+    resource.display_name = display_name.unwrap_or(resource.display_name);
+    resource.metadata = metadata.unwrap_or(resource.metadata);
+    if resource.display_name != before.display_name {
+        tx.resource_rename(&resource).await?;
+    } else if resource != before {
+        tx.resource_update(&resource, "updated").await?;
     }
-    let resource = Resource { key, parent, owner: None, created_at: tx.now() };
-    tx.resource_insert(&resource).await?;
-    Ok((tx, resource))
+    Ok((tx, show(&actor, resource, now)?))
 }

@@ -1,19 +1,24 @@
-//! Service accounts and their API keys.
+//! Service accounts: made, listed, shut out, let in again, ended.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::context::see_account;
 use super::text::required_name;
-use super::{Context, Services, Written};
-use crate::auth::{Secret, SecretKind};
-use crate::domain::access::may_give;
+use super::{Context, Read, Services, Written};
+use crate::domain::access::{Actor, may_let_in, may_take_role};
 use crate::domain::error::{Error, Reason};
+use crate::domain::fact::Grant;
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
-use crate::domain::service_account::{ApiKey, ServiceAccount};
-use crate::domain::time::Timestamp;
+use crate::domain::service_account::ServiceAccount;
 use crate::store::{Lock, Tx};
+
+/// How many accounts are read at once, and how often for one page: it stays short only after very many that are not seen.
+const CHUNK: u32 = 500;
+const CHUNKS_MAX: usize = 40;
+
+/// Most grants and keys that go with an account in one commit.
+const FACTS_MAX: usize = 9_000;
 
 /// Asks for a service account.
 #[derive(Clone, Debug)]
@@ -24,22 +29,32 @@ pub struct CreateServiceAccount {
     pub display_name: String,
 }
 
-/// Asks for an API key.
-#[derive(Clone, Copy, Debug)]
-pub struct CreateApiKey {
+/// Asks for a page of service accounts.
+#[derive(Clone, Debug)]
+pub struct ListServiceAccounts {
     /// Whose.
     pub organization: OrganizationId,
-    /// Of which account.
-    pub service_account: ServiceAccountId,
-    /// From then on it is refused.
-    pub expires_at: Option<Timestamp>,
+    /// At most so many.
+    pub size: u32,
+    /// After which the page begins; the first if nothing.
+    pub after: Option<ServiceAccountId>,
 }
 
-/// A new API key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IssuedKey {
-    /// As made.
-    pub key: ApiKey,
+/// A page of service accounts.
+#[derive(Clone, Debug)]
+pub struct ServiceAccounts {
+    /// In the order in which they were made.
+    pub accounts: Vec<ServiceAccount>,
+    /// After which the next page begins, if there is one.
+    pub next: Option<ServiceAccountId>,
+}
+
+/// What is done to a service account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Disable,
+    Enable,
+    Delete,
 }
 
 impl Services {
@@ -65,31 +80,122 @@ impl Services {
         .await
     }
 
-    /// Makes an API key. The second value is its secret, told this once; none on a replay or a dry run.
+    /// Shows a service account.
     ///
     /// # Errors
-    /// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`], [`Reason::NotFound`].
-    /// - [`Reason::OutOfRange`] for an expiry that is not in the future.
-    /// - [`Reason::ServiceAccountState`] if the account is disabled.
-    pub async fn create_api_key(
+    /// - [`Reason::PermissionMissing`]; [`Reason::NotFound`] for one that is bound to a resource which the caller does not
+    ///   see, too.
+    pub async fn service_account(
+        &self,
+        context: &Context,
+        organization: OrganizationId,
+        id: ServiceAccountId,
+    ) -> Result<Read<ServiceAccount>, Error> {
+        let token = self.token_before_reading(organization).await?;
+        let reads = self.store.reads();
+        let found = reads.service_account(organization, id).await?;
+        let places: Vec<ResourceKey> = found.iter().filter_map(|account| account.bound_to.clone()).collect();
+        let actor = reads.actor(organization, context.subject()?, &places).await?;
+        context.authorize(&actor, organization, None, "", self.world.now())?;
+        Ok(Read { value: see_account(&actor, found, id, self.world.now())?, token })
+    }
+
+    /// Lists the service accounts of an organization, but for those that are bound to resources which the caller does not
+    /// see.
+    ///
+    /// # Errors
+    /// - [`Reason::PermissionMissing`], [`Reason::NotFound`].
+    pub async fn list_service_accounts(
+        &self,
+        context: &Context,
+        request: ListServiceAccounts,
+    ) -> Result<Read<ServiceAccounts>, Error> {
+        let ListServiceAccounts { organization, size, after } = request;
+        let token = self.token_before_reading(organization).await?;
+        let reads = self.store.reads();
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        context.authorize(&actor, organization, None, "", self.world.now())?;
+
+        // A page ends where an account that is seen follows, so that its token tells of no other (CM-13).
+        let (mut accounts, mut from): (Vec<ServiceAccount>, _) = (Vec::new(), after);
+        for _ in 0..CHUNKS_MAX {
+            let chunk = CHUNK.max(size);
+            let found = reads.service_account_page(organization, from, chunk).await?;
+            from = found.last().filter(|_| found.len() == chunk as usize).map(|account| account.id);
+            let places: Vec<ResourceKey> = found.iter().filter_map(|account| account.bound_to.clone()).collect();
+            let actor = reads.actor(organization, context.subject()?, &places).await?;
+            let now = self.world.now();
+            for account in found {
+                let id = account.id;
+                let Ok(account) = see_account(&actor, Some(account), id, now) else { continue };
+                if accounts.len() == size as usize {
+                    let next = accounts.last().map(|account| account.id);
+                    return Ok(Read { value: ServiceAccounts { accounts, next }, token });
+                }
+                accounts.push(account);
+            }
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok(Read { value: ServiceAccounts { accounts, next: from }, token })
+    }
+
+    /// Shuts a service account out: what it holds is kept and does not count, and its keys are refused.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleNotTakeable`].
+    /// - [`Reason::SelfRemoval`], [`Reason::ServiceAccountState`].
+    pub async fn disable_service_account(
         self: &Arc<Self>,
         context: &Context,
-        request: CreateApiKey,
-    ) -> Result<(Written<IssuedKey>, Option<Secret>), Error> {
-        let organization = request.organization;
+        organization: OrganizationId,
+        id: ServiceAccountId,
+    ) -> Result<Written<ServiceAccount>, Error> {
+        self.move_account(context, organization, id, Act::Disable).await
+    }
+
+    /// Lets a service account in again, with what it held and the keys it had.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`],
+    ///   [`Reason::ServiceAccountState`].
+    pub async fn enable_service_account(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        id: ServiceAccountId,
+    ) -> Result<Written<ServiceAccount>, Error> {
+        self.move_account(context, organization, id, Act::Enable).await
+    }
+
+    /// Ends a service account: what it holds goes, and its keys are revoked.
+    ///
+    /// # Errors
+    /// - As [`Services::disable_service_account`]; [`Reason::ServiceAccountBound`], [`Reason::ServiceAccountOwns`].
+    pub async fn delete_service_account(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        id: ServiceAccountId,
+    ) -> Result<Written<ServiceAccount>, Error> {
+        self.move_account(context, organization, id, Act::Delete).await
+    }
+
+    async fn move_account(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        id: ServiceAccountId,
+        act: Act,
+    ) -> Result<Written<ServiceAccount>, Error> {
         let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
         context.authorize(&actor, organization, None, "", self.world.now())?;
-        if request.expires_at.is_some_and(|expires_at| expires_at <= self.world.now()) {
-            return Err(Error::invalid("expire_time", Reason::OutOfRange, "must be in the future"));
-        }
-        let secret = Secret::new(&self.world, SecretKind::ApiKey);
-
-        let (call, hash) = (context.clone(), secret.hash());
-        let written = self
-            .write(context, Lock::Organization(organization), move |tx| create_key(tx, call.clone(), request, hash))
-            .await?;
-        let is_told = !written.is_replay && !context.validate_only;
-        Ok((written, is_told.then_some(secret)))
+        let call = context.clone();
+        self.write(context, Lock::Organization(organization), move |tx| {
+            move_state(tx, call.clone(), organization, id, act)
+        })
+        .await
     }
 }
 
@@ -107,35 +213,80 @@ async fn create(
         display_name,
         is_enabled: true,
         created_at: tx.now(),
+        bound_to: None,
     };
     tx.service_account_insert(&account).await?;
     Ok((tx, account))
 }
 
-/// Makes a key, under the ceiling: who has it has everything that the account holds.
-async fn create_key(
+async fn move_state(
     mut tx: Tx,
     context: Context,
-    request: CreateApiKey,
-    secret_hash: [u8; 32],
-) -> Result<(Tx, IssuedKey), Error> {
-    let (organization, account) = (request.organization, request.service_account);
-    let principal = Principal::ServiceAccount(account);
+    organization: OrganizationId,
+    id: ServiceAccountId,
+    act: Act,
+) -> Result<(Tx, ServiceAccount), Error> {
+    let principal = Principal::ServiceAccount(id);
     let grants = tx.reads().grants_of(organization, &[principal]).await?;
-    let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    let found = tx.reads().service_account(organization, id).await?;
+    let bound = found.iter().filter_map(|account| account.bound_to.clone());
+    let places: Vec<ResourceKey> =
+        grants.iter().filter_map(|grant| grant.place.resource().cloned()).chain(bound).collect();
     let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
     context.authorize(&actor, organization, None, "", tx.now())?;
-    let found = tx.reads().service_account(organization, account).await?;
-    let found = found.ok_or_else(|| Error::not_found("service_account", account))?;
-    for grant in &grants {
-        may_give(&actor.at(grant.place.resource()), &grant.held, principal, tx.now())?;
-    }
-    if !found.is_enabled {
-        let message = "a disabled account gets no keys";
-        return Err(Error::new(Reason::ServiceAccountState, message).about("service_account", account));
-    }
+    let mut account = see_account(&actor, found, id, tx.now())?;
+    may_move(&tx, &actor, &grants, principal, act)?;
 
-    let key = ApiKey { id: tx.id(), service_account: account, created_at: tx.now(), expires_at: request.expires_at };
-    tx.api_key_insert(Some(organization), &key, &secret_hash).await?;
-    Ok((tx, IssuedKey { key }))
+    if act == Act::Delete {
+        account.must_be_free()?;
+        end(&mut tx, organization, &account, &grants).await?;
+        return Ok((tx, account));
+    }
+    let is_enabled = act == Act::Enable;
+    if account.is_enabled == is_enabled {
+        let message = if is_enabled { "the account is enabled" } else { "the account is disabled" };
+        return Err(Error::new(Reason::ServiceAccountState, message).about("service_account", id));
+    }
+    account.is_enabled = is_enabled;
+    tx.service_account_update(&account).await?;
+    Ok((tx, account))
+}
+
+async fn end(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    account: &ServiceAccount,
+    grants: &[Grant],
+) -> Result<(), Error> {
+    let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], 1).await?;
+    if !owned.is_empty() {
+        let message = "the account owns resources: hand them over first";
+        return Err(Error::new(Reason::ServiceAccountOwns, message).about("service_account", account.id));
+    }
+    let most = u32::try_from(FACTS_MAX + 1).unwrap_or(u32::MAX);
+    let mut keys = tx.reads().api_key_page(account.id, None, most).await?;
+    if grants.len() + keys.len() > FACTS_MAX {
+        let message = format!("holds more than {FACTS_MAX} grants and keys: take some away first");
+        return Err(Error::invalid("service_account_id", Reason::OutOfRange, message));
+    }
+    keys.retain(|key| key.revoked_at.is_none());
+    tx.grants_delete(grants).await?;
+    tx.api_keys_revoke(&keys).await?;
+    tx.service_accounts_delete(&[account.id]).await
+}
+
+/// Asks the ceiling: what is shut out or ended loses every role, what is let in gets everything again.
+fn may_move(tx: &Tx, actor: &Actor, grants: &[Grant], principal: Principal, act: Act) -> Result<(), Error> {
+    if actor.standing.is_among(principal) {
+        return Err(Error::new(Reason::SelfRemoval, "nobody does this to themselves"));
+    }
+    for grant in grants {
+        match act {
+            Act::Disable | Act::Delete => {
+                may_take_role(&actor.at(grant.place.resource()), &grant.held, tx.now())?;
+            }
+            Act::Enable => may_let_in(actor, grant, tx.now())?,
+        }
+    }
+    Ok(())
 }

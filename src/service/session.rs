@@ -56,6 +56,7 @@ impl Services {
         let session: SessionId = self.world.id();
         let expires_at = self.world.now().plus(self.settings.session_lifetime);
         self.store.session_insert(session, credential.user, expires_at).await?;
+        self.activity.note(credential.user, None, self.world.now());
         let access_token = self.tokens.issue(credential.user, session, self.settings.access_token_lifetime)?;
         Ok(SignedIn { user: credential.user, session, access_token })
     }

@@ -56,6 +56,9 @@ impl Services {
         Act: Fn(Tx) -> Acting + Send + Sync + 'static,
         Acting: Future<Output = Result<(Tx, T), Error>> + Send + 'static,
     {
+        if let Lock::Organization(organization) = lock {
+            context.note(organization, self.world.now());
+        }
         let (services, context) = (Arc::clone(self), context.clone());
         let write = async move { services.write_retrying(&context, lock, act).await };
         // The task, not the caller, owns the transaction.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::error::Error;
 use crate::domain::fact::Held;
+use crate::domain::metadata::Metadata;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 
 /// Gives the kind and the id of a principal.
@@ -94,6 +95,17 @@ pub(super) fn optional_principal(kind: Option<String>, id: Option<Uuid>) -> Resu
 /// Reads a stored state with its own reader.
 pub(super) fn state<T>(read: fn(&str) -> Option<T>, word: &str) -> Result<T, Error> {
     read(word).ok_or_else(|| unreadable("state", word))
+}
+
+/// Gives metadata as JSON; nothing for none.
+pub(super) fn metadata_column(metadata: &Metadata) -> Result<Option<String>, Error> {
+    let is_kept = !metadata.is_empty();
+    is_kept.then(|| serde_json::to_string(metadata).map_err(Error::internal)).transpose()
+}
+
+/// Reads what [`metadata_column`] gave.
+pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, Error> {
+    text.map_or_else(|| Ok(Metadata::default()), |text| serde_json::from_str(text).map_err(Error::internal))
 }
 
 fn unreadable(what: &str, word: &str) -> Error {

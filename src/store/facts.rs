@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryResult, Statement, Value};
 
 use super::Reads;
 use super::encoding::{optional_principal, principal_columns, state};
@@ -11,10 +11,10 @@ use super::entity::grants;
 use super::grant::grant;
 use crate::changelog::scope_key;
 use crate::domain::access::{Actor, Node, Standing};
-use crate::domain::catalog::{Catalog, presets};
+use crate::domain::catalog::Catalog;
 use crate::domain::error::Error;
 use crate::domain::fact::{MemberState, OrganizationState, Scope, UserState};
-use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::id::{GroupId, MembershipId, OrganizationId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 
 /// Most places that one statement names: SQLite takes expressions of at most 1,000 terms.
@@ -37,6 +37,42 @@ impl Reads<'_> {
         Ok(Actor { catalog, organization_is_active, standing, chains, grants })
     }
 
+    /// Gathers an owner before `targets` as if they were in force, whatever state they are in: a membership as ACTIVE, one
+    /// that nobody has accepted yet included, and a service account as enabled.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
+    pub async fn actor_in_force(
+        &self,
+        organization: OrganizationId,
+        owner: Principal,
+        targets: &[ResourceKey],
+    ) -> Result<Actor, Error> {
+        // Nobody has the nil id; who has not accepted holds nothing above the organization.
+        let mut subject = Subject::User(UserId(uuid::Uuid::nil()));
+        match owner {
+            Principal::Membership(id) => {
+                let member = self.membership(organization, id).await?;
+                subject = member.and_then(|member| member.user).map_or(subject, Subject::User);
+            }
+            Principal::ServiceAccount(id) => subject = Subject::ServiceAccount(id),
+            Principal::User(id) => subject = Subject::User(id),
+            Principal::Group(_) | Principal::Everyone => {}
+        }
+        let (catalog, organization_is_active, standing) = self.standing(organization, subject).await?;
+        let standing = match (owner, subject, standing) {
+            (Principal::Membership(id), Subject::User(user), _) => {
+                let groups = self.groups_of(&[id]).await?.into_iter().map(|(_, group)| group).collect();
+                Standing::Person { user, is_active: true, membership: Some((id, MemberState::Active)), groups }
+            }
+            (_, _, Standing::Machine { id, is_at_home, .. }) => Standing::Machine { id, is_enabled: true, is_at_home },
+            (_, _, found) => found,
+        };
+        let chains = self.chains(organization, targets).await?;
+        let grants = self.grants_at(organization, subject, &standing, &chains).await?;
+        Ok(Actor { catalog, organization_is_active, standing, chains, grants })
+    }
+
     async fn standing(
         &self,
         organization: OrganizationId,
@@ -44,10 +80,12 @@ impl Reads<'_> {
     ) -> Result<(Arc<Catalog>, bool, Standing), Error> {
         let (sql, id) = match subject {
             Subject::User(id) => (
+                // A row for each group.
                 "select o.state as organization_state, o.catalog, u.state as subject_state, \
-                 m.id as membership_id, m.state as membership_state from organizations o \
+                 m.id as membership_id, m.state as membership_state, g.group_id from organizations o \
                  left join users u on u.id = $2 \
-                 left join memberships m on m.organization_id = o.id and m.user_id = $2 where o.id = $1",
+                 left join memberships m on m.organization_id = o.id and m.user_id = $2 \
+                 left join group_members g on g.membership_id = m.id where o.id = $1",
                 id.0,
             ),
             Subject::ServiceAccount(id) => (
@@ -60,11 +98,11 @@ impl Reads<'_> {
         };
         let values: [Value; 2] = [organization.0.into(), id.into()];
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
-        let row = self.db.query_one_raw(statement).await?;
-        let row = row.ok_or_else(|| Error::not_found("organization", organization))?;
+        let rows = self.db.query_all_raw(statement).await?;
+        let row = rows.first().ok_or_else(|| Error::not_found("organization", organization))?;
 
         let catalog: String = row.try_get("", "catalog")?;
-        let catalog = presets::preset(&catalog).ok_or_else(|| Error::internal(format!("no catalog {catalog}")))?;
+        let catalog = self.catalog_of(organization, &catalog).await?;
         let organization_state: String = row.try_get("", "organization_state")?;
         let organization_state = state(OrganizationState::from_word, &organization_state)?;
         let subject_state: Option<String> = row.try_get("", "subject_state")?;
@@ -80,7 +118,7 @@ impl Reads<'_> {
                     user,
                     is_active: state(UserState::from_word, &word)? == UserState::Active,
                     membership: membership.transpose()?,
-                    groups: Vec::new(),
+                    groups: groups_in(&rows)?,
                 }
             }
             (Subject::ServiceAccount(id), Some(word)) => {
@@ -159,6 +197,11 @@ impl Reads<'_> {
         if let Some(membership) = standing.membership() {
             principals = principals.add(holds(Principal::Membership(membership)));
         }
+        if let Standing::Person { groups, .. } = standing {
+            let through = grants::Column::PrincipalId.is_in(groups.iter().map(|group| group.0));
+            let through = Condition::all().add(grants::Column::PrincipalKind.eq("group")).add(through);
+            principals = principals.add_option((!groups.is_empty()).then_some(through));
+        }
         let nodes: HashSet<&ResourceKey> = chains.values().flatten().map(|node| &node.key).collect();
         let at = |key: &ResourceKey| {
             Condition::all()
@@ -195,4 +238,9 @@ impl Reads<'_> {
         let now_holds = row.as_ref().map(grant).transpose()?;
         Ok(now_holds.is_some_and(|grant| matches!(grant.place, Place::Installation)))
     }
+}
+
+fn groups_in(rows: &[QueryResult]) -> Result<Vec<GroupId>, Error> {
+    let groups = rows.iter().map(|row| row.try_get::<Option<uuid::Uuid>>("", "group_id"));
+    Ok(groups.filter_map(Result::transpose).map(|id| id.map(GroupId)).collect::<Result<_, _>>()?)
 }

@@ -1,16 +1,35 @@
 //! Grants.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::BTreeSet;
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
+};
+use uuid::Uuid;
 
 use super::encoding::{held, held_column, place, place_columns, principal, principal_columns, state};
 use super::entity::grants;
 use super::{Reads, Tx};
 use crate::changelog::{Change, scope_key};
+use crate::domain::catalog::OPERATOR;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Grant, GrantSource, Scope};
-use crate::domain::id::OrganizationId;
-use crate::domain::place::Principal;
+use crate::domain::fact::{Fact, Grant, GrantSource, Held, Scope};
+use crate::domain::id::{GrantId, OrganizationId};
+use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
+
+/// A page of grants, oldest first.
+#[derive(Clone, Debug)]
+pub struct GrantPage {
+    /// In order.
+    pub grants: Vec<Grant>,
+    /// After which the next page begins, if there is one.
+    pub next: Option<GrantId>,
+}
+
+/// Most rows that one statement writes: eleven columns each.
+const ROWS_MAX: usize = 1_000;
 
 impl Reads<'_> {
     /// Reads everything that some principals of an organization hold in it, oldest first.
@@ -18,15 +37,123 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn grants_of(&self, organization: OrganizationId, principals: &[Principal]) -> Result<Vec<Grant>, Error> {
-        let ids = principals.iter().map(|principal| principal_columns(*principal).1);
         let rows = grants::Entity::find()
             .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
-            .filter(grants::Column::PrincipalId.is_in(ids))
+            .filter(may_be_of(principals))
             .order_by_asc(grants::Column::Id)
             .all(&self.db)
             .await?;
         let grants = rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?;
         Ok(grants.into_iter().filter(|grant| principals.contains(&grant.principal)).collect())
+    }
+
+    /// Reads everything that is held at some resources of an organization, at most 100 of them, oldest first.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grants_on(&self, organization: OrganizationId, places: &[ResourceKey]) -> Result<Vec<Grant>, Error> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let at = |key: &ResourceKey| {
+            Condition::all()
+                .add(grants::Column::PlaceKind.eq("resource"))
+                .add(grants::Column::PlaceType.eq(&*key.kind))
+                .add(grants::Column::PlaceId.eq(&*key.id))
+        };
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(places.iter().fold(Condition::any(), |any, key| any.add(at(key))))
+            .order_by_asc(grants::Column::Id)
+            .all(&self.db)
+            .await?;
+        rows.iter().map(grant).collect()
+    }
+
+    /// Reads grants of an organization, oldest first, at most `size` of them, from after `after` on; expired ones too.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grant_page(
+        &self,
+        organization: OrganizationId,
+        of: Option<Principal>,
+        at: Option<&Place>,
+        after: Option<GrantId>,
+        size: u32,
+    ) -> Result<GrantPage, Error> {
+        let scope = scope_key(Scope::Organization(organization));
+        let mut found = grants::Entity::find().filter(grants::Column::Scope.eq(scope));
+        if let Some(principal) = of {
+            let (kind, id) = principal_columns(principal);
+            found = found.filter(grants::Column::PrincipalKind.eq(kind)).filter(grants::Column::PrincipalId.eq(id));
+        }
+        if let Some(place) = at {
+            let (kind, resource_kind, id) = place_columns(place);
+            found = found
+                .filter(grants::Column::PlaceKind.eq(kind))
+                .filter(grants::Column::PlaceType.eq(resource_kind))
+                .filter(grants::Column::PlaceId.eq(id));
+        }
+        if let Some(after) = after {
+            found = found.filter(grants::Column::Id.gt(after.0));
+        }
+        let mut rows = found.order_by_asc(grants::Column::Id).limit(u64::from(size) + 1).all(&self.db).await?;
+        let has_more = rows.len() > size as usize;
+        rows.truncate(size as usize);
+        let next = rows.last().filter(|_| has_more).map(|row| row.id.into());
+        Ok(GrantPage { grants: rows.iter().map(grant).collect::<Result<_, _>>()?, next })
+    }
+
+    /// Reads the grants of one thing to some principals at some places of an organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grants_of_one(
+        &self,
+        organization: OrganizationId,
+        principals: &[Principal],
+        places: &[Place],
+        held: &Held,
+    ) -> Result<Vec<Grant>, Error> {
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(may_be_of(principals))
+            .filter(grants::Column::PlaceId.is_in(places.iter().map(|it| place_columns(it).2)))
+            .filter(grants::Column::Role.eq(held_column(held)));
+        rows.all(&self.db).await?.iter().map(grant).collect()
+    }
+}
+
+impl Reads<'_> {
+    /// Finds a grant at the installation or a product.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn installation_grant(&self, holder: Principal, at: &Place, what: &Held) -> Result<Option<Grant>, Error> {
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
+            .filter(grants::Column::PrincipalId.eq(principal_columns(holder).1))
+            .filter(grants::Column::Role.eq(held_column(what)))
+            .all(&self.db)
+            .await?;
+        let grants = rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?;
+        Ok(grants.into_iter().find(|grant| grant.principal == holder && grant.place == *at))
+    }
+
+    /// Counts the operators: who holds the built-in role and is not shut out.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn operator_count(&self) -> Result<i64, Error> {
+        let sql = "select count(*) as operators from grants g left join users u on u.id = g.principal_id \
+                   left join service_accounts s on s.id = g.principal_id \
+                   where g.scope = $1 and g.place_kind = 'installation' and g.role = $2 \
+                   and (u.state = 'active' or s.state = 'enabled')";
+        let values: [Value; 2] = [scope_key(Scope::Installation).into(), OPERATOR.into()];
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        let row = self.db.query_one_raw(statement).await?;
+        Ok(row.map(|row| row.try_get("", "operators")).transpose()?.unwrap_or_default())
     }
 }
 
@@ -42,6 +169,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Makes grants in the locked organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grants_insert(&mut self, grants: &[Grant]) -> Result<(), Error> {
+        let (scope, now) = (Scope::Organization(self.organization()), self.now());
+        for grants in grants.chunks(ROWS_MAX) {
+            let rows = grants.iter().map(|grant| row(scope, grant, now));
+            grants::Entity::insert_many(rows).exec_without_returning(&self.db).await?;
+        }
+        for grant in grants {
+            self.change(Change::of(Fact::Grant(grant.clone())));
+        }
+        Ok(())
+    }
+
     /// Makes a grant at the installation.
     ///
     /// # Errors
@@ -52,34 +195,62 @@ impl Tx {
         Ok(())
     }
 
+    /// Removes a grant at the installation or a product.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn installation_grant_delete(&mut self, grant: &Grant) -> Result<(), Error> {
+        grants::Entity::delete_by_id(grant.id.0).exec(&self.db).await?;
+        self.change_installation(Fact::GrantGone(grant.clone()));
+        Ok(())
+    }
+
     async fn grant_row_insert(&self, scope: Scope, grant: &Grant) -> Result<(), Error> {
-        let (principal_kind, principal_id) = principal_columns(grant.principal);
-        let (place_kind, place_type, place_id) = place_columns(&grant.place);
-        let row = grants::ActiveModel {
-            id: Set(grant.id.0),
-            scope: Set(scope_key(scope)),
-            principal_kind: Set(principal_kind.to_owned()),
-            principal_id: Set(principal_id),
-            place_kind: Set(place_kind.to_owned()),
-            place_type: Set(place_type.to_owned()),
-            place_id: Set(place_id.to_owned()),
-            role: Set(held_column(&grant.held).to_owned()),
-            expires_at: Set(grant.expires_at.map(Timestamp::as_micros)),
-            source: Set(grant.source.word().to_owned()),
-            created_at: Set(self.now().as_micros()),
-        };
+        let row = row(scope, grant, self.now());
         grants::Entity::insert(row).exec_without_returning(&self.db).await?;
         Ok(())
     }
 
-    /// Removes a grant of the locked organization.
+    /// Removes grants of the locked organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn grant_delete(&mut self, grant: &Grant) -> Result<(), Error> {
-        grants::Entity::delete_by_id(grant.id.0).exec(&self.db).await?;
-        self.change(Change::of(Fact::GrantGone(grant.clone())));
+    pub async fn grants_delete(&mut self, grants: &[Grant]) -> Result<(), Error> {
+        for grants in grants.chunks(ROWS_MAX) {
+            let ids = grants.iter().map(|grant| grant.id.0);
+            grants::Entity::delete_many().filter(grants::Column::Id.is_in(ids)).exec(&self.db).await?;
+        }
+        for grant in grants {
+            self.change(Change::of(Fact::GrantGone(grant.clone())));
+        }
         Ok(())
+    }
+}
+
+/// Picks the grants of some principals, and perhaps of others with the same ids; by the kinds too, which an index begins
+/// with.
+fn may_be_of(principals: &[Principal]) -> Condition {
+    let columns = principals.iter().map(|principal| principal_columns(*principal));
+    let (kinds, ids): (BTreeSet<&str>, BTreeSet<Uuid>) = columns.unzip();
+    Condition::all().add(grants::Column::PrincipalKind.is_in(kinds)).add(grants::Column::PrincipalId.is_in(ids))
+}
+
+/// Writes a row.
+fn row(scope: Scope, grant: &Grant, now: Timestamp) -> grants::ActiveModel {
+    let (principal_kind, principal_id) = principal_columns(grant.principal);
+    let (place_kind, place_type, place_id) = place_columns(&grant.place);
+    grants::ActiveModel {
+        id: Set(grant.id.0),
+        scope: Set(scope_key(scope)),
+        principal_kind: Set(principal_kind.to_owned()),
+        principal_id: Set(principal_id),
+        place_kind: Set(place_kind.to_owned()),
+        place_type: Set(place_type.to_owned()),
+        place_id: Set(place_id.to_owned()),
+        role: Set(held_column(&grant.held).to_owned()),
+        expires_at: Set(grant.expires_at.map(Timestamp::as_micros)),
+        source: Set(grant.source.word().to_owned()),
+        created_at: Set(now.as_micros()),
     }
 }
 

@@ -1,9 +1,13 @@
 //! Memberships.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashSet;
 
-use super::encoding::state;
-use super::entity::{grants, memberships};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::encoding::{metadata, metadata_column, state};
+use super::entity::{grants, membership_words, memberships};
 use super::{Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::email::Email;
@@ -11,20 +15,11 @@ use crate::domain::error::Error;
 use crate::domain::fact::{Fact, MemberState, Scope};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::member::Member;
+use crate::domain::roster::{name_key, words};
 use crate::domain::time::Timestamp;
 
-/// Where a page of members begins: after this address key.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-pub struct PageKey(pub String);
-
-/// A page of members, by address.
-#[derive(Clone, Debug)]
-pub struct MemberPage {
-    /// In order.
-    pub members: Vec<Member>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<PageKey>,
-}
+/// Most rows of words that one statement writes, of three values each.
+const WORDS_MAX: usize = 1_000;
 
 impl Reads<'_> {
     /// Finds a membership of an organization, with its roles there.
@@ -73,26 +68,58 @@ impl Reads<'_> {
         row.map(|row| member(row, Vec::new())).transpose()
     }
 
-    /// Reads the memberships of an organization by address, at most `size` of them, from after `after` on.
+    /// Finds memberships of an organization, with their roles there, in no order.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn membership_page(
+    pub async fn memberships(&self, organization: OrganizationId, ids: &[MembershipId]) -> Result<Vec<Member>, Error> {
+        let rows = memberships::Entity::find()
+            .filter(memberships::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .filter(memberships::Column::OrganizationId.eq(organization.0))
+            .all(&self.db)
+            .await?;
+        self.with_roles(organization, rows).await
+    }
+
+    /// Finds the memberships that hold some addresses or external ids in an organization, without their roles.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn memberships_under(
         &self,
         organization: OrganizationId,
-        after: Option<&PageKey>,
-        size: u32,
-    ) -> Result<MemberPage, Error> {
-        let mut query = memberships::Entity::find().filter(memberships::Column::OrganizationId.eq(organization.0));
-        if let Some(PageKey(key)) = after {
-            query = query.filter(memberships::Column::EmailKey.gt(key));
-        }
-        let mut rows =
-            query.order_by_asc(memberships::Column::EmailKey).limit(u64::from(size) + 1).all(&self.db).await?;
-        let has_more = rows.len() > size as usize;
-        rows.truncate(size as usize);
-        let next = rows.last().filter(|_| has_more).map(|row| PageKey(row.email_key.clone()));
-        Ok(MemberPage { members: self.with_roles(organization, rows).await?, next })
+        emails: &[Email],
+        external_ids: &[String],
+    ) -> Result<Vec<Member>, Error> {
+        let named = Condition::any()
+            .add(memberships::Column::EmailKey.is_in(emails.iter().map(Email::key)))
+            .add(memberships::Column::ExternalId.is_in(external_ids));
+        let rows = memberships::Entity::find()
+            .filter(memberships::Column::OrganizationId.eq(organization.0))
+            .filter(named)
+            .all(&self.db)
+            .await?;
+        rows.into_iter().map(|row| member(row, Vec::new())).collect()
+    }
+
+    /// Tells which of some users have a place in another organization than this one.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn users_elsewhere(
+        &self,
+        organization: OrganizationId,
+        users: &[UserId],
+    ) -> Result<HashSet<UserId>, Error> {
+        let rows = memberships::Entity::find()
+            .select_only()
+            .column(memberships::Column::UserId)
+            .filter(memberships::Column::UserId.is_in(users.iter().map(|user| user.0)))
+            .filter(memberships::Column::OrganizationId.ne(organization.0))
+            .into_tuple::<Uuid>()
+            .all(&self.db)
+            .await?;
+        Ok(rows.into_iter().map(UserId).collect())
     }
 
     /// Adds to each membership the roles that it holds directly at the organization.
@@ -128,22 +155,42 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn membership_insert(&mut self, member: &Member, email: &Email) -> Result<(), Error> {
-        let row = memberships::ActiveModel {
-            id: Set(member.id.0),
-            organization_id: Set(self.organization().0),
-            user_id: Set(member.user.map(|user| user.0)),
-            email_key: Set(email.key().to_owned()),
-            email: Set(email.text().to_owned()),
-            display_name: Set(member.display_name.clone()),
-            state: Set(member.state.word().to_owned()),
-            created_at: Set(member.created_at.as_micros()),
+        self.memberships_insert(&[(member.clone(), email.clone())]).await
+    }
+
+    /// Makes memberships of the locked organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn memberships_insert(&mut self, members: &[(Member, Email)]) -> Result<(), Error> {
+        let organization = self.organization();
+        let row = |(member, email): &(Member, Email)| {
+            Ok(memberships::ActiveModel {
+                id: Set(member.id.0),
+                organization_id: Set(organization.0),
+                user_id: Set(member.user.map(|user| user.0)),
+                email_key: Set(email.key().to_owned()),
+                email: Set(email.text().to_owned()),
+                display_name: Set(member.display_name.clone()),
+                state: Set(member.state.word().to_owned()),
+                created_at: Set(member.created_at.as_micros()),
+                external_id: Set(member.external_id.clone()),
+                metadata: Set(metadata_column(&member.metadata)?),
+                name_key: Set(name_key(&member.display_name)),
+                last_active_at: Set(0),
+                is_made_here: Set(member.is_made_here),
+            })
         };
-        memberships::Entity::insert(row).exec_without_returning(&self.db).await?;
-        self.membership_change(member, "created");
+        let rows = members.iter().map(row).collect::<Result<Vec<_>, Error>>()?;
+        memberships::Entity::insert_many(rows).exec_without_returning(&self.db).await?;
+        self.member_words_insert(members.iter().map(|(member, email)| (member, email.key()))).await?;
+        for (member, _) in members {
+            self.membership_change(member, "created");
+        }
         Ok(())
     }
 
-    /// Writes a membership's user, name and state as they are in `member`.
+    /// Writes a membership as it is in `member`; its address and when it was made stay.
     ///
     /// # Errors
     /// Only what the database says.
@@ -153,10 +200,53 @@ impl Tx {
             user_id: Set(member.user.map(|user| user.0)),
             display_name: Set(member.display_name.clone()),
             state: Set(member.state.word().to_owned()),
+            external_id: Set(member.external_id.clone()),
+            metadata: Set(metadata_column(&member.metadata)?),
+            name_key: Set(name_key(&member.display_name)),
+            is_made_here: Set(member.is_made_here),
             ..Default::default()
         };
-        memberships::Entity::update(row).exec(&self.db).await?;
+        let row = memberships::Entity::update(row).exec(&self.db).await?;
+        membership_words::Entity::delete_many()
+            .filter(membership_words::Column::MembershipId.eq(member.id.0))
+            .exec(&self.db)
+            .await?;
+        self.member_words_insert([(member, row.email_key.as_str())].into_iter()).await?;
         self.membership_change(member, act);
+        Ok(())
+    }
+
+    /// Writes that memberships of the locked organization are in the state that they have in `members`, one for all.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn memberships_move(&mut self, members: &[Member], state: MemberState, act: &str) -> Result<(), Error> {
+        memberships::Entity::update_many()
+            .col_expr(memberships::Column::State, Expr::value(state.word()))
+            .filter(memberships::Column::Id.is_in(members.iter().map(|member| member.id.0)))
+            .exec(&self.db)
+            .await?;
+        for member in members {
+            self.membership_change(member, act);
+        }
+        Ok(())
+    }
+
+    /// Writes the words by which members are found.
+    async fn member_words_insert(&self, members: impl Iterator<Item = (&Member, &str)>) -> Result<(), Error> {
+        let organization = self.organization();
+        let rows: Vec<membership_words::ActiveModel> = members
+            .flat_map(|(member, email_key)| {
+                words(&member.display_name, email_key).into_iter().map(|word| membership_words::ActiveModel {
+                    membership_id: Set(member.id.0),
+                    word: Set(word),
+                    organization_id: Set(organization.0),
+                })
+            })
+            .collect();
+        for rows in rows.chunks(WORDS_MAX) {
+            membership_words::Entity::insert_many(rows.to_vec()).exec_without_returning(&self.db).await?;
+        }
         Ok(())
     }
 
@@ -167,7 +257,8 @@ impl Tx {
     }
 }
 
-fn member(row: memberships::Model, roles: Vec<String>) -> Result<Member, Error> {
+/// Reads a row.
+pub(super) fn member(row: memberships::Model, roles: Vec<String>) -> Result<Member, Error> {
     Ok(Member {
         id: row.id.into(),
         user: row.user_id.map(UserId),
@@ -176,5 +267,8 @@ fn member(row: memberships::Model, roles: Vec<String>) -> Result<Member, Error> 
         state: state(MemberState::from_word, &row.state)?,
         roles,
         created_at: Timestamp::from_micros(row.created_at),
+        external_id: row.external_id,
+        metadata: metadata(row.metadata.as_deref())?,
+        is_made_here: row.is_made_here,
     })
 }

@@ -4,24 +4,36 @@
 //! the noun first; each noun has a file. A `Tx` method that writes also records the change, so that no row moves
 //! without a fact. No permission is judged here.
 
+mod belonging;
 mod bookkeeping;
+mod catalog;
 mod connect;
+mod contact;
 mod encoding;
 mod entity;
 mod error;
 mod facts;
 mod grant;
+mod group;
 mod installation;
 mod invitation;
 mod membership;
 mod organization;
 mod outbox;
+mod principal;
 mod queue;
+mod recipient;
+mod removal;
 mod resource;
+mod resource_page;
+mod role;
+mod roster;
 mod schema;
+mod seats;
 mod service_account;
 mod snapshot;
 mod source;
+mod subtree;
 mod tx;
 mod user;
 
@@ -29,12 +41,19 @@ use std::sync::Arc;
 
 use sea_orm::{DatabaseConnection, DatabaseExecutor};
 
+pub use catalog::CatalogRow;
 pub use connect::{OpenError, Settings};
+pub use grant::GrantPage;
+pub use group::{GroupMember, GroupMemberPage, GroupPage};
 pub use installation::{InstallationRow, SigningKeyRow};
-pub use membership::{MemberPage, PageKey};
 pub use outbox::OutboxMail;
+pub use principal::Principals;
+pub use removal::RemovalKey;
+pub use resource_page::{BrowseKey, Browsed};
+pub use roster::{RosterPage, RosterQuery, RosterRow};
 pub use service_account::KeyOwner;
 pub use snapshot::Snapshot;
+pub use subtree::Branch;
 pub use tx::{Committed, Lock, Replay, Tx};
 pub use user::Credential;
 

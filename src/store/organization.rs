@@ -1,8 +1,8 @@
 //! Organizations.
 
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
-use super::encoding::state;
+use super::encoding::{metadata, metadata_column, state};
 use super::entity::organizations;
 use super::{Reads, Tx};
 use crate::changelog::{self, Change};
@@ -19,17 +19,25 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
-        let row = organizations::Entity::find_by_id(id.0).one(&self.db).await?;
-        row.map(|row| {
-            Ok(Organization {
-                id: row.id.into(),
-                display_name: row.display_name,
-                catalog: row.catalog.into(),
-                state: state(OrganizationState::from_word, &row.state)?,
-                created_at: Timestamp::from_micros(row.created_at),
-            })
-        })
-        .transpose()
+        organizations::Entity::find_by_id(id.0).one(&self.db).await?.map(organization).transpose()
+    }
+
+    /// Finds the organization that has a slug.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn organization_by_slug(&self, slug: &str) -> Result<Option<Organization>, Error> {
+        let row = organizations::Entity::find().filter(organizations::Column::Slug.eq(slug)).one(&self.db).await?;
+        row.map(organization).transpose()
+    }
+
+    /// Finds the organization that the product calls by an id of its own.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn organization_by_external_id(&self, id: &str) -> Result<Option<Organization>, Error> {
+        let row = organizations::Entity::find().filter(organizations::Column::ExternalId.eq(id)).one(&self.db).await?;
+        row.map(organization).transpose()
     }
 
     /// Reads how far the log of an organization has come.
@@ -42,6 +50,22 @@ impl Reads<'_> {
 }
 
 impl Tx {
+    /// Writes the catalog that the locked organization follows as it is in `organization`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn organization_catalog_update(&mut self, organization: &Organization) -> Result<(), Error> {
+        let row = organizations::ActiveModel {
+            id: Set(organization.id.0),
+            catalog: Set(organization.catalog.to_string()),
+            ..Default::default()
+        };
+        organizations::Entity::update(row).exec(&self.db).await?;
+        let fact = Fact::Organization { state: organization.state, catalog: organization.catalog.clone() };
+        self.change(Change::of(fact));
+        Ok(())
+    }
+
     /// Makes the organization whose log is locked.
     ///
     /// # Errors
@@ -53,10 +77,46 @@ impl Tx {
             catalog: Set(organization.catalog.to_string()),
             state: Set(organization.state.word().to_owned()),
             created_at: Set(organization.created_at.as_micros()),
+            slug: Set(organization.slug.clone()),
+            external_id: Set(organization.external_id.clone()),
+            metadata: Set(metadata_column(&organization.metadata)?),
         };
         organizations::Entity::insert(row).exec_without_returning(&self.db).await?;
         let fact = Fact::Organization { state: organization.state, catalog: organization.catalog.clone() };
         self.change(Change::of(fact));
         Ok(())
     }
+    /// Writes how the locked organization is called, and what the product keeps with it.
+    ///
+    /// # Errors
+    /// - [`ConcurrentUpdate`](crate::domain::error::Reason::ConcurrentUpdate) if another organization has just taken the
+    ///   slug or the external id.
+    pub async fn organization_update(&mut self, organization: &Organization) -> Result<(), Error> {
+        let row = organizations::ActiveModel {
+            id: Set(organization.id.0),
+            display_name: Set(organization.display_name.clone()),
+            slug: Set(organization.slug.clone()),
+            external_id: Set(organization.external_id.clone()),
+            metadata: Set(metadata_column(&organization.metadata)?),
+            ..Default::default()
+        };
+        organizations::Entity::update(row).exec(&self.db).await?;
+        let fact = Fact::Organization { state: organization.state, catalog: organization.catalog.clone() };
+        self.change(Change::of(fact));
+        Ok(())
+    }
+}
+
+/// Reads a row.
+pub(super) fn organization(row: organizations::Model) -> Result<Organization, Error> {
+    Ok(Organization {
+        id: row.id.into(),
+        display_name: row.display_name,
+        catalog: row.catalog.into(),
+        state: state(OrganizationState::from_word, &row.state)?,
+        created_at: Timestamp::from_micros(row.created_at),
+        slug: row.slug,
+        external_id: row.external_id,
+        metadata: metadata(row.metadata.as_deref())?,
+    })
 }

@@ -38,6 +38,20 @@ impl Tx {
     }
 }
 
+impl Tx {
+    /// Puts many mails into the outbox, as [`Tx::mail_insert`] does one.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn mails_insert(&mut self, sealed: Vec<Vec<u8>>) -> Result<(), Error> {
+        let rows: Vec<_> = sealed.into_iter().map(|sealed| row(self.id(), sealed, self.now())).collect();
+        for rows in rows.chunks(1_000) {
+            outbox::Entity::insert_many(rows.to_vec()).exec_without_returning(&self.db).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Store {
     /// Takes mails that are due, at most `count`; until `leased_until` no other worker takes them.
     ///

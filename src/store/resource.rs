@@ -1,17 +1,20 @@
 //! Resources.
 
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::encoding::{optional_key, optional_principal, principal_columns};
-use super::entity::resources;
+use super::entity::{memberships, resource_words, resources, service_accounts};
+use super::service_account::DELETED;
 use super::{Reads, Tx};
-use crate::changelog::Change;
+use crate::changelog::{Change, Detail};
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
-use crate::domain::id::OrganizationId;
-use crate::domain::place::ResourceKey;
+use crate::domain::fact::MemberState;
+use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
+use crate::domain::words::words;
 
 impl Reads<'_> {
     /// Finds a resource of an organization.
@@ -22,16 +25,102 @@ impl Reads<'_> {
         let id = (organization.0, key.kind.to_string(), key.id.to_string());
         resources::Entity::find_by_id(id).one(&self.db).await?.map(resource).transpose()
     }
-}
 
-impl Tx {
-    /// Registers a resource in the locked organization.
+    /// Finds out who of `owners` is neither a membership, in whatever state, nor a service account of the organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn resource_insert(&mut self, resource: &Resource) -> Result<(), Error> {
+    pub async fn absent_among(
+        &self,
+        organization: OrganizationId,
+        owners: &[Principal],
+    ) -> Result<Vec<Principal>, Error> {
+        let ids = |pick: fn(&Principal) -> Option<uuid::Uuid>| owners.iter().filter_map(pick).collect::<Vec<_>>();
+        let mut found: Vec<uuid::Uuid> = Vec::new();
+        let members = ids(|owner| if let Principal::Membership(id) = owner { Some(id.0) } else { None });
+        if !members.is_empty() {
+            let rows = memberships::Entity::find()
+                .filter(memberships::Column::OrganizationId.eq(organization.0))
+                .filter(memberships::Column::State.ne(MemberState::Removing.word()))
+                .filter(memberships::Column::Id.is_in(members));
+            found.extend(rows.all(&self.db).await?.into_iter().map(|row| row.id));
+        }
+        let accounts = ids(|owner| if let Principal::ServiceAccount(id) = owner { Some(id.0) } else { None });
+        if !accounts.is_empty() {
+            let rows = service_accounts::Entity::find()
+                .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+                .filter(service_accounts::Column::State.ne(DELETED))
+                .filter(service_accounts::Column::Id.is_in(accounts));
+            found.extend(rows.all(&self.db).await?.into_iter().map(|row| row.id));
+        }
+        Ok(owners.iter().filter(|owner| !found.contains(&principal_columns(**owner).1)).copied().collect())
+    }
+}
+
+impl Tx {
+    /// Registers resources in the locked organization, those above before those below them.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resources_insert(&mut self, resources: &[Resource]) -> Result<(), Error> {
+        if resources.is_empty() {
+            return Ok(());
+        }
+        let rows = resources.iter().map(|resource| self.resource_row(resource)).collect::<Result<Vec<_>, _>>()?;
+        resources::Entity::insert_many(rows).exec_without_returning(&self.db).await?;
+        self.resource_words_insert(resources).await?;
+        for resource in resources {
+            self.resource_change(resource, "registered");
+        }
+        Ok(())
+    }
+
+    /// Writes a resource as it is in `resource`; `act` says what was done to it.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resource_update(&mut self, resource: &Resource, act: &str) -> Result<(), Error> {
+        resources::Entity::update(self.resource_row(resource)?).exec(&self.db).await?;
+        self.resource_change(resource, act);
+        Ok(())
+    }
+
+    /// Writes a resource that has another name, and what it is found by.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resource_rename(&mut self, resource: &Resource) -> Result<(), Error> {
+        resource_words::Entity::delete_many()
+            .filter(resource_words::Column::OrganizationId.eq(self.organization().0))
+            .filter(resource_words::Column::Kind.eq(&*resource.key.kind))
+            .filter(resource_words::Column::Id.eq(&*resource.key.id))
+            .exec(&self.db)
+            .await?;
+        self.resource_words_insert(std::slice::from_ref(resource)).await?;
+        self.resource_update(resource, "renamed").await
+    }
+
+    async fn resource_words_insert(&self, resources: &[Resource]) -> Result<(), Error> {
+        let organization = self.organization().0;
+        let rows = resources.iter().flat_map(|resource| {
+            let row = |word| resource_words::ActiveModel {
+                organization_id: Set(organization),
+                word: Set(word),
+                kind: Set(resource.key.kind.to_string()),
+                id: Set(resource.key.id.to_string()),
+            };
+            words(&resource.display_name).into_iter().map(row)
+        });
+        // SQLite takes at most 32,766 parameters a statement.
+        for chunk in rows.collect::<Vec<_>>().chunks(5_000) {
+            resource_words::Entity::insert_many(chunk.to_vec()).exec_without_returning(&self.db).await?;
+        }
+        Ok(())
+    }
+
+    fn resource_row(&self, resource: &Resource) -> Result<resources::ActiveModel, Error> {
         let owner = resource.owner.map(principal_columns);
-        let row = resources::ActiveModel {
+        Ok(resources::ActiveModel {
             organization_id: Set(self.organization().0),
             kind: Set(resource.key.kind.to_string()),
             id: Set(resource.key.id.to_string()),
@@ -40,14 +129,16 @@ impl Tx {
             owner_kind: Set(owner.map(|(kind, _)| kind.to_owned())),
             owner_id: Set(owner.map(|(_, id)| id)),
             created_at: Set(resource.created_at.as_micros()),
-        };
-        resources::Entity::insert(row).exec_without_returning(&self.db).await?;
-        self.change(Change::of(Fact::Resource {
-            key: resource.key.clone(),
-            parent: resource.parent.clone(),
-            owner: resource.owner,
-        }));
-        Ok(())
+            display_name: Set(resource.display_name.clone()),
+            metadata: Set(serde_json::to_string(&resource.metadata).map_err(Error::internal)?),
+            service_account_id: Set(resource.service_account.map(|id| id.0)),
+        })
+    }
+
+    fn resource_change(&mut self, resource: &Resource, act: &str) {
+        let fact = Fact::Resource { key: resource.key.clone(), parent: resource.parent.clone(), owner: resource.owner };
+        let fields = serde_json::json!({ "act": act, "display_name": resource.display_name });
+        self.change(Change { fact, detail: Some(Detail { subject: None, fields }) });
     }
 }
 
@@ -58,5 +149,8 @@ pub(super) fn resource(row: resources::Model) -> Result<Resource, Error> {
         parent: optional_key(row.parent_type, row.parent_id),
         owner: optional_principal(row.owner_kind, row.owner_id)?,
         created_at: Timestamp::from_micros(row.created_at),
+        display_name: row.display_name,
+        metadata: serde_json::from_str(&row.metadata).map_err(Error::internal)?,
+        service_account: row.service_account_id.map(ServiceAccountId),
     })
 }

@@ -1,7 +1,8 @@
 //! Service accounts and their API keys. Keys are kept as SHA-256 hashes and found by them.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::encoding::optional_key;
 use super::entity::{api_keys, service_accounts};
 use super::{Reads, Tx};
 use crate::changelog::Change;
@@ -13,6 +14,8 @@ use crate::domain::time::Timestamp;
 
 const ENABLED: &str = "enabled";
 const DISABLED: &str = "disabled";
+/// Of an account that is no more. Its row stays, so that its keys are known for revoked.
+pub(super) const DELETED: &str = "deleted";
 
 /// Whose a key is, and whether it is still good.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +35,18 @@ pub struct KeyOwner {
 }
 
 impl Reads<'_> {
+    /// Says whether a service account is one of the installation's own.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn installation_service_account(&self, id: ServiceAccountId) -> Result<bool, Error> {
+        let row = service_accounts::Entity::find_by_id(id.0)
+            .filter(service_accounts::Column::OrganizationId.is_null())
+            .one(&self.db)
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Finds a service account of an organization.
     ///
     /// # Errors
@@ -43,15 +58,59 @@ impl Reads<'_> {
     ) -> Result<Option<ServiceAccount>, Error> {
         let row = service_accounts::Entity::find_by_id(id.0)
             .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+            .filter(service_accounts::Column::State.ne(DELETED))
             .one(&self.db)
             .await?;
-        Ok(row.map(|row| ServiceAccount {
-            id: row.id.into(),
-            organization: row.organization_id.map(OrganizationId),
-            display_name: row.display_name,
-            is_enabled: row.state == ENABLED,
-            created_at: Timestamp::from_micros(row.created_at),
-        }))
+        Ok(row.map(account))
+    }
+
+    /// Reads the service accounts of an organization in the order in which they were made, at most `size` of them, from
+    /// after `after` on.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn service_account_page(
+        &self,
+        organization: OrganizationId,
+        after: Option<ServiceAccountId>,
+        size: u32,
+    ) -> Result<Vec<ServiceAccount>, Error> {
+        let mut query = service_accounts::Entity::find()
+            .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+            .filter(service_accounts::Column::State.ne(DELETED));
+        if let Some(after) = after {
+            query = query.filter(service_accounts::Column::Id.gt(after.0));
+        }
+        let query = query.order_by_asc(service_accounts::Column::Id).limit(u64::from(size));
+        Ok(query.all(&self.db).await?.into_iter().map(account).collect())
+    }
+
+    /// Reads the API keys of a service account in the order in which they were made, revoked ones too, at most `size` of
+    /// them, from after `after` on.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn api_key_page(
+        &self,
+        account: ServiceAccountId,
+        after: Option<ApiKeyId>,
+        size: u32,
+    ) -> Result<Vec<ApiKey>, Error> {
+        let mut query = api_keys::Entity::find().filter(api_keys::Column::ServiceAccountId.eq(account.0));
+        if let Some(after) = after {
+            query = query.filter(api_keys::Column::Id.gt(after.0));
+        }
+        let query = query.order_by_asc(api_keys::Column::Id).limit(u64::from(size));
+        Ok(query.all(&self.db).await?.iter().map(api_key).collect())
+    }
+
+    /// Finds an API key of a service account.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn api_key(&self, account: ServiceAccountId, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        let row = api_keys::Entity::find_by_id(id.0).filter(api_keys::Column::ServiceAccountId.eq(account.0));
+        Ok(row.one(&self.db).await?.as_ref().map(api_key))
     }
 
     /// Finds whose the key with this hash is.
@@ -88,10 +147,71 @@ impl Tx {
             display_name: Set(account.display_name.clone()),
             state: Set(if account.is_enabled { ENABLED } else { DISABLED }.to_owned()),
             created_at: Set(account.created_at.as_micros()),
+            resource_type: Set(account.bound_to.as_ref().map(|key| key.kind.to_string())),
+            resource_id: Set(account.bound_to.as_ref().map(|key| key.id.to_string())),
         };
         service_accounts::Entity::insert(row).exec_without_returning(&self.db).await?;
         let fact = Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled };
         self.change_of_account(account.organization, fact);
+        Ok(())
+    }
+
+    /// Writes whether a service account of the locked organization may do anything.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn service_account_update(&mut self, account: &ServiceAccount) -> Result<(), Error> {
+        let row = service_accounts::ActiveModel {
+            id: Set(account.id.0),
+            state: Set(if account.is_enabled { ENABLED } else { DISABLED }.to_owned()),
+            ..Default::default()
+        };
+        service_accounts::Entity::update(row).exec(&self.db).await?;
+        self.change(Change::of(Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled }));
+        Ok(())
+    }
+
+    /// Takes API keys of the locked organization's accounts back. The installation's log tells it, too: every server asks
+    /// that one about the credentials that it remembers.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn api_keys_revoke(&mut self, keys: &[ApiKey]) -> Result<(), Error> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let revoked = api_keys::ActiveModel { revoked_at: Set(Some(self.now().as_micros())), ..Default::default() };
+        api_keys::Entity::update_many()
+            .set(revoked)
+            .filter(api_keys::Column::Id.is_in(keys.iter().map(|key| key.id.0)))
+            .exec(&self.db)
+            .await?;
+        for key in keys {
+            let fact = Fact::ApiKey { id: key.id, service_account: key.service_account, is_revoked: true };
+            self.change(Change::of(fact.clone()));
+            self.change_installation(fact);
+        }
+        Ok(())
+    }
+
+    /// Ends service accounts of the locked organization. Their rows stay, so that their keys are known for revoked.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn service_accounts_delete(&mut self, accounts: &[ServiceAccountId]) -> Result<(), Error> {
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        let ended = service_accounts::ActiveModel { state: Set(DELETED.to_owned()), ..Default::default() };
+        service_accounts::Entity::update_many()
+            .set(ended)
+            .filter(service_accounts::Column::OrganizationId.eq(self.organization().0))
+            .filter(service_accounts::Column::Id.is_in(accounts.iter().map(|id| id.0)))
+            .exec(&self.db)
+            .await?;
+        for id in accounts {
+            self.change(Change::of(Fact::ServiceAccountGone { id: *id }));
+        }
         Ok(())
     }
 
@@ -124,5 +244,28 @@ impl Tx {
             Some(_) => self.change(Change::of(fact)),
             None => self.change_installation(fact),
         }
+    }
+}
+
+/// Reads a row.
+fn account(row: service_accounts::Model) -> ServiceAccount {
+    ServiceAccount {
+        id: row.id.into(),
+        organization: row.organization_id.map(OrganizationId),
+        display_name: row.display_name,
+        is_enabled: row.state == ENABLED,
+        created_at: Timestamp::from_micros(row.created_at),
+        bound_to: optional_key(row.resource_type, row.resource_id),
+    }
+}
+
+/// Reads a row.
+fn api_key(row: &api_keys::Model) -> ApiKey {
+    ApiKey {
+        id: row.id.into(),
+        service_account: row.service_account_id.into(),
+        created_at: Timestamp::from_micros(row.created_at),
+        expires_at: row.expires_at.map(Timestamp::from_micros),
+        revoked_at: row.revoked_at.map(Timestamp::from_micros),
     }
 }

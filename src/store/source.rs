@@ -2,20 +2,22 @@
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
-    Statement, Value,
+    QuerySelect, Statement, Value,
 };
 use uuid::Uuid;
 
-use super::encoding::state;
-use super::entity::{api_keys, grants, memberships, resources, service_accounts, sessions, users};
+use super::catalog::meet_all;
+use super::encoding::{optional_key, optional_principal, state};
+use super::entity::{api_keys, grants, group_members, memberships, resources, service_accounts, sessions, users};
 use super::error::unavailable;
 use super::grant::grant;
-use super::resource::resource;
+use super::service_account::DELETED;
 use super::{Reads, Store};
 use crate::changelog::{self, Cursor, Moved, Reading, Source, State, scope_key, scope_of};
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Fact, MemberState, Scope, UserState};
 use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::place::ResourceKey;
 use crate::domain::revision::{Position, Revision, Tag};
 use crate::domain::time::Timestamp;
 
@@ -45,7 +47,12 @@ impl Source for Store {
     }
 
     fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
-        Box::pin(async move { Ok(changelog::commits_after(&self.reader, scope, from.revision).await?) })
+        Box::pin(async move {
+            let commits = changelog::commits_after(&self.reader, scope, from.revision).await?;
+            let facts = commits.iter().flat_map(|commit| &commit.facts);
+            meet_all(&DatabaseExecutor::Connection(&self.reader), facts).await?;
+            Ok(commits)
+        })
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
@@ -147,19 +154,26 @@ async fn organization_facts(db: &DatabaseTransaction, id: OrganizationId) -> Res
     let Some(organization) = reads.organization(id).await? else {
         return Err(Error::internal("a log without its organization"));
     };
+    // So that whoever is given the facts knows it.
+    reads.catalog(&organization.catalog).await?;
     let mut facts = vec![Fact::Organization { state: organization.state, catalog: organization.catalog }];
+    // Before the grants, which name them.
+    facts.extend(reads.roles(id).await?.into_iter().map(Fact::Role));
 
     let members = memberships::Entity::find().filter(memberships::Column::OrganizationId.eq(id.0)).all(db).await?;
     for row in members {
         let state = state(MemberState::from_word, &row.state)?;
         facts.push(Fact::Membership { id: row.id.into(), user: row.user_id.map(UserId), state });
     }
+    let in_groups =
+        group_members::Entity::find().filter(group_members::Column::OrganizationId.eq(id.0)).all(db).await?;
+    facts.extend(in_groups.into_iter().map(|row| Fact::GroupMember {
+        group: row.group_id.into(),
+        membership: row.membership_id.into(),
+        is_in: true,
+    }));
     facts.extend(service_account_facts(db, Some(id)).await?);
-    let rows = resources::Entity::find().filter(resources::Column::OrganizationId.eq(id.0)).all(db).await?;
-    for row in rows {
-        let resource = resource(row)?;
-        facts.push(Fact::Resource { key: resource.key, parent: resource.parent, owner: resource.owner });
-    }
+    facts.extend(resource_facts(db, id).await?);
     facts.extend(grant_facts(db, Scope::Organization(id)).await?);
     Ok(facts)
 }
@@ -192,6 +206,26 @@ async fn installation_facts(db: &DatabaseTransaction, now: Timestamp) -> Result<
     Ok(facts)
 }
 
+/// The columns that count in a check: names and metadata can be many times as large.
+async fn resource_facts(db: &DatabaseTransaction, organization: OrganizationId) -> Result<Vec<Fact>, Error> {
+    type Row = (String, String, Option<String>, Option<String>, Option<String>, Option<Uuid>);
+    let rows: Vec<Row> = resources::Entity::find()
+        .select_only()
+        .columns([resources::Column::Kind, resources::Column::Id])
+        .columns([resources::Column::ParentType, resources::Column::ParentId])
+        .columns([resources::Column::OwnerKind, resources::Column::OwnerId])
+        .filter(resources::Column::OrganizationId.eq(organization.0))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let fact = |(kind, id, parent_type, parent_id, owner_kind, owner_id): Row| {
+        let key = ResourceKey { kind: kind.into(), id: id.into() };
+        let (parent, owner) = (optional_key(parent_type, parent_id), optional_principal(owner_kind, owner_id)?);
+        Ok(Fact::Resource { key, parent, owner })
+    };
+    rows.into_iter().map(fact).collect()
+}
+
 async fn service_account_facts(
     db: &DatabaseTransaction,
     organization: Option<OrganizationId>,
@@ -200,7 +234,8 @@ async fn service_account_facts(
         Some(id) => service_accounts::Column::OrganizationId.eq(id.0),
         None => service_accounts::Column::OrganizationId.is_null(),
     };
-    let rows = service_accounts::Entity::find().filter(of).all(db).await?;
+    let rows = service_accounts::Entity::find().filter(of).filter(service_accounts::Column::State.ne(DELETED));
+    let rows = rows.all(db).await?;
     Ok(rows
         .into_iter()
         .map(|row| Fact::ServiceAccount { id: row.id.into(), is_enabled: row.state == "enabled" })

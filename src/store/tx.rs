@@ -131,6 +131,22 @@ impl Store {
     }
 }
 
+impl Reads<'_> {
+    /// Finds the answer that was given to a request id before `now`, and that is still remembered.
+    ///
+    /// # Errors
+    /// - [`Reason::RequestIdReused`] if it named another request.
+    pub async fn replayed(&self, replay: &Replay, now: Timestamp) -> Result<Option<serde_json::Value>, Error> {
+        let key = (replay.caller, replay.request.0);
+        let found = idempotency_records::Entity::find_by_id(key).one(&self.db).await?;
+        let Some(row) = found.filter(|row| row.expires_at > now.as_micros()) else { return Ok(None) };
+        if row.request_hash != replay.hash {
+            return Err(Error::invalid("request_id", Reason::RequestIdReused, "was used for another request"));
+        }
+        serde_json::from_str(&row.response).map(Some).map_err(Error::internal)
+    }
+}
+
 impl Tx {
     /// Reads inside the transaction.
     #[must_use]
@@ -142,6 +158,20 @@ impl Tx {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Takes the lock on the installation's log now, so that what is judged about it stands until the commit.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn lock_installation(&self) -> Result<(), Error> {
+        changelog::head_lock(&self.db, Scope::Installation).await?;
+        Ok(())
+    }
+
+    /// Keeps with the commit why it is made, in the words of who makes it.
+    pub fn because(&mut self, reason: String) {
+        self.author.reason = Some(reason);
     }
 
     /// Tells how far the organization's log had come when it was locked.
@@ -181,13 +211,7 @@ impl Tx {
     /// # Errors
     /// - [`Reason::RequestIdReused`] if it named another request.
     pub async fn replayed(&self, replay: &Replay) -> Result<Option<serde_json::Value>, Error> {
-        let key = (replay.caller, replay.request.0);
-        let found = idempotency_records::Entity::find_by_id(key).one(&self.db).await?;
-        let Some(row) = found.filter(|row| row.expires_at > self.now.as_micros()) else { return Ok(None) };
-        if row.request_hash != replay.hash {
-            return Err(Error::invalid("request_id", Reason::RequestIdReused, "was used for another request"));
-        }
-        serde_json::from_str(&row.response).map(Some).map_err(Error::internal)
+        self.reads().replayed(replay, self.now).await
     }
 
     /// Remembers `response` as the answer to this request id, for 24 hours.

@@ -1,6 +1,6 @@
 //! Users: people, global to the installation, with their proven addresses and passwords.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::encoding::state;
 use super::entity::{passwords, user_emails, users};
@@ -49,6 +49,15 @@ impl Reads<'_> {
         Ok(row.is_some())
     }
 
+    /// Finds where a user stands.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_state(&self, user: UserId) -> Result<Option<UserState>, Error> {
+        let row = users::Entity::find_by_id(user.0).one(&self.db).await?;
+        row.map(|row| state(UserState::from_word, &row.state)).transpose()
+    }
+
     /// Finds how a user is called.
     ///
     /// # Errors
@@ -57,12 +66,17 @@ impl Reads<'_> {
         Ok(users::Entity::find_by_id(user.0).one(&self.db).await?.map(|row| row.display_name))
     }
 
-    /// Finds an address of a user at which they can be told something.
+    /// Finds the address of a user at which they can be told something: of several, the one proven first.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn user_email(&self, user: UserId) -> Result<Option<String>, Error> {
-        let row = user_emails::Entity::find().filter(user_emails::Column::UserId.eq(user.0)).one(&self.db).await?;
+        let row = user_emails::Entity::find()
+            .filter(user_emails::Column::UserId.eq(user.0))
+            .order_by_asc(user_emails::Column::VerifiedAt)
+            .order_by_asc(user_emails::Column::EmailKey)
+            .one(&self.db)
+            .await?;
         Ok(row.map(|row| row.email))
     }
 

@@ -11,10 +11,10 @@ use super::status::status;
 use crate::auth::Sealer;
 use crate::clock::{Monotonic, World};
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::RequestId;
+use crate::domain::id::{OrganizationId, RequestId};
 use crate::domain::place::Subject;
 use crate::rpc::Rpc;
-use crate::service::{Caller, Context, Replay, Services};
+use crate::service::{Activity, Caller, Context, Replay, Services};
 use crate::telemetry::Metrics;
 
 /// What every service of the wire works with.
@@ -49,6 +49,8 @@ pub(super) struct Call {
     pub id: Uuid,
     pub caller: Option<Caller>,
     pub deadline: Option<Monotonic>,
+    /// Where it is noted that a person is active; nothing for machines.
+    pub activity: Option<Arc<Activity>>,
 }
 
 impl Call {
@@ -74,6 +76,13 @@ impl Call {
         status(error, self.rpc.path(), self.id)
     }
 
+    /// Notes that a person has named an organization on a stream. Machines are not noted, and cost nothing here.
+    pub fn note(&self, organization: OrganizationId, world: &World) {
+        if let (Some(activity), Some(Caller { subject: Subject::User(user), .. })) = (&self.activity, &self.caller) {
+            activity.note(*user, Some(organization), world.now());
+        }
+    }
+
     /// Gives the context of a call that changes nothing, or has no request id.
     pub fn reading(&self) -> Context {
         Context {
@@ -83,6 +92,7 @@ impl Call {
             replay: None,
             validate_only: false,
             deadline: self.deadline,
+            activity: self.activity.clone(),
         }
     }
 

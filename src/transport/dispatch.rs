@@ -17,6 +17,8 @@ use tower::Service;
 
 use super::authorization::Authorization;
 use super::call::Edge;
+use super::catalog::Catalogs;
+use super::group::Groups;
 use super::invitation::Invitations;
 use super::membership::Memberships;
 use super::organization::Organizations;
@@ -27,6 +29,8 @@ use super::session::Sessions;
 use super::stream::Streams;
 use super::wire::InPlace;
 use crate::proto::authorization_service_server::AuthorizationServiceServer;
+use crate::proto::catalog_service_server::CatalogServiceServer;
+use crate::proto::group_service_server::GroupServiceServer;
 use crate::proto::invitation_service_server::InvitationServiceServer;
 use crate::proto::membership_service_server::MembershipServiceServer;
 use crate::proto::organization_service_server::OrganizationServiceServer;
@@ -90,6 +94,8 @@ macro_rules! services {
 }
 
 services! {
+    catalog: CatalogServiceServer<Catalogs>;
+    group: GroupServiceServer<Groups>;
     invitation: InvitationServiceServer<Invitations>;
     membership: MembershipServiceServer<Memberships>;
     organization: OrganizationServiceServer<Organizations>;

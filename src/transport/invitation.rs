@@ -3,12 +3,13 @@
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, Edge};
-use super::convert::{assignment, duration, grant, invitation, member, timestamp, token};
+use super::convert::{assignment, duration, grant, invitation, invitation_kind, member, timestamp, token};
+use crate::domain::catalog::InvitationKind;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::id::OrganizationId;
 use crate::proto::invitation_service_server::InvitationService;
 use crate::proto::{
-    AcceptInvitationRequest, AcceptInvitationResponse, CreateInvitationRequest, CreateInvitationResponse,
+    self, AcceptInvitationRequest, AcceptInvitationResponse, CreateInvitationRequest, CreateInvitationResponse,
     LookUpInvitationRequest, LookUpInvitationResponse,
 };
 use crate::service::{AcceptInvitation, CreateInvitation};
@@ -49,12 +50,15 @@ impl InvitationService for Invitations {
 impl Invitations {
     async fn create(&self, call: &Call, message: CreateInvitationRequest) -> Result<CreateInvitationResponse, Error> {
         let context = call.mutation(&message, &message.request_id, message.validate_only)?;
-        let invited = self.0.services.create_invitation(&context, decode(message)?).await?;
+        let (invited, link) = self.0.services.create_invitation(&context, decode(message)?).await?;
+        let is_link = invited.value.invitation.offered.kind() == InvitationKind::Link;
         Ok(CreateInvitationResponse {
             invitation: Some(invitation(invited.value.invitation)),
-            member: Some(member(invited.value.member)),
+            member: invited.value.member.map(member),
             grants: invited.value.grants.into_iter().map(grant).collect(),
             revision: token(invited.token),
+            secret_withheld: is_link && link.is_none(),
+            link: link.unwrap_or_default(),
         })
     }
 
@@ -62,9 +66,10 @@ impl Invitations {
         let offer = self.0.services.look_up_invitation(&message.token).await?;
         Ok(LookUpInvitationResponse {
             organization_display_name: offer.organization,
-            email: offer.email,
+            email: offer.email.unwrap_or_default(),
             expire_time: Some(timestamp(offer.expires_at)),
             sign_in_required: offer.sign_in_required,
+            kind: invitation_kind(offer.kind).into(),
         })
     }
 
@@ -95,12 +100,23 @@ fn decode(message: CreateInvitationRequest) -> Result<CreateInvitation, Error> {
         Some(lifetime) => violations.take(duration("lifetime", lifetime))?,
         None => None,
     };
+    let kind = violations.take(kind(message.kind))?.flatten();
     violations.finish()?;
     Ok(CreateInvitation {
         organization,
+        kind,
         email: message.email,
         display_name: message.display_name,
         assignments,
         lifetime,
     })
+}
+
+fn kind(kind: i32) -> Result<Option<InvitationKind>, Error> {
+    match proto::InvitationKind::try_from(kind) {
+        Ok(proto::InvitationKind::Unspecified) => Ok(None),
+        Ok(proto::InvitationKind::Email) => Ok(Some(InvitationKind::Email)),
+        Ok(proto::InvitationKind::Link) => Ok(Some(InvitationKind::Link)),
+        Err(_) => Err(Error::invalid("kind", Reason::OutOfRange, "is no kind of invitation")),
+    }
 }

@@ -4,10 +4,15 @@
 //! panics, metrics, spans. One file per service; the next service is a new file and a line in `dispatch`.
 
 mod authorization;
+mod bulk;
 mod call;
+mod catalog;
+mod contact;
 mod convert;
 mod dispatch;
 mod explain;
+mod grant;
+mod group;
 mod http_endpoints;
 mod invitation;
 mod layer;
@@ -15,14 +20,17 @@ mod listing;
 mod membership;
 mod organization;
 mod page;
+mod removal;
 mod resource;
 mod role;
+mod roster;
 mod server;
 mod service_account;
 mod session;
 mod status;
 mod stream;
 mod tls;
+mod tree;
 pub mod wire;
 
 pub use call::Edge;

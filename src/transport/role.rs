@@ -3,52 +3,160 @@
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, Edge};
-use super::convert::{delta, grant, token};
-use crate::domain::error::{Error, Reason, Violations};
+use super::convert::{changes, grant, new_role, role, role_mask, token};
+use crate::domain::catalog::{CustomRole, RoleId};
+use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
+use crate::proto;
 use crate::proto::role_service_server::RoleService;
-use crate::proto::{ChangeGrantsRequest, ChangeGrantsResponse};
-use crate::service::ChangeGrants;
+use crate::proto::{
+    ChangeGrantsRequest, ChangeGrantsResponse, ChangeInstallationGrantsRequest, ChangeInstallationGrantsResponse,
+    CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, DeleteRoleResponse, GetRoleRequest, GetRoleResponse,
+    ListGrantsRequest, ListGrantsResponse, ListRolesRequest, ListRolesResponse, SummarizeGrantsRequest,
+    SummarizeGrantsResponse, UpdateRoleRequest, UpdateRoleResponse,
+};
+use crate::service::{self, Context, DeleteRole, UpdateRole};
 
-/// Most deltas in one batch.
-const DELTAS_MAX: usize = 100;
-
-/// Serves grants.
+/// Serves roles and grants.
 pub(super) struct Roles(pub Edge);
 
 #[tonic::async_trait]
 impl RoleService for Roles {
+    async fn list_grants(&self, request: Request<ListGrantsRequest>) -> Result<Response<ListGrantsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.list_grants_of(&call, &message).await)
+    }
+
+    async fn summarize_grants(
+        &self,
+        request: Request<SummarizeGrantsRequest>,
+    ) -> Result<Response<SummarizeGrantsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.summarize_grants_of(&call, &message).await)
+    }
+
+    async fn change_installation_grants(
+        &self,
+        request: Request<ChangeInstallationGrantsRequest>,
+    ) -> Result<Response<ChangeInstallationGrantsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.change_installation_grants_of(&call, &message).await)
+    }
+
+    async fn list_roles(&self, request: Request<ListRolesRequest>) -> Result<Response<ListRolesResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.list(&call, &message).await)
+    }
+
+    async fn get_role(&self, request: Request<GetRoleRequest>) -> Result<Response<GetRoleResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.get(&call, &message).await)
+    }
+
+    async fn create_role(&self, request: Request<CreateRoleRequest>) -> Result<Response<CreateRoleResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.create(&call, &message).await)
+    }
+
+    async fn update_role(&self, request: Request<UpdateRoleRequest>) -> Result<Response<UpdateRoleResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.update(&call, &message).await)
+    }
+
+    async fn delete_role(&self, request: Request<DeleteRoleRequest>) -> Result<Response<DeleteRoleResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.delete(&call, message).await)
+    }
+
     async fn change_grants(
         &self,
         request: Request<ChangeGrantsRequest>,
     ) -> Result<Response<ChangeGrantsResponse>, Status> {
         let (call, message) = Call::open(request)?;
-        call.close(self.change(&call, &message).await)
+        call.close(self.change_grants_of(&call, &message).await)
     }
 }
 
 impl Roles {
-    async fn change(&self, call: &Call, message: &ChangeGrantsRequest) -> Result<ChangeGrantsResponse, Error> {
+    async fn list(&self, call: &Call, message: &ListRolesRequest) -> Result<ListRolesResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let found = self.0.services.roles(&call.reading(), organization).await?;
+        Ok(ListRolesResponse { roles: shown(&found.value), revision: token(Some(found.token)) })
+    }
+
+    async fn get(&self, call: &Call, message: &GetRoleRequest) -> Result<GetRoleResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let found = self.0.services.roles(&call.reading(), organization).await?;
+        let role = shown(&found.value).into_iter().find(|role| role.name == message.name);
+        let role = role.ok_or_else(|| Error::not_found("role", &message.name))?;
+        Ok(GetRoleResponse { role: Some(role), revision: token(Some(found.token)) })
+    }
+
+    async fn create(&self, call: &Call, message: &CreateRoleRequest) -> Result<CreateRoleResponse, Error> {
         let context = call.mutation(message, &message.request_id, message.validate_only)?;
-        let changed = self.0.services.change_grants(&context, decode(message)?).await?;
-        Ok(ChangeGrantsResponse {
-            granted: changed.value.granted.into_iter().map(grant).collect(),
-            revoked: changed.value.revoked.into_iter().map(grant).collect(),
-            revision: token(changed.token),
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let role = new_role(required(message.role.as_ref())?)?;
+        let written = self.0.services.create_role(&context, organization, role).await?;
+        let role = self.written(&context, organization, written.value).await?;
+        Ok(CreateRoleResponse { role: Some(role), revision: token(written.token) })
+    }
+
+    async fn update(&self, call: &Call, message: &UpdateRoleRequest) -> Result<UpdateRoleResponse, Error> {
+        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let role = required(message.role.as_ref())?;
+        let request = UpdateRole {
+            organization,
+            name: role.name.as_str().into(),
+            changes: changes(role, role_mask(message.update_mask.as_ref())?)?,
+            etag: role.etag.clone(),
+        };
+        let written = self.0.services.update_role(&context, request).await?;
+        let role = self.written(&context, organization, written.value).await?;
+        Ok(UpdateRoleResponse { role: Some(role), revision: token(written.token) })
+    }
+
+    async fn delete(&self, call: &Call, message: DeleteRoleRequest) -> Result<DeleteRoleResponse, Error> {
+        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let request = DeleteRole {
+            organization: OrganizationId::parse("organization_id", &message.organization_id)?,
+            name: message.name.into(),
+            move_holders_to: (!message.move_holders_to.is_empty()).then(|| message.move_holders_to.into()),
+            etag: message.etag,
+        };
+        let written = self.0.services.delete_role(&context, request).await?;
+        Ok(DeleteRoleResponse {
+            granted: written.value.granted.into_iter().map(grant).collect(),
+            revoked: written.value.revoked.into_iter().map(grant).collect(),
+            revision: token(written.token),
         })
+    }
+
+    /// Shows a role as it was written, with all that it holds by the organization's catalog.
+    async fn written(
+        &self,
+        context: &Context,
+        organization: OrganizationId,
+        written: (CustomRole, String),
+    ) -> Result<proto::Role, Error> {
+        let found = self.0.services.roles(context, organization).await?;
+        let with_it = found.value.catalog.extended(std::iter::once(Some(&written.0)));
+        let id = with_it.role_id(&written.0.name).ok_or_else(|| Error::internal("a role that was not compiled"))?;
+        Ok(role(&with_it, with_it.role(id), Some(&written)))
     }
 }
 
-fn decode(message: &ChangeGrantsRequest) -> Result<ChangeGrants, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    if message.deltas.is_empty() || message.deltas.len() > DELTAS_MAX {
-        violations.add("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}"));
-    }
-    let mut deltas = Vec::new();
-    for (index, it) in message.deltas.iter().take(DELTAS_MAX).enumerate() {
-        deltas.extend(violations.take(delta(&format!("deltas[{index}]"), it))?);
-    }
-    violations.finish()?;
-    Ok(ChangeGrants { organization, deltas })
+fn required(role: Option<&proto::Role>) -> Result<&proto::Role, Error> {
+    role.ok_or_else(|| Error::invalid("role", Reason::FieldRequired, "is required"))
+}
+
+/// Shows the roles of the catalog, but for the built-in one, and those of the organization, each by name.
+fn shown(roles: &service::Roles) -> Vec<proto::Role> {
+    let catalog = &roles.catalog;
+    let named = catalog.roles().filter(|(id, _)| *id != RoleId::OPERATOR).map(|(_, role)| role);
+    let mut shown: Vec<proto::Role> = named
+        .map(|it| role(catalog, it, roles.custom.iter().find(|(custom, _)| it.is_custom && custom.name == it.name)))
+        .collect();
+    shown.sort_by(|one, other| (one.is_custom, &one.name).cmp(&(other.is_custom, &other.name)));
+    shown
 }

@@ -202,6 +202,7 @@ impl Dialogue {
         }
         let organization = OrganizationId::parse("check.organization_id", frame.organization_id)?;
         let requirement = consistency_view(frame.consistency, bound)?;
+        self.call.note(organization, &self.edge.world);
         let is_broken = Cell::new(false);
         let services = &self.edge.services;
         let asked = frame.items.clone().map(|item| match item {
@@ -261,11 +262,13 @@ impl Dialogue {
             }
             Some(Received::Subscribe(frame)) => {
                 must_hold_something("subscribe.subscriptions", frame.subscriptions.len())?;
+                let organization = OrganizationId::parse("subscribe.organization_id", &frame.organization_id)?;
+                self.call.note(organization, &self.edge.world);
                 let subscription = |it: &crate::proto::Subscription| {
                     (it.subscription_id, question(it.item.as_ref(), &self.edge.services), it.known_allowed)
                 };
                 Update::Subscribe {
-                    organization: OrganizationId::parse("subscribe.organization_id", &frame.organization_id)?,
+                    organization,
                     subscriptions: frame.subscriptions.iter().map(subscription).collect(),
                     at_least: match frame.at_least.as_str() {
                         "" => None,

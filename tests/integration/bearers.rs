@@ -29,7 +29,7 @@ pub async fn commit(app: &TestApp, fact: Fact) {
     };
     let tx = db.begin_with_options(at_once).await.unwrap();
     let log = head_lock(&tx, Scope::Installation).await.unwrap().unwrap();
-    let author = Author { actor: None, rpc: "test", call_id: uuid::Uuid::nil() };
+    let author = Author { actor: None, rpc: "test", call_id: uuid::Uuid::nil(), reason: None };
     let now = guildhall::clock::Clock::now(&*app.clock);
     let position = append(&tx, &log, &author, &[Change::of(fact)], now).await.unwrap();
     tx.commit().await.unwrap();

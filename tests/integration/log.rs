@@ -13,7 +13,9 @@ use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::{Place, Principal};
 use guildhall::store::Store;
 
-use crate::harness::messages::{change, disable, enable, grant, membership, register, revoke};
+use crate::harness::messages::{
+    change, create_member, disable, enable, grant, membership, new_member, register, remove, revoke,
+};
 use crate::harness::{Organization, Person, TestApp, as_member, project, role, soak};
 use crate::on_both;
 use crate::rule::index::standing;
@@ -55,6 +57,8 @@ async fn storm(organization: &Organization, people: &[Person]) {
             for number in 0..WRITES * usize::try_from(soak()).unwrap() {
                 SystemClock.sleep(Duration::from_millis(rng.draw() % 4)).await;
                 let name = format!("p-{writer}-{number}");
+                let leaver = create_member(&id, new_member(&format!("{name}@example.test"), vec![]));
+                let leaver = owner.create_member(leaver).await.unwrap().member.unwrap().id;
                 owner.register_resource(register(&id, project(&name))).await.unwrap();
                 let member = || membership(&person.membership_id);
                 let deltas = match number % 3 {
@@ -63,6 +67,7 @@ async fn storm(organization: &Organization, people: &[Person]) {
                     _ => vec![revoke(member(), as_member(project(&format!("p-{writer}-{}", number - 2))))],
                 };
                 owner.change_grants(change(&id, deltas)).await.unwrap();
+                owner.remove_member(remove(&id, &leaver)).await.unwrap();
                 // Two writers share a person: one of them is too late, and that is fine.
                 let _ = owner.disable_member(disable(&id, &person.membership_id)).await;
                 let _ = owner.enable_member(enable(&id, &person.membership_id)).await;
@@ -189,7 +194,7 @@ on_both! {
             });
             recount.count(&catalog, held, state.unwrap_or(MemberState::Disabled), 1);
         }
-        let author = guildhall::changelog::Author { actor: None, rpc: "test", call_id: uuid::Uuid::nil() };
+        let author = guildhall::changelog::Author { actor: None, rpc: "test", call_id: uuid::Uuid::nil(), reason: None };
         let mut tx = store.begin(guildhall::store::Lock::Organization(id), author).await.unwrap();
         assert_eq!(*tx.counters(), recount);
         assert_eq!(recount.of("owner").active, 1);
@@ -215,6 +220,7 @@ pub struct Standing {
     memberships: std::collections::BTreeMap<String, String>,
     resources: std::collections::BTreeMap<String, String>,
     grants: std::collections::BTreeMap<String, String>,
+    roles: std::collections::BTreeMap<String, String>,
     others: std::collections::BTreeMap<String, String>,
 }
 
@@ -231,11 +237,27 @@ impl Standing {
                 self.grants.insert(grant.id.to_string(), text)
             }
             Fact::GrantGone(grant) => self.grants.remove(&grant.id.to_string()),
+            Fact::Role(role) => self.roles.insert(role.name.to_string(), text),
+            Fact::RoleGone { name } => self.roles.remove(&**name),
             Fact::Organization { .. } => self.others.insert("organization".into(), text),
             Fact::ServiceAccount { id, .. } => self.others.insert(id.to_string(), text),
             // Not part of what a load gives.
-            Fact::Invitation { .. } | Fact::ApiKey { .. } => None,
-            Fact::GroupMember { .. } | Fact::User { .. } | Fact::SessionEnded { .. } => {
+            Fact::Invitation { .. }
+            | Fact::ApiKey { .. }
+            | Fact::Contact { .. }
+            | Fact::Group { .. }
+            | Fact::GroupGone { .. }
+            | Fact::RemovalAwaiting { .. }
+            | Fact::SeatLimit { .. } => None,
+            Fact::MembershipGone { id } => self.memberships.remove(&id.to_string()),
+            Fact::ServiceAccountGone { id } => self.others.remove(&id.to_string()),
+            Fact::GroupMember { group, membership, is_in: true } => {
+                self.others.insert(format!("{membership} in {group}"), text)
+            }
+            Fact::GroupMember { group, membership, is_in: false } => {
+                self.others.remove(&format!("{membership} in {group}"))
+            }
+            Fact::User { .. } | Fact::SessionEnded { .. } | Fact::Catalog { .. } => {
                 panic!("does not stand in an organization's log yet: {text}")
             }
         };

@@ -4,7 +4,13 @@
 //! say. `make test` runs all of it on both databases.
 
 #[cfg(test)]
+mod above;
+#[cfg(test)]
 mod bearers;
+#[cfg(test)]
+mod catalogs;
+#[cfg(test)]
+mod ceiling;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
@@ -13,6 +19,10 @@ mod conformance;
 mod engine;
 #[cfg(test)]
 mod explanations;
+#[cfg(test)]
+mod groups;
+#[cfg(test)]
+mod handing_on;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
@@ -24,13 +34,23 @@ mod listener;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod members;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod removal;
+#[cfg(test)]
+mod resources;
+#[cfg(test)]
+mod roles;
+#[cfg(test)]
 mod rule;
+#[cfg(test)]
+mod seats;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]

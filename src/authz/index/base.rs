@@ -82,6 +82,7 @@ impl Holdings {
             None | Some(MemberState::Pending) => 0,
             Some(MemberState::Active) => 1,
             Some(MemberState::Disabled) => 2,
+            Some(MemberState::Removing) => 3,
         };
         Self { packed: combination | state << Self::STATE_SHIFT, start, count }
     }
@@ -111,6 +112,7 @@ impl Member {
         match self.held.packed >> Holdings::STATE_SHIFT {
             1 => MemberState::Active,
             2 => MemberState::Disabled,
+            3 => MemberState::Removing,
             _ => MemberState::Pending,
         }
     }

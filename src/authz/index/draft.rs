@@ -105,10 +105,20 @@ impl Draft {
             Fact::Grant(grant) => self.take_grant(grant, words),
             // Taken in by the index itself, not asked by any check, or tombstones.
             Fact::Organization { .. }
+            | Fact::Role(_)
+            | Fact::RoleGone { .. }
+            | Fact::SeatLimit { .. }
+            | Fact::MembershipGone { .. }
+            | Fact::RemovalAwaiting { .. }
+            | Fact::Catalog { .. }
+            | Fact::Group { .. }
+            | Fact::GroupGone { .. }
             | Fact::GroupMember { is_in: false, .. }
             | Fact::ResourceGone { .. }
             | Fact::GrantGone(_)
+            | Fact::ServiceAccountGone { .. }
             | Fact::ApiKey { .. }
+            | Fact::Contact { .. }
             | Fact::Invitation { .. }
             | Fact::User { .. }
             | Fact::SessionEnded { .. } => {}

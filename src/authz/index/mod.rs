@@ -24,7 +24,7 @@ use self::draft::Draft;
 use self::number::{Holder, HolderKind, Holding, NOBODY, NUMBERS_MAX, Number, ORGANIZATION};
 use self::overlay::{AccountNow, MemberNow, Overlay, ResourceNow};
 use self::words::Words;
-use crate::domain::catalog::{Catalog, presets};
+use crate::domain::catalog::{Catalog, find};
 use crate::domain::fact::{Commit, Fact, Grant, GrantSource, OrganizationState};
 use crate::domain::id::{GrantId, GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey};
@@ -49,6 +49,7 @@ pub struct OrganizationIndex {
     is_active: bool,
     overlay: Overlay,
     position: Position,
+    catalog_key: Arc<str>,
 }
 
 impl OrganizationIndex {
@@ -56,11 +57,11 @@ impl OrganizationIndex {
     /// of the ids that clients choose.
     #[must_use]
     pub fn load(position: Position, facts: &[Fact], seed: u64) -> Option<Self> {
-        let catalog = facts.iter().find_map(|fact| match fact {
-            Fact::Organization { catalog, .. } => presets::preset(catalog),
+        let (key, catalog) = facts.iter().find_map(|fact| match fact {
+            Fact::Organization { catalog, .. } => find(catalog).map(|found| (Arc::clone(catalog), found)),
             _ => None,
         })?;
-        let mut index = Self::of(catalog, facts.iter(), seed);
+        let mut index = Self::of(key, catalog, facts.iter(), seed);
         index.position = position;
         Some(index)
     }
@@ -68,25 +69,28 @@ impl OrganizationIndex {
     /// Makes the index of an organization in which nothing has happened yet.
     #[must_use]
     pub fn empty(catalog: Arc<Catalog>) -> Self {
-        Self::of(catalog, [].iter(), 0)
+        Self::of(Arc::clone(catalog.name()), catalog, [].iter(), 0)
     }
 
     /// Makes an index of states.
     fn of<Told: std::borrow::Borrow<Fact>>(
+        key: Arc<str>,
         catalog: Arc<Catalog>,
         facts: impl Iterator<Item = Told>,
         seed: u64,
     ) -> Self {
         let (mut words, mut draft, mut is_active) = (Words::new(catalog), Draft::default(), false);
         for fact in facts {
-            if let Fact::Organization { state, .. } = fact.borrow() {
-                is_active = *state == OrganizationState::Active;
+            match fact.borrow() {
+                Fact::Organization { state, .. } => is_active = *state == OrganizationState::Active,
+                // Before any grant of it, so that no number that was given moves.
+                Fact::Role(role) => words.put_role(role),
+                fact => draft.take(fact, &mut words),
             }
-            draft.take(fact.borrow(), &mut words);
         }
         let base = Arc::new(draft.build(seed));
         let overlay = Overlay::new(fold_limit(&base));
-        Self { position: Position::default(), is_active, words, base, overlay }
+        Self { position: Position::default(), is_active, words, base, overlay, catalog_key: key }
     }
 
     /// Says whether the overlay has grown so much that it should be folded in.
@@ -98,9 +102,7 @@ impl OrganizationIndex {
     /// Makes the same index anew with everything in its base. Takes as long as loading did.
     #[must_use]
     pub fn folded(&self) -> Self {
-        let mut folded = Self::of(Arc::clone(&self.words.catalog), self.facts(), self.base.seed);
-        folded.position = self.position;
-        folded
+        self.anew(Arc::clone(&self.catalog_key), Arc::clone(self.words.followed()))
     }
 
     /// Estimates the memory it takes, in bytes.
@@ -134,12 +136,24 @@ impl OrganizationIndex {
         match fact {
             Fact::Organization { state, catalog } => {
                 self.is_active = *state == OrganizationState::Active;
-                if catalog != self.words.catalog.name()
-                    && let Some(catalog) = presets::preset(catalog)
+                if *catalog != self.catalog_key
+                    && let Some(found) = find(catalog)
                 {
-                    self.switch(catalog);
+                    // The numbers of its types and roles are others. It happens to an organization once in years.
+                    *self = self.anew(Arc::clone(catalog), found);
                 }
             }
+            Fact::Role(role) => {
+                if self.words.must_number_anew_for(role) {
+                    let (key, followed) = (Arc::clone(&self.catalog_key), Arc::clone(self.words.followed()));
+                    let facts = std::iter::once(Fact::Role(role.clone())).chain(self.facts());
+                    let anew = Self::of(key, followed, facts, self.base.seed);
+                    *self = Self { position: self.position, ..anew };
+                } else {
+                    self.words.put_role(role);
+                }
+            }
+            Fact::RoleGone { name } => self.words.remove_role(name),
             Fact::Membership { id, user, state } => {
                 let number = self.member_number(*id);
                 let mut member = self.member_now(number);
@@ -149,6 +163,11 @@ impl OrganizationIndex {
                     self.overlay.put_user(member.user, number);
                 }
                 self.overlay.put_member(number, member);
+            }
+            Fact::MembershipGone { id } => {
+                // Whoever comes back comes with another membership.
+                let number = self.member_number(*id);
+                self.overlay.put_member(number, MemberNow { id: id.0.as_u128(), ..MemberNow::default() });
             }
             Fact::GroupMember { group, membership, is_in } => {
                 let group = self.group_number(*group);
@@ -161,6 +180,10 @@ impl OrganizationIndex {
             Fact::ServiceAccount { id, is_enabled } => {
                 let number = self.account_number(*id);
                 self.overlay.put_account(number, AccountNow { is_enabled: Some(*is_enabled) });
+            }
+            Fact::ServiceAccountGone { id } => {
+                let number = self.account_number(*id);
+                self.overlay.put_account(number, AccountNow { is_enabled: None });
             }
             Fact::Resource { key, parent, owner } => {
                 let parent = parent.as_ref().map(|parent| self.resource_number(parent));
@@ -182,7 +205,16 @@ impl OrganizationIndex {
                 }
             }),
             // Not asked by any check.
-            Fact::ApiKey { .. } | Fact::Invitation { .. } | Fact::User { .. } | Fact::SessionEnded { .. } => {}
+            Fact::RemovalAwaiting { .. }
+            | Fact::SeatLimit { .. }
+            | Fact::Catalog { .. }
+            | Fact::Group { .. }
+            | Fact::GroupGone { .. }
+            | Fact::ApiKey { .. }
+            | Fact::Contact { .. }
+            | Fact::Invitation { .. }
+            | Fact::User { .. }
+            | Fact::SessionEnded { .. } => {}
         }
     }
 
@@ -201,12 +233,11 @@ impl OrganizationIndex {
         self.overlay.put_spot(holder, place, &holdings);
     }
 
-    /// Makes everything anew under another catalog: the numbers of its types and roles are others. Takes as long as
-    /// loading, and happens to an organization once in years.
-    fn switch(&mut self, catalog: Arc<Catalog>) {
-        let position = self.position;
-        *self = Self::of(catalog, self.facts(), self.base.seed);
-        self.position = position;
+    /// Makes everything anew under a catalog. Takes as long as loading.
+    fn anew(&self, key: Arc<str>, catalog: Arc<Catalog>) -> Self {
+        let mut anew = Self::of(key, catalog, self.facts(), self.base.seed);
+        anew.position = self.position;
+        anew
     }
 
     // Numbers: those that the base gave, and behind them those of what came later.
@@ -370,8 +401,9 @@ impl OrganizationIndex {
     /// The ids and sources of grants are not kept, so they come out empty.
     pub fn facts(&self) -> impl Iterator<Item = Fact> {
         let state = if self.is_active { OrganizationState::Active } else { OrganizationState::Disabled };
-        let organization = Fact::Organization { state, catalog: Arc::clone(self.words.catalog.name()) };
+        let organization = Fact::Organization { state, catalog: Arc::clone(&self.catalog_key) };
         std::iter::once(organization)
+            .chain(self.words.roles().cloned().map(Fact::Role))
             .chain(
                 (0..number(self.base.members.len(), self.overlay.new_members.len()))
                     .flat_map(|it| self.member_facts(it)),

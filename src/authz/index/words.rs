@@ -5,21 +5,74 @@
 use std::sync::Arc;
 
 use super::number::{AS_MEMBER, FOREVER, Holding};
-use crate::domain::catalog::{Catalog, Role, RoleId};
+use crate::domain::catalog::{Catalog, CustomRole, Role, RoleId};
 use crate::domain::fact::{Grant, Held};
 use crate::domain::time::Timestamp;
 
 /// Names as numbers, under one catalog.
 #[derive(Clone, Debug)]
 pub(super) struct Words {
+    /// The catalog that the organization follows, with the roles of its own.
     pub catalog: Arc<Catalog>,
+    /// That catalog as it is for everybody.
+    followed: Arc<Catalog>,
+    /// The organization's own roles, in the order of their numbers; nothing where one is gone.
+    roles: Arc<Vec<Option<CustomRole>>>,
     undeclared_kinds: Arc<Vec<Arc<str>>>,
     undeclared_roles: Arc<Vec<Arc<str>>>,
 }
 
 impl Words {
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, undeclared_kinds: Arc::default(), undeclared_roles: Arc::default() }
+        Self {
+            followed: Arc::clone(&catalog),
+            catalog,
+            roles: Arc::default(),
+            undeclared_kinds: Arc::default(),
+            undeclared_roles: Arc::default(),
+        }
+    }
+
+    /// Gives the catalog that the organization follows, without roles of its own.
+    pub fn followed(&self) -> &Arc<Catalog> {
+        &self.followed
+    }
+
+    /// Gives the organization's own roles.
+    pub fn roles(&self) -> impl Iterator<Item = &CustomRole> {
+        self.roles.iter().flatten()
+    }
+
+    /// Says whether to take `role` in would move numbers that were given: behind the catalog's roles and the
+    /// organization's own stand those that neither declares, and `role` may be one of them.
+    pub fn must_number_anew_for(&self, role: &CustomRole) -> bool {
+        !self.undeclared_roles.is_empty() && self.roles().all(|known| known.name != role.name)
+    }
+
+    /// Takes in a role of the organization's own as it stands.
+    pub fn put_role(&mut self, role: &CustomRole) {
+        let roles = Arc::make_mut(&mut self.roles);
+        let is_it = |known: &Option<CustomRole>| known.as_ref().is_some_and(|known| known.name == role.name);
+        let place = roles.iter().position(is_it);
+        // Nobody holds what is gone, so its number is free: an organization that makes and deletes roles all day long
+        // does not run out of numbers.
+        match place.or_else(|| roles.iter().position(Option::is_none)) {
+            Some(place) => roles[place] = Some(role.clone()),
+            None => roles.push(Some(role.clone())),
+        }
+        self.extend();
+    }
+
+    /// Takes a role of the organization's own away, which nobody holds.
+    pub fn remove_role(&mut self, name: &str) {
+        for role in Arc::make_mut(&mut self.roles) {
+            role.take_if(|role| *role.name == *name);
+        }
+        self.extend();
+    }
+
+    fn extend(&mut self) {
+        self.catalog = Arc::new(self.followed.extended(self.roles.iter().map(Option::as_ref)));
     }
 
     /// Gives the number of a type, a new one if need be.

@@ -13,6 +13,7 @@ pub struct Model {
     pub rpc: String,
     pub actor: String,
     pub call_id: Uuid,
+    pub reason: Option<String>,
     pub committed_at: i64,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The facts are the actor's, with the place as the target. That the place is visible to the actor is asked before.
 
-use super::decide::{decide, on_the_list};
+use super::decide::{decide, on_the_list, owned};
 use super::facts::{Facts, Given};
 use crate::domain::catalog::{Ceiling, PermissionId, Reach, ReachSet, Role, RoleId, Verb};
 use crate::domain::error::{Error, Reason};
@@ -56,18 +56,50 @@ pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), E
     }
 }
 
+/// Asks whether the actor may have `role`, as it is to be, held by whoever holds it, by them as well or not: the ceiling of
+/// making and changing a role. The facts are at the organization, under the catalog as it stands before the change.
+///
+/// # Errors
+/// - [`Reason::PermissionMissing`] without member.assign.
+/// - [`Reason::RoleNotGrantable`] if it holds more than a role of the actor's may grant, includes what they may not grant,
+///   or would give themselves more than they hold.
+pub fn may_shape(
+    actor: &Facts,
+    role: &Role,
+    includes: &[RoleId],
+    is_among_holders: bool,
+    now: Timestamp,
+) -> Result<(), Error> {
+    must_have(actor, PermissionId::MEMBER_ASSIGN, now)?;
+    let may_grant = actor.counting(now).any(|(_, given)| {
+        let Given::Role(mine) = given else { return false };
+        mine.may_grant.any || (mine.may_grant.subset && holds_role(actor, role, now))
+    });
+    let may_include = includes.iter().all(|id| allows(actor, *id, now, |role| &role.may_grant));
+    if !may_grant || !may_include {
+        return Err(Error::new(Reason::RoleNotGrantable, "may not give a role that holds so much"));
+    }
+    if is_among_holders && !gains_nothing_by_a_role(actor, role, now) {
+        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+    }
+    Ok(())
+}
+
 /// Says whether `held` at the place would let the actor do nothing there, or below, that they may not do now.
 ///
 /// What they may do at the place they may do below it: an owner of the place owns what is below, who is listed is listed.
 #[must_use]
 pub fn gains_nothing(actor: &Facts, held: &Held, now: Timestamp) -> bool {
-    let role = match held {
-        Held::AsMember => return gains_nothing_by_a_list(actor, now),
+    match held {
+        Held::AsMember => gains_nothing_by_a_list(actor, now),
         Held::Role(name) => match actor.catalog.role_id(name) {
-            Some(id) => actor.catalog.role(id),
-            None => return false,
+            Some(id) => gains_nothing_by_a_role(actor, actor.catalog.role(id), now),
+            None => false,
         },
-    };
+    }
+}
+
+fn gains_nothing_by_a_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
     let has = |permission| {
         let reach = role.reach(permission);
         reach.is_empty()
@@ -79,13 +111,41 @@ pub fn gains_nothing(actor: &Facts, held: &Held, now: Timestamp) -> bool {
         && holds_ceilings(actor, role, now)
 }
 
+/// Says whether to own the place would let the actor do nothing there, or below, that they may not do now.
+#[must_use]
+pub fn gains_nothing_by_owning(actor: &Facts, now: Timestamp) -> bool {
+    owned(actor).is_some() || opens_nothing(actor, actor, Reach::Own, now)
+}
+
+/// Says whether the actor may do nothing on a resource as it will stand, `after`, that they may not do as it stands,
+/// `before`; nor below it.
+#[must_use]
+pub fn gains_nothing_by_moving(before: &Facts, after: &Facts, now: Timestamp) -> bool {
+    let has = |permission| {
+        reach(after, permission, now).is_within(reach(before, permission, now))
+            || decide(before, permission, now).is_allowed()
+    };
+    let (grants_before, takes_before) = ceilings(before, now);
+    let (grants_after, takes_after) = ceilings(after, now);
+    after.catalog.permissions().all(has)
+        && (on_the_list(before, now).is_some()
+            || on_the_list(after, now).is_none()
+            || opens_nothing(before, after, Reach::Shared, now))
+        && (owned(before).is_some() || owned(after).is_none() || opens_nothing(before, after, Reach::Own, now))
+        && grants_after.is_within(&grants_before)
+        && takes_after.is_within(&takes_before)
+}
+
+/// Says whether the actor may do `before` all that they will hold, `after`, with this reach.
+fn opens_nothing(before: &Facts, after: &Facts, by: Reach, now: Timestamp) -> bool {
+    let may = |permission| !reach(after, permission, now).has(by) || decide(before, permission, now).is_allowed();
+    after.catalog.permissions().all(may)
+}
+
 /// Says whether being on the list of the place would open nothing: the actor is, or may do already all that they hold
 /// with the reach SHARED.
 fn gains_nothing_by_a_list(actor: &Facts, now: Timestamp) -> bool {
-    on_the_list(actor, now).is_some()
-        || actor.catalog.permissions().all(|permission| {
-            !reach(actor, permission, now).has(Reach::Shared) || decide(actor, permission, now).is_allowed()
-        })
+    on_the_list(actor, now).is_some() || opens_nothing(actor, actor, Reach::Shared, now)
 }
 
 /// Asks for the permission that giving or taking `held` at the place begins with: T.share for a list entry and for what
@@ -98,6 +158,10 @@ pub fn may_touch(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error
         Some(_) => PermissionId::MEMBER_ASSIGN,
         None => share_permission(actor)?,
     };
+    must_have(actor, permission, now)
+}
+
+fn must_have(actor: &Facts, permission: PermissionId, now: Timestamp) -> Result<(), Error> {
     if decide(actor, permission, now).is_allowed() {
         return Ok(());
     }
@@ -146,13 +210,7 @@ fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
 
 /// Says whether the actor may grant and take, by what they hold at the place, no less than `role` may.
 fn holds_ceilings(actor: &Facts, role: &Role, now: Timestamp) -> bool {
-    let (mut may_grant, mut may_take) = (Ceiling::default(), Ceiling::default());
-    for (_, given) in actor.counting(now) {
-        if let Given::Role(mine) = given {
-            may_grant.widen(&mine.may_grant);
-            may_take.widen(&mine.may_take);
-        }
-    }
+    let (may_grant, may_take) = ceilings(actor, now);
     role.may_grant.is_within(&may_grant) && role.may_take.is_within(&may_take)
 }
 
@@ -161,4 +219,16 @@ fn reach(actor: &Facts, permission: PermissionId, now: Timestamp) -> ReachSet {
         Given::Role(role) => all.or(role.reach(permission)),
         Given::AsMember => all,
     })
+}
+
+/// Gives what the actor may grant and what they may take, by all that they hold at the place.
+fn ceilings(actor: &Facts, now: Timestamp) -> (Ceiling, Ceiling) {
+    let (mut may_grant, mut may_take) = (Ceiling::default(), Ceiling::default());
+    for (_, given) in actor.counting(now) {
+        if let Given::Role(mine) = given {
+            may_grant.widen(&mine.may_grant);
+            may_take.widen(&mine.may_take);
+        }
+    }
+    (may_grant, may_take)
 }

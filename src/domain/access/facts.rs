@@ -53,6 +53,14 @@ impl Actor {
         }
     }
 
+    /// Gives the facts before what `target` stands under; the organization if it stands under nothing.
+    #[must_use]
+    pub fn above(&self, target: &ResourceKey) -> Facts {
+        let mut facts = self.at(Some(target));
+        facts.chain.drain(..facts.chain.len().min(1));
+        facts
+    }
+
     /// Says whether `target` is registered.
     #[must_use]
     pub fn knows(&self, target: &ResourceKey) -> bool {
@@ -112,6 +120,12 @@ impl Standing {
             (Self::Machine { id, .. }, Principal::ServiceAccount(account)) => *id == account,
             _ => false,
         }
+    }
+
+    /// Says whether `principal` is the subject and nobody besides.
+    #[must_use]
+    pub fn is_alone(&self, principal: Principal) -> bool {
+        !matches!(principal, Principal::Group(_) | Principal::Everyone) && self.is_among(principal)
     }
 
     /// Says whether the subject may use what it holds at `place`.

@@ -7,8 +7,15 @@ mod ceiling;
 mod decide;
 mod explain;
 mod facts;
+mod joining;
+mod moving;
 
-pub use ceiling::{gains_nothing, may_give, may_take, may_take_role, may_touch};
+pub use ceiling::{
+    gains_nothing, gains_nothing_by_moving, gains_nothing_by_owning, may_give, may_shape, may_take, may_take_role,
+    may_touch,
+};
 pub use decide::{Decision, decide, is_visible, on_the_list};
 pub use explain::{AllowedBy, Explanation, Missing, Way, explain};
 pub use facts::{Actor, Facts, Node, Standing};
+pub use joining::{plan_joining, see};
+pub use moving::{Move, may_carry_out, may_let_in, may_move};

@@ -3,6 +3,9 @@
 //! A catalog is written in YAML (docs/catalog.md), read by [`parse()`], checked and compiled once; everything that
 //! evaluates works on the compiled form. A preset is a catalog that ships with Guildhall, see [`presets`].
 
+mod custom;
+mod in_use;
+mod known;
 mod parse;
 mod permission;
 mod policy;
@@ -14,15 +17,19 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-pub use parse::{CatalogError, Problem, parse};
+pub use custom::{CUSTOM_ROLES_MAX, CeilingNames, CustomRole, RolePlace};
+pub use in_use::InUse;
+pub use known::{find, key_of, named_by, remember};
+pub use parse::{CatalogError, Difference, OPERATOR, Problem, diff, is_name, parse};
 pub use permission::{PermissionId, RESERVED, Reach, ReachSet, TypeId, Verb};
 pub use policy::{
-    Features, FurtherDomains, InvitationKind, InvitationPolicy, Notice, PasswordPolicy, Plan, SeatPolicy, SeatState,
+    Features, FurtherDomains, InvitationKind, InvitationPolicy, Notice, PasswordPolicy, Plan, RemovalPolicy,
+    SeatPolicy, SeatState,
 };
 pub use role::{At, Ceiling, Holders, OnLeave, Role, RoleId, RoleSet, SetId};
 
 /// A checked and compiled catalog.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Catalog {
     name: Arc<str>,
     version: u32,
@@ -42,6 +49,7 @@ pub struct Catalog {
     plans: Vec<Plan>,
     seats: Option<SeatPolicy>,
     never_leave: Vec<RoleId>,
+    removal: RemovalPolicy,
 }
 
 /// A kind of resource.
@@ -138,6 +146,11 @@ impl Catalog {
         self.roles.iter().enumerate().map(|(index, role)| (RoleId(u16::try_from(index).unwrap_or(u16::MAX)), role))
     }
 
+    /// Gives every exclusive set, in the order of the catalog.
+    pub fn sets(&self) -> impl ExactSizeIterator<Item = &RoleSet> {
+        self.sets.iter()
+    }
+
     /// Gives an exclusive set of this catalog.
     #[must_use]
     pub fn set(&self, id: SetId) -> &RoleSet {
@@ -172,6 +185,12 @@ impl Catalog {
     #[must_use]
     pub fn plans(&self) -> &[Plan] {
         &self.plans
+    }
+
+    /// Gives who is waited for before a removed member is gone for good.
+    #[must_use]
+    pub fn removal(&self) -> &RemovalPolicy {
+        &self.removal
     }
 
     /// Gives what takes a seat, if seats are counted.

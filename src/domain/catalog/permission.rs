@@ -44,6 +44,7 @@ reserved! {
     19 ACCESS_CHECK "access.check";
     20 ACCESS_PREVIEW "access.preview";
     21 ORGANIZATION_CREATE "organization.create";
+    22 REMOVAL_ACKNOWLEDGE "removal.acknowledge";
 }
 
 /// What Guildhall itself asks about a resource: `T.view`, `T.create` and so on for each declared type T.
@@ -100,7 +101,8 @@ impl PermissionId {
 }
 
 /// Onto which targets a permission reaches.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Everything under the place of the grant.
     Any,

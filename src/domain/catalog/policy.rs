@@ -20,7 +20,7 @@ pub struct InvitationPolicy {
     pub role_required: bool,
 }
 
-/// What an invitation is bound to.
+/// What an invitation is bound to (X2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum InvitationKind {
     /// One mailbox; works once.
@@ -133,4 +133,19 @@ pub enum SeatState {
     Active,
     /// Shut out for a while.
     Disabled,
+}
+
+/// Who of the product is waited for before a removed member is gone for good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemovalPolicy {
+    /// By name; with nobody to wait for, a removal is final at once.
+    pub listeners: Vec<Arc<str>>,
+    /// How long they are waited for.
+    pub grace: Duration,
+}
+
+impl Default for RemovalPolicy {
+    fn default() -> Self {
+        Self { listeners: Vec::new(), grace: Duration::from_hours(30 * 24) }
+    }
 }

@@ -14,7 +14,13 @@ macro_rules! embed {
 }
 
 /// Name of the file and its text.
-const TEXTS: &[(&str, &str)] = embed!["disaster-recovery.yaml"];
+const TEXTS: &[(&str, &str)] = embed![
+    "analytics-workspace.yaml",
+    "bi-dashboards.yaml",
+    "disaster-recovery.yaml",
+    "msp-monitoring.yaml",
+    "task-automation.yaml",
+];
 
 static PRESETS: LazyLock<Vec<Arc<Catalog>>> = LazyLock::new(|| {
     let read = |(file, yaml): &(&str, &str)| {
@@ -33,6 +39,16 @@ pub fn presets() -> &'static [Arc<Catalog>] {
 #[must_use]
 pub fn preset(name: &str) -> Option<Arc<Catalog>> {
     PRESETS.iter().find(|catalog| **catalog.name() == *name).cloned()
+}
+
+/// Finds a preset by the name of its catalog, with its text.
+#[must_use]
+pub fn text(name: &str) -> Option<(Arc<Catalog>, &'static str)> {
+    PRESETS
+        .iter()
+        .zip(TEXTS)
+        .find(|(catalog, _)| **catalog.name() == *name)
+        .map(|(it, (_, yaml))| (Arc::clone(it), *yaml))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub struct RoleSet {
     pub name: Arc<str>,
     /// Its roles, at least two.
     pub roles: Vec<RoleId>,
-    /// Whether who belongs to the place must hold one of them.
+    /// Whether every member must hold one of them at the organization.
     pub is_required: bool,
 }
 
@@ -61,6 +61,8 @@ pub struct Role {
     pub is_transfer_only: bool,
     /// What becomes of the direct grants on resources when the role is left.
     pub on_leave: OnLeave,
+    /// Whether the organization made it; else the catalog declares it.
+    pub is_custom: bool,
 }
 
 impl Role {
@@ -68,6 +70,46 @@ impl Role {
     #[must_use]
     pub fn reach(&self, permission: PermissionId) -> ReachSet {
         self.reaches.get(usize::from(permission.0)).copied().unwrap_or(ReachSet::NONE)
+    }
+
+    /// Takes in what `included` holds: its permissions, its list entry and its ceilings.
+    pub(super) fn take_in(&mut self, included: &Self) {
+        for (mine, more) in self.reaches.iter_mut().zip(&included.reaches) {
+            *mine = mine.or(*more);
+        }
+        self.as_member |= included.as_member;
+        self.may_grant.widen(&included.may_grant);
+        self.may_take.widen(&included.may_take);
+    }
+
+    /// Says whether the role gives nothing that `other`, a role of the same catalog, does not.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.reaches.iter().zip(&other.reaches).all(|(mine, others)| mine.is_within(*others))
+            && (!self.as_member || other.as_member)
+            && self.may_grant.is_within(&other.may_grant)
+            && self.may_take.is_within(&other.may_take)
+    }
+
+    /// Gives a role that nobody can hold and that gives nothing.
+    pub(super) fn nothing() -> Self {
+        Self {
+            name: "".into(),
+            description: "".into(),
+            reaches: Box::default(),
+            as_member: false,
+            at: At::default(),
+            to: Holders { people: false, groups: false, everyone: false, service_accounts: false },
+            may_grant: Ceiling::default(),
+            may_take: Ceiling::default(),
+            least: 0,
+            most: None,
+            requires: Vec::new(),
+            set: None,
+            is_transfer_only: false,
+            on_leave: OnLeave::Keep,
+            is_custom: true,
+        }
     }
 
     /// Says whether the role is bounded in number or handed on only: granted directly to memberships, without expiry.
@@ -91,7 +133,7 @@ pub struct At {
 }
 
 /// The kinds of principal that can hold a role.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Holders {
     /// Memberships; above the organization, users.
     pub people: bool,

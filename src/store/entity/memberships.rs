@@ -14,6 +14,11 @@ pub struct Model {
     pub display_name: String,
     pub state: String,
     pub created_at: i64,
+    pub external_id: Option<String>,
+    pub metadata: Option<String>,
+    pub name_key: String,
+    pub last_active_at: i64,
+    pub is_made_here: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,15 +1,26 @@
 //! The tables, one module each, as `migrations` makes them.
 
 pub mod api_keys;
+pub mod catalogs;
+pub mod contacts;
 pub mod grants;
+pub mod group_members;
+pub mod groups;
 pub mod idempotency_records;
 pub mod installation;
 pub mod invitations;
+pub mod membership_words;
 pub mod memberships;
+pub mod muted_contacts;
+pub mod notification_windows;
 pub mod organizations;
 pub mod outbox;
 pub mod passwords;
+pub mod removals;
+pub mod resource_words;
 pub mod resources;
+pub mod roles;
+pub mod seat_limits;
 pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in_failures;

@@ -11,6 +11,9 @@ pub struct Model {
     pub catalog: String,
     pub state: String,
     pub created_at: i64,
+    pub slug: Option<String>,
+    pub external_id: Option<String>,
+    pub metadata: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

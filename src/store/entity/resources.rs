@@ -17,6 +17,9 @@ pub struct Model {
     pub owner_kind: Option<String>,
     pub owner_id: Option<Uuid>,
     pub created_at: i64,
+    pub display_name: String,
+    pub metadata: String,
+    pub service_account_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,8 @@ pub struct Model {
     pub display_name: String,
     pub state: String,
     pub created_at: i64,
+    pub resource_type: Option<String>,
+    pub resource_id: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,7 +3,12 @@
 mod check;
 mod explanation;
 mod grant;
+mod inheritance;
+mod mask;
+mod matrix;
+mod metadata;
 mod noun;
+mod role;
 
 use std::time::Duration;
 
@@ -15,8 +20,16 @@ pub(super) use check::{
     question, valid_for,
 };
 pub(super) use explanation::{Sight, allowed_by, missing};
-pub(super) use grant::{assignment, delta, grant};
-pub(super) use noun::{api_key, invitation, member, organization, resource, service_account};
+pub(super) use grant::{assignment, delta, grant, installation_delta, installation_grant, principal, principal_out};
+pub(super) use inheritance::inherited;
+pub(super) use mask::Mask;
+pub(super) use matrix::{matrix, named, read_each};
+pub(super) use metadata::{metadata, metadata_out};
+pub(super) use noun::{
+    api_key, contact, group, group_member, invitation, invitation_kind, listed_member, member, member_state, member_to,
+    organization, organization_to, recipient, resource, service_account,
+};
+pub(super) use role::{changes, new_role, role, role_mask};
 
 use crate::domain::error::{Error, Reason};
 use crate::domain::place::ResourceKey;

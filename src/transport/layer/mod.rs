@@ -30,6 +30,7 @@ use super::call::Call;
 use super::status::status;
 use crate::clock::{CallIds, Monotonic};
 use crate::domain::error::{Error, Reason};
+use crate::domain::place::Subject;
 use crate::rpc::Rpc;
 use crate::telemetry::Metrics;
 use span::Spans;
@@ -181,7 +182,9 @@ impl Shared {
             Ok(admitted) => admitted,
             Err(error) => return refuse(&error),
         };
-        request.extensions_mut().insert(Call { rpc, id, caller, deadline });
+        let is_person = caller.is_some_and(|caller| matches!(caller.subject, Subject::User(_)));
+        let activity = is_person.then(|| Arc::clone(&self.authenticator.services.activity));
+        request.extensions_mut().insert(Call { rpc, id, caller, deadline, activity });
         match AssertUnwindSafe(inner.call(request)).catch_unwind().await {
             Ok(Ok(response)) if is_unread(&response) => {
                 refuse(&Error::new(Reason::RequestInvalid, "the message cannot be read, or is too large"))

@@ -187,10 +187,14 @@ fn stand(state: &mut Vec<Fact>, fact: &Fact) {
         (Fact::Resource { key, .. } | Fact::ResourceGone { key }, Fact::Resource { key: other, .. }) => key == other,
         (Fact::GrantGone(grant), Fact::Grant(other)) => grant.id == other.id,
         (Fact::Organization { .. }, Fact::Organization { .. }) => true,
+        (Fact::Role(role), Fact::Role(other)) => role.name == other.name,
+        (Fact::RoleGone { name }, Fact::Role(other)) => *name == other.name,
         _ => false,
     };
     match state.iter().position(is_same) {
-        Some(at) if matches!(fact, Fact::GrantGone(_) | Fact::ResourceGone { .. }) => drop(state.swap_remove(at)),
+        Some(at) if matches!(fact, Fact::GrantGone(_) | Fact::ResourceGone { .. } | Fact::RoleGone { .. }) => {
+            drop(state.swap_remove(at));
+        }
         Some(at) => state[at] = fact.clone(),
         None => state.push(fact.clone()),
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use guildhall::proto;
 use guildhall::proto::authorization_service_client::AuthorizationServiceClient;
+use guildhall::proto::catalog_service_client::CatalogServiceClient;
+use guildhall::proto::group_service_client::GroupServiceClient;
 use guildhall::proto::invitation_service_client::InvitationServiceClient;
 use guildhall::proto::membership_service_client::MembershipServiceClient;
 use guildhall::proto::organization_service_client::OrganizationServiceClient;
@@ -19,6 +21,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
 use super::PATIENCE;
+use super::vocabulary::{inward, outward, refusal};
 
 /// Speaks for one credential, or for nobody.
 #[derive(Clone)]
@@ -32,16 +35,30 @@ macro_rules! rpcs {
     ($($client:ident { $($rpc:ident($request:ident) -> $response:ident;)+ })+) => {
         impl Caller {$($(
             pub async fn $rpc(&self, message: proto::$request) -> Result<proto::$response, Status> {
-                Ok($client::new(self.channel.clone()).$rpc(self.request(message)).await?.into_inner())
+                let request = self.request(outward(stringify!($request), message));
+                let answer = $client::new(self.channel.clone()).$rpc(request).await.map_err(refusal)?;
+                Ok(inward(stringify!($response), answer.into_inner()))
             }
         )+)+}
     };
 }
 
 rpcs! {
+    CatalogServiceClient {
+        put_catalog(PutCatalogRequest) -> PutCatalogResponse;
+        get_catalog(GetCatalogRequest) -> GetCatalogResponse;
+        list_catalogs(ListCatalogsRequest) -> ListCatalogsResponse;
+        diff_catalogs(DiffCatalogsRequest) -> DiffCatalogsResponse;
+        set_organization_catalog(SetOrganizationCatalogRequest) -> SetOrganizationCatalogResponse;
+    }
     OrganizationServiceClient {
         create_organization(CreateOrganizationRequest) -> CreateOrganizationResponse;
         get_organization(GetOrganizationRequest) -> GetOrganizationResponse;
+        look_up_organization(LookUpOrganizationRequest) -> LookUpOrganizationResponse;
+        update_organization(UpdateOrganizationRequest) -> UpdateOrganizationResponse;
+        transfer_role(TransferRoleRequest) -> TransferRoleResponse;
+        get_seats(GetSeatsRequest) -> GetSeatsResponse;
+        set_seat_limit(SetSeatLimitRequest) -> SetSeatLimitResponse;
     }
     InvitationServiceClient {
         create_invitation(CreateInvitationRequest) -> CreateInvitationResponse;
@@ -53,19 +70,72 @@ rpcs! {
     }
     ServiceAccountServiceClient {
         create_service_account(CreateServiceAccountRequest) -> CreateServiceAccountResponse;
+        get_service_account(GetServiceAccountRequest) -> GetServiceAccountResponse;
+        list_service_accounts(ListServiceAccountsRequest) -> ListServiceAccountsResponse;
+        disable_service_account(DisableServiceAccountRequest) -> DisableServiceAccountResponse;
+        enable_service_account(EnableServiceAccountRequest) -> EnableServiceAccountResponse;
+        delete_service_account(DeleteServiceAccountRequest) -> DeleteServiceAccountResponse;
         create_api_key(CreateApiKeyRequest) -> CreateApiKeyResponse;
+        list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse;
+        revoke_api_key(RevokeApiKeyRequest) -> RevokeApiKeyResponse;
+        rotate_api_key(RotateApiKeyRequest) -> RotateApiKeyResponse;
     }
     ResourceServiceClient {
         register_resource(RegisterResourceRequest) -> RegisterResourceResponse;
         get_resource(GetResourceRequest) -> GetResourceResponse;
+        browse_resources(BrowseResourcesRequest) -> BrowseResourcesResponse;
+        update_resource(UpdateResourceRequest) -> UpdateResourceResponse;
+        move_resource(MoveResourceRequest) -> MoveResourceResponse;
+        set_resource_owner(SetResourceOwnerRequest) -> SetResourceOwnerResponse;
+        delete_resource(DeleteResourceRequest) -> DeleteResourceResponse;
+        share_resource(ShareResourceRequest) -> ShareResourceResponse;
+        unshare_resource(UnshareResourceRequest) -> UnshareResourceResponse;
+        add_contact(AddContactRequest) -> AddContactResponse;
+        remove_contact(RemoveContactRequest) -> RemoveContactResponse;
+        list_contacts(ListContactsRequest) -> ListContactsResponse;
+        look_up_unsubscription(LookUpUnsubscriptionRequest) -> LookUpUnsubscriptionResponse;
+        unsubscribe(UnsubscribeRequest) -> UnsubscribeResponse;
+        list_recipients(ListRecipientsRequest) -> ListRecipientsResponse;
+        notify_resource(NotifyResourceRequest) -> NotifyResourceResponse;
     }
     RoleServiceClient {
+        list_roles(ListRolesRequest) -> ListRolesResponse;
+        get_role(GetRoleRequest) -> GetRoleResponse;
+        create_role(CreateRoleRequest) -> CreateRoleResponse;
+        update_role(UpdateRoleRequest) -> UpdateRoleResponse;
+        delete_role(DeleteRoleRequest) -> DeleteRoleResponse;
         change_grants(ChangeGrantsRequest) -> ChangeGrantsResponse;
+        list_grants(ListGrantsRequest) -> ListGrantsResponse;
+        summarize_grants(SummarizeGrantsRequest) -> SummarizeGrantsResponse;
+        change_installation_grants(ChangeInstallationGrantsRequest) -> ChangeInstallationGrantsResponse;
+    }
+    GroupServiceClient {
+        create_group(CreateGroupRequest) -> CreateGroupResponse;
+        get_group(GetGroupRequest) -> GetGroupResponse;
+        look_up_group(LookUpGroupRequest) -> LookUpGroupResponse;
+        list_groups(ListGroupsRequest) -> ListGroupsResponse;
+        update_group(UpdateGroupRequest) -> UpdateGroupResponse;
+        delete_group(DeleteGroupRequest) -> DeleteGroupResponse;
+        change_group_members(ChangeGroupMembersRequest) -> ChangeGroupMembersResponse;
+        list_group_members(ListGroupMembersRequest) -> ListGroupMembersResponse;
     }
     MembershipServiceClient {
         list_members(ListMembersRequest) -> ListMembersResponse;
+        get_member(GetMemberRequest) -> GetMemberResponse;
+        look_up_member(LookUpMemberRequest) -> LookUpMemberResponse;
+        list_my_memberships(ListMyMembershipsRequest) -> ListMyMembershipsResponse;
+        create_member(CreateMemberRequest) -> CreateMemberResponse;
+        batch_create_members(BatchCreateMembersRequest) -> BatchCreateMembersResponse;
+        update_member(UpdateMemberRequest) -> UpdateMemberResponse;
+        batch_disable_members(BatchDisableMembersRequest) -> BatchDisableMembersResponse;
+        batch_enable_members(BatchEnableMembersRequest) -> BatchEnableMembersResponse;
         disable_member(DisableMemberRequest) -> DisableMemberResponse;
         enable_member(EnableMemberRequest) -> EnableMemberResponse;
+        preview_removal(PreviewRemovalRequest) -> PreviewRemovalResponse;
+        remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
+        leave_organization(LeaveOrganizationRequest) -> LeaveOrganizationResponse;
+        list_removals(ListRemovalsRequest) -> ListRemovalsResponse;
+        acknowledge_removal(AcknowledgeRemovalRequest) -> AcknowledgeRemovalResponse;
     }
     AuthorizationServiceClient {
         check(CheckRequest) -> CheckResponse;
@@ -121,12 +191,62 @@ impl Caller {
         answer.decision.expect("it is in the answer").allowed
     }
 
+    /// Registers resources, a commit a message.
+    pub async fn register_resources(
+        &self,
+        messages: Vec<proto::RegisterResourcesRequest>,
+    ) -> Result<proto::RegisterResourcesResponse, Status> {
+        let messages = messages.into_iter().map(|message| outward("RegisterResourcesRequest", message));
+        let request = self.request(tokio_stream::iter(messages.collect::<Vec<_>>()));
+        let mut client = ResourceServiceClient::new(self.channel.clone());
+        let answer = client.register_resources(request).await.map_err(refusal)?;
+        Ok(inward("RegisterResourcesResponse", answer.into_inner()))
+    }
+
+    /// Acts on many members, and takes at most `chunks` answers.
+    pub async fn bulk(
+        &self,
+        request: proto::BulkMembersRequest,
+        chunks: usize,
+    ) -> Result<Vec<proto::BulkMembersResponse>, Status> {
+        let request = self.request(outward("BulkMembersRequest", request));
+        let mut client = MembershipServiceClient::new(self.channel.clone());
+        let mut answers = client.bulk_members(request).await.map_err(refusal)?.into_inner();
+        let mut taken = Vec::new();
+        while taken.len() < chunks
+            && let Some(answer) = answers.message().await.map_err(refusal)?
+        {
+            taken.push(inward("BulkMembersResponse", answer));
+        }
+        Ok(taken)
+    }
+
+    /// Opens a stream of the removals that a listener has yet to acknowledge.
+    pub async fn watch_removals(&self, organization: &str, listener: &str) -> Result<Removals, Status> {
+        let request = proto::WatchRemovalsRequest { organization_id: organization.into(), listener: listener.into() };
+        let request = self.request(outward("WatchRemovalsRequest", request));
+        let answers = MembershipServiceClient::new(self.channel.clone()).watch_removals(request).await;
+        Ok(Removals(answers.map_err(refusal)?.into_inner()))
+    }
+
     /// Opens a stream of checks.
     pub async fn stream(&self) -> Result<Checks, Status> {
         let (frames, outgoing) = mpsc::channel(64);
         let request = self.request(ReceiverStream::new(outgoing));
-        let answers = AuthorizationServiceClient::new(self.channel.clone()).stream_checks(request).await?.into_inner();
-        Ok(Checks { frames, answers })
+        let answers = AuthorizationServiceClient::new(self.channel.clone()).stream_checks(request).await;
+        Ok(Checks { frames, answers: answers.map_err(refusal)?.into_inner() })
+    }
+}
+
+/// An open stream of removals.
+pub struct Removals(Streaming<proto::WatchRemovalsResponse>);
+
+impl Removals {
+    /// Waits for the next one; `None` once the stream has ended well.
+    pub async fn next(&mut self) -> Result<Option<proto::Removal>, Status> {
+        let told = tokio::time::timeout(PATIENCE, self.0.message()).await.expect("a removal in time");
+        let told = told.map_err(refusal)?.map(|told| inward("WatchRemovalsResponse", told));
+        Ok(told.and_then(|told| told.removal))
     }
 }
 
@@ -139,13 +259,14 @@ pub struct Checks {
 impl Checks {
     /// Sends a frame.
     pub async fn send(&self, frame: Asked) {
-        let frame = proto::StreamChecksRequest { frame: Some(frame) };
+        let frame = outward("StreamChecksRequest", proto::StreamChecksRequest { frame: Some(frame) });
         self.frames.send(frame).await.expect("a stream that is open");
     }
 
     /// Waits for the next frame; `None` once the stream has ended well.
     pub async fn receive(&mut self) -> Result<Option<Told>, Status> {
-        let frame = tokio::time::timeout(PATIENCE, self.answers.message()).await.expect("a frame in time")?;
+        let frame = tokio::time::timeout(PATIENCE, self.answers.message()).await.expect("a frame in time");
+        let frame = frame.map_err(refusal)?.map(|frame| inward("StreamChecksResponse", frame));
         Ok(frame.and_then(|frame| frame.frame))
     }
 

@@ -3,12 +3,14 @@
 //! [`TestApp::start`] gives a server on the engine asked for; [`TestApp::found`] an organization with its owner signed
 //! in. [`Caller`] speaks for one credential. Time stands still until a test moves it; nothing sleeps.
 
+mod any_rpc;
 mod caller;
 mod clock;
 mod database;
 pub mod messages;
 pub mod raw;
 mod traces;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,9 +29,10 @@ pub use caller::{Caller, Checks};
 pub use clock::{ManualClock, SeededEntropy};
 pub use database::{Database, cluster_url};
 pub use messages::{as_member, at, project, role};
+use vocabulary::Vocabulary;
 
-/// The password that everybody in the tests has.
-pub const PASSWORD: &str = "Correct4Horse!";
+/// The password that everybody in the tests has: good under every preset.
+pub const PASSWORD: &str = "Correct4Horses!";
 /// How long anything that must come is waited for, in real time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -129,7 +132,20 @@ impl TestApp {
         let endpoint = Endpoint::from_shared(format!("http://{}", app.grpc_address)).expect("an address");
         let channel = endpoint.tcp_nodelay(true).connect().await.expect("a server that listens");
         let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).unwrap_or_default();
-        Ok(Self { app, clock, config, channel, operator_key, data_dir })
+        let this = Self { app, clock, config, channel, operator_key, data_dir };
+        // Whoever starts on what is there finds them there.
+        if !this.operator_key.is_empty() {
+            this.put_instead_of_presets().await;
+        }
+        Ok(this)
+    }
+
+    /// Puts the catalogs by which this run replaces presets.
+    async fn put_instead_of_presets(&self) {
+        for text in Vocabulary::of_this_run().map_or(&[][..], Vocabulary::texts) {
+            let request = proto::PutCatalogRequest { yaml: text.clone(), ..Default::default() };
+            self.operator().put_catalog(request).await.expect("a catalog in the place of a preset");
+        }
     }
 
     /// Stops the server and starts another on the same data; the operator's key stays.
@@ -170,9 +186,19 @@ impl TestApp {
         &self.operator_key
     }
 
-    /// Makes an organization of the one preset that ships, whose owner joins and signs in.
+    /// Makes an organization whose owner joins and signs in.
     pub async fn found(&self) -> Organization {
         self.found_by("ada@example.test").await
+    }
+
+    /// Makes an organization that follows a preset, whose founder joins and signs in.
+    pub async fn found_under(&self, preset: &str) -> Organization {
+        self.found_under_by(preset, "ada@example.test").await
+    }
+
+    /// Makes an organization that follows a preset with a founder of this address.
+    pub async fn found_under_by(&self, preset: &str, email: &str) -> Organization {
+        self.found_with(messages::create_organization_under(preset, "Example", email)).await
     }
 
     /// Makes an organization with an owner of this address.
@@ -182,10 +208,14 @@ impl TestApp {
 
     /// Makes an organization of this name with an owner of this address.
     pub async fn found_as(&self, name: &str, email: &str) -> Organization {
-        let request = messages::create_organization(name, email);
+        self.found_with(messages::create_organization(name, email)).await
+    }
+
+    async fn found_with(&self, request: proto::CreateOrganizationRequest) -> Organization {
+        let email = request.founder_email.clone();
         let created = self.operator().create_organization(request).await.expect("an organization");
         let id = created.organization.expect("it is in the answer").id;
-        Organization { id, owner: self.join(email).await }
+        Organization { id, owner: self.join(&email).await }
     }
 
     /// Takes somebody who was invited, and has no account, from the mail to a session.
@@ -205,6 +235,26 @@ impl TestApp {
     ) -> Person {
         by.create_invitation(messages::invite(organization, email, assignments)).await.expect("an invitation");
         self.join(email).await
+    }
+
+    /// Makes somebody who has an account, and a place in an organization of their own alone.
+    pub async fn somebody(&self, email: &str) -> Person {
+        self.found_as(&format!("Home of {email}"), email).await.owner
+    }
+
+    /// Makes a link as `by`, by which somebody who has an account comes in.
+    pub async fn join_by_link(
+        &self,
+        organization: &str,
+        by: &Caller,
+        email: &str,
+        assignments: Vec<proto::Assignment>,
+    ) -> Person {
+        let person = self.somebody(email).await;
+        let made = by.create_invitation(messages::invite_by_link(organization, assignments)).await.expect("a link");
+        let accepted = person.call.accept_invitation(messages::accept(&token_in(&made.link), "")).await;
+        let member = accepted.expect("a link that lets in").member.expect("it is in the answer");
+        Person { membership_id: member.id, ..person }
     }
 
     /// Accepts an invitation with the password of the tests.
@@ -233,13 +283,17 @@ impl TestApp {
 
     /// As [`TestApp::backend`]; the account's id comes first.
     pub async fn backend_account(&self, organization: &Organization) -> (String, Caller) {
-        let owner = &organization.owner.call;
-        let request = messages::create_service_account(&organization.id, "backend");
-        let account = owner.create_service_account(request).await.expect("a service account");
+        self.backend_account_by(&organization.owner.call, &organization.id).await
+    }
+
+    /// As [`TestApp::backend_account`], made as `by`.
+    pub async fn backend_account_by(&self, by: &Caller, organization: &str) -> (String, Caller) {
+        let request = messages::create_service_account(organization, "backend");
+        let account = by.create_service_account(request).await.expect("a service account");
         let account = account.service_account.expect("it is in the answer").id;
         let grant = messages::grant(messages::service_account(&account), role("backend"));
-        owner.change_grants(messages::change(&organization.id, vec![grant])).await.expect("the role");
-        let key = owner.create_api_key(messages::create_api_key(&organization.id, &account)).await.expect("a key");
+        by.change_grants(messages::change(organization, vec![grant])).await.expect("the role");
+        let key = by.create_api_key(messages::create_api_key(organization, &account)).await.expect("a key");
         (account, self.with(&key.secret))
     }
 
@@ -278,9 +332,16 @@ impl TestApp {
     }
 }
 
-/// Takes the token out of an invitation's mail.
+/// Takes the token out of an invitation's mail, or out of a link.
 pub fn token_in(mail: &str) -> String {
     let (_, rest) = mail.split_once("#token=").expect("a link with a token");
+    rest.split_whitespace().next().expect("a token").to_owned()
+}
+
+/// Takes the token out of the link by which the address of a notification wants no more of them.
+pub fn unsubscribe_token_in(mail: &str) -> String {
+    let (_, rest) = mail.split_once("\r\n\r\n").expect("a text");
+    let (_, rest) = rest.split_once("?token=").expect("a link with a token");
     rest.split_whitespace().next().expect("a token").to_owned()
 }
 

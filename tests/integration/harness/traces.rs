@@ -7,16 +7,23 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use super::{TestApp, eventually_finds, mails_in};
 
 /// Whatever a call leaves shows in one of these: `commits` counts revisions, `outbox` mails that have yet to go out.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 19] = [
     "api_keys",
+    "catalogs",
     "commits",
+    "contacts",
     "grants",
+    "group_members",
+    "groups",
     "idempotency_records",
     "invitations",
     "memberships",
     "organizations",
     "outbox",
+    "removals",
     "resources",
+    "roles",
+    "seat_limits",
     "service_accounts",
     "sessions",
     "users",

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::harness::messages::{accept, create_organization, invite, sign_in};
+use crate::harness::messages::{accept, create_organization, create_organization_under, invite, sign_in};
 use crate::harness::{Caller, Database, Organization, PASSWORD, Person, eventually, mails_in, token_in};
 
 /// A process of the binary; killed if it is dropped.
@@ -201,9 +201,18 @@ impl Server {
 
     /// Makes an organization, whose owner joins and signs in.
     pub async fn found(&self, operator_key: &str, email: &str) -> Organization {
-        let request = create_organization("Example", email);
+        self.found_with(operator_key, create_organization("Example", email)).await
+    }
+
+    /// Makes an organization that follows a catalog, whose founder joins and signs in.
+    pub async fn found_under(&self, operator_key: &str, catalog: &str, email: &str) -> Organization {
+        self.found_with(operator_key, create_organization_under(catalog, "Example", email)).await
+    }
+
+    async fn found_with(&self, operator_key: &str, request: proto::CreateOrganizationRequest) -> Organization {
+        let email = request.founder_email.clone();
         let made = self.with(operator_key).create_organization(request).await.expect("an organization");
-        Organization { id: made.organization.expect("it is in the answer").id, owner: self.join(email).await }
+        Organization { id: made.organization.expect("it is in the answer").id, owner: self.join(&email).await }
     }
 
     /// Has the owner invite an address, and takes the person from the mail to a session.
@@ -213,7 +222,8 @@ impl Server {
         self.join(email).await
     }
 
-    async fn join(&self, email: &str) -> Person {
+    /// Takes somebody who was invited from the mail to a session.
+    pub async fn join(&self, email: &str) -> Person {
         let token = self.token_mailed_to(email).await;
         let joined = self.anyone().accept_invitation(accept(&token, PASSWORD)).await.expect("an open invitation");
         self.sign_in(email, &joined.member.expect("it is in the answer").id).await

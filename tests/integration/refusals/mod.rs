@@ -8,6 +8,7 @@ mod credentials;
 mod dry_runs;
 mod ids;
 mod invitations;
+mod links;
 mod numbers;
 mod pages;
 mod repeats;
@@ -30,13 +31,13 @@ use crate::harness::{Caller, TestApp, reason, violations};
 pub const NOBODY: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";
 
 /// Tells how far an organization's log has come: as long as this stays, nothing has happened in it.
-async fn revision_of(call: &Caller, organization: &str) -> String {
+pub async fn revision_of(call: &Caller, organization: &str) -> String {
     call.get_organization(get_organization(organization)).await.expect("an organization").revision
 }
 
 /// Asserts that a call was refused for these fields and no others, in this order.
 #[track_caller]
-fn assert_violates<T: std::fmt::Debug>(result: Result<T, Status>, expected: &[(&str, &str)]) {
+pub fn assert_violates<T: std::fmt::Debug>(result: Result<T, Status>, expected: &[(&str, &str)]) {
     let status = result.expect_err("a refusal");
     let found = violations(&status);
     let found: Vec<(&str, &str)> = found.iter().map(|(field, reason)| (field.as_str(), reason.as_str())).collect();
@@ -46,7 +47,7 @@ fn assert_violates<T: std::fmt::Debug>(result: Result<T, Status>, expected: &[(&
 }
 
 /// Gives everything of a refusal that a client can tell it by, with an id blotted out.
-fn blotted(status: &Status, id: &str) -> (Code, String, Vec<u8>) {
+pub fn blotted(status: &Status, id: &str) -> (Code, String, Vec<u8>) {
     let blot = "#".repeat(id.len());
     let mut details = status.details().to_vec();
     let places: Vec<usize> =
@@ -58,7 +59,7 @@ fn blotted(status: &Status, id: &str) -> (Code, String, Vec<u8>) {
 }
 
 /// Tells an instant by the server's clock.
-fn later(app: &TestApp, duration: Duration) -> prost_types::Timestamp {
+pub fn later(app: &TestApp, duration: Duration) -> prost_types::Timestamp {
     let micros = app.clock.now().plus(duration).as_micros();
     let nanos = i32::try_from(micros.rem_euclid(1_000_000) * 1_000).expect("less than a second");
     prost_types::Timestamp { seconds: micros.div_euclid(1_000_000), nanos }

@@ -1,14 +1,16 @@
 //! What the caller may not see does not exist: the answer is that of an id which nobody has, byte for byte.
 
 use guildhall::proto;
+use guildhall::proto::look_up_member_request::Name;
 use guildhall::proto::stream_checks_request::Frame as Asked;
 use guildhall::proto::stream_checks_response::Frame as Told;
 use tonic::{Code, Status};
 
 use super::{NOBODY, blotted, revision_of};
 use crate::harness::messages::{
-    as_member, change, check, create_api_key, create_service_account, disable, enable, explain, get_organization,
-    get_resource, grant, invite, item, list_members, membership, register, service_account,
+    as_member, change, check, create_api_key, create_member, create_members, create_service_account, disable,
+    disable_members, enable, enable_members, explain, get_member, get_organization, get_resource, grant, invite, item,
+    list_members, look_up_member, membership, new_member, register, service_account, update_member,
 };
 use crate::harness::{Caller, Organization, Person, TestApp, at, project, reason, role};
 use crate::on_both;
@@ -34,6 +36,28 @@ async fn knock(call: &Caller, organization: &str, person: &Person) -> Vec<(&'sta
         refused("GetResource", call.get_resource(get_resource(organization, project("alpha"))).await),
         refused("ChangeGrants", call.change_grants(change(organization, vec![delta])).await),
         refused("ListMembers", call.list_members(list_members(organization)).await),
+        refused("GetMember", call.get_member(get_member(organization, &person.membership_id)).await),
+        refused(
+            "LookUpMember",
+            call.look_up_member(look_up_member(organization, Name::Email(person.email.clone()))).await,
+        ),
+        refused(
+            "CreateMember",
+            call.create_member(create_member(organization, new_member("eve@example.test", vec![]))).await,
+        ),
+        refused(
+            "BatchCreateMembers",
+            call.batch_create_members(create_members(organization, vec![new_member("e@example.test", vec![])])).await,
+        ),
+        refused("UpdateMember", call.update_member(update_member(organization, &person.membership_id)).await),
+        refused(
+            "BatchDisableMembers",
+            call.batch_disable_members(disable_members(organization, &[&person.membership_id])).await,
+        ),
+        refused(
+            "BatchEnableMembers",
+            call.batch_enable_members(enable_members(organization, &[&person.membership_id])).await,
+        ),
         refused("DisableMember", call.disable_member(disable(organization, &person.membership_id)).await),
         refused("EnableMember", call.enable_member(enable(organization, &person.membership_id)).await),
         refused("Check", call.check(check(organization, ask.clone())).await),
@@ -117,6 +141,7 @@ on_both! {
                 ("invite to it", owner.create_invitation(offer).await.unwrap_err()),
                 ("grant to a member", give(membership(membership_id), role("admin")).await),
                 ("grant to a machine", give(service_account(account), role("backend")).await),
+                ("get a member", owner.get_member(get_member(&ours.id, membership_id)).await.unwrap_err()),
                 ("disable", owner.disable_member(disable(&ours.id, membership_id)).await.unwrap_err()),
                 ("enable", owner.enable_member(enable(&ours.id, membership_id)).await.unwrap_err()),
                 ("make a key", owner.create_api_key(create_api_key(&ours.id, account)).await.unwrap_err()),

@@ -10,7 +10,7 @@ use guildhall::domain::catalog::{Catalog, parse};
 const NAMES: &[&str] =
     &["disaster-recovery", "task-automation", "thicket", "msp-monitoring", "bi-dashboards", "analytics-workspace"];
 /// Where a catalog may lie; what ships lies in the first.
-const FOLDERS: &[&str] = &["presets", "tests/catalogs", "tests/integration/rule"];
+const FOLDERS: &[&str] = &["presets", "tests/integration/rule"];
 
 static PRODUCTS: LazyLock<Vec<Product>> = LazyLock::new(|| NAMES.iter().map(|name| Product::read(name)).collect());
 

@@ -1,7 +1,6 @@
 //! What `domain::access` is asked over, gathered from a [`World`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use guildhall::domain::access::{Actor, Facts, Node, Standing};
 use guildhall::domain::fact::{OrganizationState, UserState};
@@ -13,7 +12,7 @@ use super::worlds::{Home, World};
 pub fn actor_of(world: &World, subject: Subject) -> Actor {
     let chains: HashMap<_, _> = world.resources.keys().map(|key| (key.clone(), chain(world, key))).collect();
     Actor {
-        catalog: Arc::clone(&world.product.compiled),
+        catalog: world.catalog(),
         organization_is_active: world.organization == OrganizationState::Active,
         standing: standing(world, subject),
         chains,

@@ -1,9 +1,10 @@
 //! Random histories of a [`World`]: small, so that what collides in practice collides here all the time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use guildhall::domain::catalog::{CeilingNames, CustomRole, Holders, Reach, RolePlace};
 use guildhall::domain::fact::{Fact, Grant, GrantSource, Held, MemberState, OrganizationState, UserState};
 use guildhall::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 use guildhall::domain::place::{DEPTH_MAX, Place, Principal, ResourceKey};
@@ -21,7 +22,10 @@ const GROUPS: usize = 2;
 const RESOURCES: usize = 8;
 const NAMES: usize = 11;
 const GRANTS: usize = 15;
+const ROLES: usize = 3;
 const GRANTS_ABOVE: usize = 4;
+/// A role that grants have and that nobody declares, but for an organization that makes one of this name.
+const UNDECLARED: &str = "no-longer-declared";
 /// Times and expiries lie whole ticks apart, so that they often meet.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -68,6 +72,10 @@ pub enum Kind {
     GrantedAbove,
     /// One is taken away.
     GrantTakenAbove,
+    /// The organization makes a role of its own, or changes one.
+    RoleShaped,
+    /// It deletes one, with the grants of it.
+    RoleDeleted,
     /// Time passes, and nothing else.
     TimePassed,
 }
@@ -99,6 +107,8 @@ impl Kind {
         (Self::UserSwitched, 3),
         (Self::GrantedAbove, 4),
         (Self::GrantTakenAbove, 3),
+        (Self::RoleShaped, 6),
+        (Self::RoleDeleted, 3),
         (Self::TimePassed, 8),
     ];
 }
@@ -239,6 +249,8 @@ impl History {
                 let grants: Vec<_> = self.world.grants_above.values().cloned().collect();
                 installation.push(Fact::GrantGone(self.rng.pick(&grants)?));
             }
+            Kind::RoleShaped => organization.push(Fact::Role(self.role())),
+            Kind::RoleDeleted => organization = self.role_deleted()?,
             Kind::TimePassed => {
                 let ticks = 1 + self.rng.below(2);
                 self.world.now = self.world.now.plus(TICK * u32::try_from(ticks).expect("is 1 or 2"));
@@ -276,6 +288,9 @@ impl History {
         }
         for _ in 0..RESOURCES {
             self.step_of(Kind::Registered);
+        }
+        for _ in 0..self.rng.below(ROLES) {
+            self.step_of(Kind::RoleShaped);
         }
         for _ in 0..GRANTS {
             self.step_of(Kind::Granted);
@@ -337,10 +352,59 @@ impl History {
             return Held::AsMember;
         }
         if self.rng.percent(4) {
-            return Held::Role("no-longer-declared".into());
+            return Held::Role(UNDECLARED.into());
+        }
+        let own: Vec<_> = self.world.roles.keys().cloned().collect();
+        if !matches!(place, Place::Product(_)) && self.rng.percent(35) && !own.is_empty() {
+            return Held::Role(self.rng.pick(&own).expect("there is one"));
         }
         let roles: Vec<_> = catalog.roles().skip(1).map(|(_, role)| role.name.clone()).collect();
         Held::Role(self.rng.pick(&roles).expect("every catalog has a role"))
+    }
+
+    /// Any role, whatever its maker could give: the rule does not ask. Sometimes of a name that grants have had before
+    /// there was such a role.
+    fn role(&mut self) -> CustomRole {
+        let name = self.rng.pick(&["own-a", "own-b", "own-c", UNDECLARED]).expect("there are some");
+        let catalog = Arc::clone(&self.world.product.compiled);
+        let names: Vec<Arc<str>> = catalog.roles().skip(1).map(|(_, role)| Arc::clone(&role.name)).collect();
+        let permissions: Vec<_> = catalog.permissions().collect();
+        let mut held = BTreeMap::new();
+        for _ in 0..self.rng.below(6) {
+            let permission = self.rng.pick(&permissions).expect("every catalog has some");
+            let reach = self.rng.pick(&[Reach::Any, Reach::Shared, Reach::Own]).expect("there are three");
+            held.insert(Arc::clone(catalog.permission_name(permission)), reach);
+        }
+        let some = |rng: &mut Rng, most| (0..rng.below(most)).filter_map(|_| rng.pick(&names)).collect::<Vec<_>>();
+        let includes = some(&mut self.rng, 3);
+        let ceiling = |rng: &mut Rng| match rng.below(4) {
+            0 => CeilingNames::Subset,
+            1 => CeilingNames::Any,
+            2 => CeilingNames::Roles(some(rng, 3)),
+            _ => CeilingNames::None,
+        };
+        let (may_grant, may_take) = (ceiling(&mut self.rng), ceiling(&mut self.rng));
+        CustomRole {
+            name: name.into(),
+            description: String::new(),
+            at: vec![RolePlace::Organization],
+            to: Holders { people: true, groups: true, everyone: true, service_accounts: true },
+            includes,
+            permissions: held,
+            as_member: self.rng.percent(15),
+            may_grant,
+            may_take,
+        }
+    }
+
+    fn role_deleted(&mut self) -> Option<Vec<Fact>> {
+        let names: Vec<_> = self.world.roles.keys().cloned().collect();
+        let name = self.rng.pick(&names)?;
+        let held = Held::Role(Arc::clone(&name));
+        let grants = self.world.grants.values().filter(|grant| grant.held == held);
+        let mut facts: Vec<_> = grants.cloned().map(Fact::GrantGone).collect();
+        facts.push(Fact::RoleGone { name });
+        Some(facts)
     }
 
     fn expiry(&mut self) -> Option<Timestamp> {

@@ -221,6 +221,8 @@ fn worlds_have_all_that_the_rule_speaks_of() {
                 Fact::GroupMember { is_in: false, .. } => "a group left",
                 Fact::User { .. } => "a user switched",
                 Fact::Organization { .. } => "an organization switched",
+                Fact::Role(_) => "a role made",
+                Fact::RoleGone { .. } => "a role deleted",
                 _ => "more",
             }));
         }
@@ -253,7 +255,7 @@ fn worlds_have_all_that_the_rule_speaks_of() {
             }
         }
     }
-    assert_eq!(seen.len(), 12, "{seen:?}");
+    assert_eq!(seen.len(), 14, "{seen:?}");
     let percent = may * 100 / asked;
     assert!((5..60).contains(&percent), "{percent} % of {asked} questions are answered with yes");
 }

@@ -14,11 +14,13 @@
 //! - Nobody gives to themselves what would let them do, at the place, what they may not do now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use guildhall::domain::catalog::{CeilingNames, CustomRole, Reach};
 use guildhall::domain::fact::{Grant, Held, MemberState, OrganizationState, UserState};
 use guildhall::domain::place::{Place, Principal, ResourceKey, Subject};
 
-use super::catalogs::{Written, WrittenCeiling};
+use super::catalogs::{Written, WrittenCeiling, WrittenRole};
 use super::worlds::{Home, World};
 
 /// What Guildhall asks at the organization.
@@ -45,6 +47,7 @@ const AT_THE_ORGANIZATION: &[&str] = &[
     "audit.view",
     "access.check",
     "access.preview",
+    "removal.acknowledge",
 ];
 /// What Guildhall asks of each type.
 const OF_A_TYPE: &[&str] = &["view", "create", "update", "delete", "share", "set_owner", "notify"];
@@ -67,14 +70,19 @@ pub struct Twin<'a> {
 }
 
 impl<'a> Twin<'a> {
-    /// Reads the catalog of the world as it is written.
+    /// Reads the catalog of the world as it is written, and the roles that the organization has made.
     pub fn new(world: &'a World) -> Self {
         let written = &world.product.written;
         let mut closures = BTreeMap::from([("operator".to_owned(), operator(written))]);
         for name in written.roles.keys() {
             let mut closure = Closure::default();
-            take_in(written, name, &mut closure);
+            take_in(written, &written.roles[name], &mut closure);
             closures.insert(name.clone(), closure);
+        }
+        for role in world.roles.values() {
+            let mut closure = Closure::default();
+            take_in(written, &as_written(role), &mut closure);
+            closures.insert(role.name.to_string(), closure);
         }
         Self { world, closures }
     }
@@ -330,9 +338,27 @@ fn operator(written: &Written) -> Closure {
     }
 }
 
-/// Adds the role of that name, and what it includes.
-fn take_in(written: &Written, name: &str, closure: &mut Closure) {
-    let role = &written.roles[name];
+/// Writes a role of an organization's own as a catalog would.
+fn as_written(role: &CustomRole) -> WrittenRole {
+    let texts = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
+    let ceiling = |names: &CeilingNames| match names {
+        CeilingNames::None => WrittenCeiling::Word("NONE".to_owned()),
+        CeilingNames::Subset => WrittenCeiling::Word("SUBSET".to_owned()),
+        CeilingNames::Any => WrittenCeiling::Word("ANY".to_owned()),
+        CeilingNames::Roles(names) => WrittenCeiling::Roles(texts(names)),
+    };
+    let word = |reach: &Reach| format!("{reach:?}").to_uppercase();
+    WrittenRole {
+        includes: texts(&role.includes),
+        permissions: role.permissions.iter().map(|(name, reach)| (name.to_string(), word(reach))).collect(),
+        as_member: role.as_member,
+        may_grant: ceiling(&role.may_grant),
+        may_take: ceiling(&role.may_take),
+    }
+}
+
+/// Adds a role, and what it includes.
+fn take_in(written: &Written, role: &WrittenRole, closure: &mut Closure) {
     for (permission, reach) in &role.permissions {
         closure.reaches.entry(permission.clone()).or_default().insert(reach.clone());
     }
@@ -347,6 +373,6 @@ fn take_in(written: &Written, name: &str, closure: &mut Closure) {
         }
     }
     for included in &role.includes {
-        take_in(written, included, closure);
+        take_in(written, &written.roles[included], closure);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use guildhall::domain::catalog::PermissionId;
+use guildhall::domain::catalog::{Catalog, CustomRole, PermissionId};
 use guildhall::domain::fact::{Fact, Grant, Held, MemberState, OrganizationState, UserState};
 use guildhall::domain::id::{GrantId, GroupId, MembershipId, ServiceAccountId, UserId};
 use guildhall::domain::place::{Principal, ResourceKey, Subject};
@@ -24,6 +24,8 @@ pub struct World {
     pub product: &'static Product,
     /// Where the organization stands.
     pub organization: OrganizationState,
+    /// The roles that the organization has made.
+    pub roles: BTreeMap<Arc<str>, CustomRole>,
     /// Every user.
     pub users: BTreeMap<UserId, UserState>,
     /// Every membership of the organization.
@@ -88,6 +90,7 @@ impl World {
         Self {
             product,
             organization: OrganizationState::Active,
+            roles: BTreeMap::new(),
             users: BTreeMap::new(),
             memberships: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -98,6 +101,11 @@ impl World {
             now: EPOCH,
             names: Vec::new(),
         }
+    }
+
+    /// Gives the catalog that the organization follows, with the roles of its own.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::new(self.product.compiled.extended(self.roles.values().map(Some)))
     }
 
     /// Takes in what the two logs say.
@@ -114,6 +122,12 @@ impl World {
     fn apply(&mut self, fact: &Fact) {
         match fact.clone() {
             Fact::Organization { state, .. } => self.organization = state,
+            Fact::Role(role) => {
+                self.roles.insert(Arc::clone(&role.name), role);
+            }
+            Fact::RoleGone { name } => {
+                self.roles.remove(&name);
+            }
             Fact::Membership { id, user, state } => {
                 self.memberships.insert(id, Membership { user, state });
             }
@@ -165,6 +179,7 @@ impl World {
     pub fn facts(&self) -> Vec<Fact> {
         let catalog = Arc::clone(self.product.compiled.name());
         let mut facts = vec![Fact::Organization { state: self.organization, catalog }];
+        facts.extend(self.roles.values().cloned().map(Fact::Role));
         for (id, Membership { user, state }) in &self.memberships {
             facts.push(Fact::Membership { id: *id, user: *user, state: *state });
         }
@@ -240,10 +255,11 @@ impl World {
         self.product.compiled.permissions().collect()
     }
 
-    /// Gives every role of the catalog, the built-in one, and `AS_MEMBER`.
+    /// Gives every role of the catalog, the built-in one, those of the organization's own, and `AS_MEMBER`.
     pub fn held(&self) -> Vec<Held> {
-        let roles = self.product.compiled.roles().map(|(_, role)| Held::Role(Arc::clone(&role.name)));
-        roles.chain([Held::AsMember]).collect()
+        let catalog = self.catalog();
+        let roles = catalog.roles().map(|(_, role)| Held::Role(Arc::clone(&role.name)));
+        roles.chain([Held::AsMember]).collect::<Vec<_>>()
     }
 
     /// Gives everyone to whom something can be given.

@@ -39,6 +39,9 @@ pub(super) fn roles(definition: &Definition, catalog: &Catalog, problems: &mut P
 pub(super) fn sets(definition: &Definition, catalog: &Catalog, problems: &mut Problems) {
     for set in &definition.sets {
         let mut common = vec![Level::Product, Level::Organization, Level::Resource];
+        if set.is_required {
+            common = vec![Level::Organization];
+        }
         for name in &set.roles {
             let Some((_, role)) = role_named(catalog, name) else { continue };
             common.retain(|level| has_level(&role.at, *level));

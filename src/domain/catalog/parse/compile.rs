@@ -14,7 +14,7 @@ use crate::domain::catalog::{
 };
 
 /// The name of the built-in role, which no catalog may use.
-const OPERATOR: &str = "operator";
+pub const OPERATOR: &str = "operator";
 /// Words in `at` and `per` that are places and so name no type.
 const PLACES: &[&str] = &["installation", "product", "organization", "resource"];
 
@@ -58,6 +58,7 @@ pub(super) fn compile(definition: &Definition, problems: &mut Problems) -> Catal
         plans: definition.plans.clone(),
         seats,
         never_leave,
+        removal: definition.removal.clone(),
     };
     check::roles(definition, &catalog, problems);
     check::sets(definition, &catalog, problems);
@@ -106,6 +107,7 @@ fn operator(permissions: usize, tables: &Tables<'_>) -> Role {
         set: None,
         is_transfer_only: false,
         on_leave: OnLeave::Keep,
+        is_custom: false,
     }
 }
 
@@ -137,6 +139,7 @@ fn own_role(definition: &RoleDefinition, permissions: usize, tables: &Tables<'_>
         set: None,
         is_transfer_only: definition.is_transfer_only,
         on_leave: definition.on_leave,
+        is_custom: false,
     }
 }
 
@@ -182,12 +185,7 @@ impl Closure<'_> {
             self.visit(included, problems);
             let included = self.roles[included].clone();
             let role = &mut self.roles[index];
-            for (mine, more) in role.reaches.iter_mut().zip(&included.reaches) {
-                *mine = mine.or(*more);
-            }
-            role.as_member |= included.as_member;
-            role.may_grant.widen(&included.may_grant);
-            role.may_take.widen(&included.may_take);
+            role.take_in(&included);
         }
         self.open.pop();
         self.visits[index] = Visit::Done;

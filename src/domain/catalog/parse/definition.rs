@@ -1,13 +1,13 @@
 //! The catalog as it is written: every field has its type, no name has been looked up.
 
 use super::field::{
-    Fields, description, duration, entries, flag, located, name, named, names, number, text, word, words,
+    Fields, check_name, description, duration, entries, flag, located, name, named, names, number, text, word, words,
 };
 use super::node::{Located, Name, Node, Value};
 use super::problem::Problems;
 use crate::domain::catalog::{
     Features, FurtherDomains, Holders, InvitationKind, InvitationPolicy, Notice, OnLeave, PasswordPolicy, Plan, Reach,
-    SeatState,
+    RemovalPolicy, SeatState,
 };
 
 /// Most resource types.
@@ -18,6 +18,8 @@ const SETS_MAX: usize = 64;
 const ROLES_MAX: usize = 256;
 /// Most permissions that a catalog declares.
 const PERMISSIONS_MAX: usize = 256;
+/// Most listeners that a removal waits for.
+const LISTENERS_MAX: usize = 16;
 /// Most plans.
 const PLANS_MAX: usize = 64;
 /// Most characters that a policy may ask of a password: 64 of four bytes fill the 256 bytes of the longest one.
@@ -43,6 +45,7 @@ pub(super) struct Definition {
     pub plans: Vec<Plan>,
     pub seats: Option<SeatsDefinition>,
     pub never_leave: Vec<Name>,
+    pub removal: RemovalPolicy,
 }
 
 /// A resource type as it is written.
@@ -118,6 +121,7 @@ impl Definition {
             plans: fields.take("plans", problems, named(PLANS_MAX, plan)).unwrap_or_default(),
             seats: fields.take("seats", problems, seats),
             never_leave: fields.take("self_removal", problems, self_removal).unwrap_or_default(),
+            removal: fields.take("removal", problems, removal).unwrap_or_default(),
         };
         fields.close(problems);
         Some(definition)
@@ -370,4 +374,21 @@ fn self_removal(node: Node, problems: &mut Problems) -> Option<Vec<Name>> {
     let roles = fields.require("never_for", problems, names);
     fields.close(problems);
     roles
+}
+
+fn removal(node: Node, problems: &mut Problems) -> Option<RemovalPolicy> {
+    let mut fields = Fields::open(node, problems)?;
+    let listeners = fields.require("listeners", problems, names).unwrap_or_default();
+    for name in &listeners {
+        check_name(name, problems);
+    }
+    if listeners.len() > LISTENERS_MAX {
+        problems.add(&listeners[LISTENERS_MAX].mark, format!("must be at most {LISTENERS_MAX}"));
+    }
+    let grace = fields.take("grace", problems, duration);
+    fields.close(problems);
+    Some(RemovalPolicy {
+        listeners: listeners.into_iter().map(|name| name.value.into()).collect(),
+        grace: grace.unwrap_or(RemovalPolicy::default().grace),
+    })
 }

@@ -234,7 +234,7 @@ fn choice<T>(words: &[(&'static str, T)]) -> String {
     }
 }
 
-fn check_name(name: &Name, problems: &mut Problems) {
+pub(super) fn check_name(name: &Name, problems: &mut Problems) {
     if !is_name(&name.value) {
         let message = "must be lower-case words of a-z and 0-9, joined by - or _, at most 64 bytes in all";
         problems.add(&name.mark, message);
@@ -243,7 +243,8 @@ fn check_name(name: &Name, problems: &mut Problems) {
 
 /// Says whether `text` is a name: lower-case words joined by `-` or `_`, the first beginning with a letter, at most
 /// 64 bytes.
-pub(super) fn is_name(text: &str) -> bool {
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.len() <= NAME_BYTES_MAX
         && text.starts_with(|first: char| first.is_ascii_lowercase())

@@ -6,13 +6,17 @@
 mod check;
 mod compile;
 mod definition;
+mod diff;
 mod field;
 mod node;
 mod problem;
 #[cfg(test)]
 mod tests;
 
+pub use compile::OPERATOR;
 use definition::Definition;
+pub use diff::{Difference, diff};
+pub use field::is_name;
 use problem::Problems;
 
 pub use problem::{CatalogError, Problem};

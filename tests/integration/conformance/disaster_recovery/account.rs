@@ -3,7 +3,9 @@
 use guildhall::proto::{self, MemberState};
 use tonic::{Code, Status};
 
-use crate::harness::messages::{change, disable, enable, grant, invite, list_members, membership, register};
+use crate::harness::messages::{
+    change, disable, enable, grant, invite, list_members, list_permissions, membership, register, user,
+};
 use crate::harness::{Caller, Person, TestApp, as_member, project, reason, role};
 
 /// An account with one person of each role.
@@ -55,6 +57,15 @@ impl Account {
             }
         }
         found
+    }
+
+    /// Names all that a person may do at the account, in alphabetical order.
+    pub async fn may(&self, who: &Person) -> Vec<String> {
+        let request = list_permissions(&self.id, user(&who.user_id), None);
+        let held = self.backend.list_permissions(request).await.unwrap().permissions;
+        let mut names: Vec<String> = held.into_iter().map(|held| held.permission).collect();
+        names.sort();
+        names
     }
 
     /// Tells how a member stands in the list, and with which roles.

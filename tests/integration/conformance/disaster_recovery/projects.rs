@@ -8,9 +8,9 @@ use crate::harness::messages::{accept, get_organization, get_resource, grant, in
 use crate::harness::{as_member, assert_refused, project, role};
 use crate::on_both;
 
-const ALL: [&str; 3] = ["alpha", "beta", "gamma"];
+pub const ALL: [&str; 3] = ["alpha", "beta", "gamma"];
 
-fn changed(granted: &[&str], revoked: &[&str]) -> Changed {
+pub fn changed(granted: &[&str], revoked: &[&str]) -> Changed {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     Changed { granted: words(granted), revoked: words(revoked) }
 }

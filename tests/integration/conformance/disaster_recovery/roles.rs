@@ -7,13 +7,36 @@ use tonic::{Code, Status};
 
 use super::account::{Account, Changed, manage};
 use crate::harness::messages::{
-    change, create_organization, disable, get_resource, grant, invite, membership, register, revoke, service_account,
+    change, create_organization, disable, get_resource, grant, invite, leave, membership, register, remove, revoke,
+    service_account, transfer,
 };
 use crate::harness::{Caller, Person, TestApp, as_member, assert_refused, at, project, reason, role};
 use crate::on_both;
 
+/// What an admin may do at the account: all there is to it.
+pub const ADMIN: [&str; 18] = [
+    "access.check",
+    "audit.view",
+    "member.assign",
+    "member.create",
+    "member.disable",
+    "member.invite",
+    "member.list",
+    "member.remove",
+    "organization.update",
+    "organization.view",
+    "policy.update",
+    "project.create",
+    "project.delete",
+    "project.operate",
+    "project.share",
+    "project.update",
+    "project.view",
+    "service_account.manage",
+];
+
 /// Names the holders of the role `owner`, as the list of members shows them.
-async fn owners(by: &Caller, organization: &str) -> Vec<String> {
+pub async fn owners(by: &Caller, organization: &str) -> Vec<String> {
     let members = by.members(organization).await.into_iter();
     members.filter(|member| member.roles.iter().any(|role| role == "owner")).map(|member| member.email).collect()
 }
@@ -98,6 +121,35 @@ on_both! {
         let refused = account.give(owner, &user.membership_id, at_project).await;
         assert_refused(refused, Code::InvalidArgument, "ROLE_NOT_ASSIGNABLE");
         assert_eq!(app.traces().await, untouched_but_for_alpha);
+    }
+
+    async fn ce_19_the_owner_has_all_projects_manages_people_and_does_all_that_an_admin_can(app) {
+        let account = Account::open(&app).await.with_projects(&["alpha"]).await;
+        let (owner, admin) = (&account.owner, &account.admin);
+        assert_eq!(account.may(owner).await, ADMIN);
+        assert_eq!(account.may(admin).await, ADMIN);
+        assert_eq!(account.may(&account.user).await, [""; 0]);
+        assert_eq!(account.works_in(&owner.user_id, &["alpha", "unheard-of"]).await, ["alpha", "unheard-of"]);
+        for (act, result) in
+            manage(&owner.call, &account.id, &account.user.membership_id, "guest@example.test", "alpha").await
+        {
+            result.unwrap_or_else(|status| panic!("{act}: {status:?}"));
+        }
+
+        // What an admin does to people, the owner does to admins; and no admin makes an owner.
+        account.give(owner, &admin.membership_id, role("user")).await.unwrap();
+        account.give(owner, &admin.membership_id, role("admin")).await.unwrap();
+        let untouched = app.traces().await;
+        for by in [owner, admin] {
+            let refused = account.give(by, &account.user.membership_id, role("owner")).await;
+            assert_refused(refused, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
+        }
+        // The owner alone hands the ownership on.
+        let refused = admin.call.transfer_role(transfer(&account.id, "owner", &admin.membership_id)).await;
+        assert_refused(refused, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
+        assert_eq!(app.traces().await, untouched);
+        owner.call.transfer_role(transfer(&account.id, "owner", &admin.membership_id)).await.unwrap();
+        assert_eq!(owners(&owner.call, &account.id).await, [admin.email.as_str()]);
     }
 
     async fn ce_20_there_is_exactly_one_owner_at_any_moment(app) {
@@ -191,6 +243,50 @@ on_both! {
         assert_eq!(owners(&operator, &id).await, ["ada@example.test"]);
     }
 
+    async fn ce_21_the_owner_cannot_be_shut_out_nor_lose_the_account_to_an_admin(app) {
+        let account = Account::open(&app).await;
+        let (owner, admin) = (&account.owner, &account.admin);
+        let untouched = app.traces().await;
+        for (by, code, expected) in [
+            (&admin.call, Code::PermissionDenied, "ROLE_NOT_TAKEABLE"),
+            (&account.user.call, Code::PermissionDenied, "PERMISSION_MISSING"),
+            (&owner.call, Code::FailedPrecondition, "SELF_REMOVAL"),
+            (&app.operator(), Code::FailedPrecondition, "ROLE_CARDINALITY"),
+        ] {
+            assert_refused(by.disable_member(disable(&account.id, &owner.membership_id)).await, code, expected);
+        }
+        let taken = account.change(admin, vec![revoke(membership(&owner.membership_id), role("owner"))]).await;
+        assert_refused(taken, Code::PermissionDenied, "ROLE_NOT_TAKEABLE");
+        assert_eq!(app.traces().await, untouched);
+        assert_eq!(account.may(owner).await, ADMIN);
+
+        // An admin can be.
+        owner.call.disable_member(disable(&account.id, &admin.membership_id)).await.unwrap();
+        assert_eq!(account.may(admin).await, [""; 0]);
+    }
+
+    async fn ce_21_the_owner_cannot_be_deleted_nor_leave_until_another_is(app) {
+        let account = Account::open(&app).await;
+        let (id, owner, admin) = (&account.id, &account.owner, &account.admin);
+        let untouched = app.traces().await;
+        for (by, code, expected) in [
+            (&admin.call, Code::PermissionDenied, "ROLE_NOT_TAKEABLE"),
+            (&account.user.call, Code::PermissionDenied, "PERMISSION_MISSING"),
+            (&owner.call, Code::FailedPrecondition, "SELF_REMOVAL"),
+            (&app.operator(), Code::FailedPrecondition, "ROLE_CARDINALITY"),
+        ] {
+            assert_refused(by.remove_member(remove(id, &owner.membership_id)).await, code, expected);
+        }
+        let left = owner.call.leave_organization(leave(id)).await;
+        assert_refused(left, Code::FailedPrecondition, "ROLE_CARDINALITY");
+        assert_eq!(app.traces().await, untouched);
+        assert_eq!(owners(&admin.call, id).await, [owner.email.as_str()]);
+
+        owner.call.transfer_role(transfer(id, "owner", &account.user.membership_id)).await.unwrap();
+        admin.call.remove_member(remove(id, &owner.membership_id)).await.unwrap();
+        assert_eq!(owners(&admin.call, id).await, [account.user.email.as_str()]);
+    }
+
     async fn ce_22_admins_have_all_projects_and_the_settings_and_manage_people_and_there_may_be_many(app) {
         let account = Account::open(&app).await.with_projects(&["alpha"]).await;
         let second = join_as(&app, &account, "eve@example.test", "admin").await;
@@ -222,6 +318,43 @@ on_both! {
         assert_refused(lessened, Code::FailedPrecondition, "ROLE_REQUIRED");
         assert_eq!(app.traces().await, untouched);
         assert_eq!(account.standing(&account.owner.email).await, (Active, vec!["admin".into(), "owner".into()]));
+    }
+
+    async fn ce_27_several_people_are_promoted_to_admin_at_once_and_their_projects_then_read_all(app) {
+        let account = Account::open(&app).await.with_projects(&["alpha", "beta"]).await;
+        let second = join_as(&app, &account, "eve@example.test", "user").await;
+        account.give(&account.owner, &second.membership_id, as_member(project("alpha"))).await.unwrap();
+        let promotion = |ids: &[&str]| {
+            change(&account.id, ids.iter().map(|id| grant(membership(id), role("admin"))).collect())
+        };
+        let both = promotion(&[&account.user.membership_id, &second.membership_id]);
+
+        // What would change is told first, for the client to ask; nothing has changed by that.
+        let untouched = app.traces().await;
+        let dry_run = proto::ChangeGrantsRequest { validate_only: true, ..both.clone() };
+        let would = account.admin.call.change_grants(dry_run).await.unwrap();
+        assert_eq!(Changed::from(&would), Changed {
+            granted: vec!["admin".into(), "admin".into()],
+            revoked: vec!["user".into(), "user".into()],
+        });
+        // All or none, and not by a user.
+        let nobody = "018f4e9a-7b3c-7def-8a12-0123456789ab";
+        let with_nobody = account.admin.call.change_grants(promotion(&[&second.membership_id, nobody])).await;
+        assert_refused(with_nobody, Code::NotFound, "NOT_FOUND");
+        let by_user = account.user.call.change_grants(both.clone()).await;
+        assert_refused(by_user, Code::PermissionDenied, "PERMISSION_MISSING");
+        assert_eq!(app.traces().await, untouched);
+        assert_eq!(account.works_in(&second.user_id, &["alpha", "beta"]).await, ["alpha"]);
+
+        let did = account.admin.call.change_grants(both).await.unwrap();
+        assert_eq!(Changed::from(&did), Changed::from(&would));
+        for person in [&account.user, &second] {
+            assert_eq!(account.standing(&person.email).await, (Active, vec!["admin".into()]));
+            let all = ["alpha", "beta", "unheard-of"];
+            assert_eq!(account.works_in(&person.user_id, &all).await, all);
+            assert!(account.may(person).await.contains(&"project.view".to_owned()), "at the account: of every project");
+        }
+        assert_eq!(app.traces().await.rows["commits"], untouched.rows["commits"] + 1, "at one revision");
     }
 
     async fn ce_28_several_admins_are_demoted_at_once_and_their_roles_then_read_user_alone(app) {

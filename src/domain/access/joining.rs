@@ -1,0 +1,61 @@
+//! What a new membership comes with: seen, assignable, and under the ceiling over the whole result.
+
+use super::ceiling::may_give;
+use super::decide::is_visible;
+use super::facts::Actor;
+use crate::domain::assignment::{Assignment, Plan, plan_member};
+use crate::domain::error::{Error, Violations};
+use crate::domain::id::OrganizationId;
+use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::time::Timestamp;
+
+/// Asks that the organization, or a resource of it, exists in the actor's eyes.
+///
+/// # Errors
+/// - [`NotFound`](crate::domain::error::Reason::NotFound), the same for what does not exist and for what may not be seen.
+pub fn see(
+    actor: &Actor,
+    organization: OrganizationId,
+    place: Option<&ResourceKey>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let is_seen = is_visible(&actor.at(place), now);
+    match place {
+        None if !is_seen => Err(Error::not_found("organization", organization)),
+        Some(key) if !is_seen || !actor.knows(key) => Err(Error::not_found("resource", key)),
+        _ => Ok(()),
+    }
+}
+
+/// Plans what a new membership will hold, under the ceiling over the whole result; `asked` is how the path of its
+/// violations begins, as in `requests[3].`, and when it is asked.
+///
+/// # Errors
+/// - As [`see`], [`Assignment::must_be_assignable`], [`may_give`] and [`plan_member`].
+pub fn plan_joining(
+    actor: &Actor,
+    organization: OrganizationId,
+    principal: Principal,
+    assignments: &[Assignment],
+    asked: (&str, Timestamp),
+) -> Result<Plan, Error> {
+    let (prefix, now) = asked;
+    let mut violations = Violations::default();
+    for (index, assignment) in assignments.iter().enumerate() {
+        if let Place::Resource(key) = &assignment.place {
+            see(actor, organization, Some(key), now)?;
+        }
+        let field = format!("{prefix}assignments[{index}]");
+        violations.take(assignment.must_be_assignable(&actor.catalog, principal, &field))?;
+    }
+    violations.finish()?;
+
+    for assignment in assignments {
+        may_give(&actor.at(assignment.place.resource()), &assignment.held, principal, now)?;
+    }
+    let plan = plan_member(&actor.catalog, principal, assignments)?;
+    for (principal, assignment) in &plan.granted {
+        may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now)?;
+    }
+    Ok(plan)
+}

@@ -1,0 +1,17 @@
+//! The list of members: how it is searched, filtered and ordered.
+//!
+//! What is sorted or compared is a key made here, once, and compared bytewise: both databases agree then.
+
+mod filter;
+mod order;
+mod words;
+
+pub use filter::{Comparison, Filter, Term};
+pub use order::{Column, Key, Order, Position};
+pub use words::{Query, words};
+
+/// Gives the key by which a display name is sorted: case folded.
+#[must_use]
+pub fn name_key(display_name: &str) -> String {
+    display_name.to_lowercase()
+}

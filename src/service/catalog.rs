@@ -1,0 +1,283 @@
+//! Catalogs: put and shown by operators; which one an organization follows.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::context::must_be_operator;
+use super::{Context, Services, Written};
+use crate::auth::hash_of;
+use crate::domain::assignment::Assignment;
+use crate::domain::cardinality::{self, Counters};
+use crate::domain::catalog::{
+    Catalog, CatalogError, Difference, RoleId, diff, is_name, key_of, parse, presets, remember,
+};
+use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::fact::{Grant, GrantSource, Held};
+use crate::domain::id::OrganizationId;
+use crate::domain::place::{Place, Principal};
+use crate::domain::time::Timestamp;
+use crate::store::{CatalogRow, Lock, Reads, Tx};
+
+/// Most members who are given the default role of a catalog when their organization comes to follow it.
+const DEFAULTS_MAX: u32 = 9_000;
+
+/// One version of a catalog, as it is shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShownCatalog {
+    /// Of all its versions.
+    pub name: String,
+    /// Of this text.
+    pub version: u32,
+    /// What it says of itself.
+    pub description: String,
+    /// Whether it ships with Guildhall.
+    pub is_preset: bool,
+    /// The text.
+    pub yaml: String,
+    /// When it was put; nothing for a preset.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A page of catalogs.
+#[derive(Clone, Debug)]
+pub struct Catalogs {
+    /// Presets first.
+    pub catalogs: Vec<ShownCatalog>,
+    /// After which name and version the next page begins, if there is one.
+    pub next: Option<(String, u32)>,
+}
+
+/// Names one version of a catalog; the newest if none is named.
+#[derive(Clone, Debug)]
+pub struct CatalogName {
+    /// A preset's, or an operator's.
+    pub name: String,
+    /// Of an operator's.
+    pub version: Option<u32>,
+}
+
+impl Services {
+    /// Puts one version of a catalog.
+    ///
+    /// # Errors
+    /// - [`Reason::CatalogInvalid`], a violation for each problem; [`Reason::NameTaken`]; [`Reason::OperatorRequired`].
+    pub async fn put_catalog(
+        self: &Arc<Self>,
+        context: &Context,
+        yaml: String,
+    ) -> Result<Written<ShownCatalog>, Error> {
+        context.subject()?;
+        let catalog = read(&yaml)?;
+        if presets::preset(catalog.name()).is_some() {
+            let message = "is the name of a preset; choose another";
+            return Err(Error::new(Reason::NameTaken, message).about("catalog", catalog.name()));
+        }
+        let (name, version) = (catalog.name().to_string(), catalog.version());
+        let key: Arc<str> = key_of(&name, version, &hash_of(&yaml)).into();
+        let row = CatalogRow { key, name, version, yaml, created_at: self.world.now() };
+        let catalog = Arc::new(catalog);
+        let call = context.clone();
+        self.write(context, Lock::Installation, move |tx| put(tx, call.clone(), row.clone(), Arc::clone(&catalog)))
+            .await
+    }
+
+    /// Shows one version of a catalog.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`].
+    pub async fn catalog(&self, name: &CatalogName) -> Result<ShownCatalog, Error> {
+        let unknown = || Error::not_found("catalog", &name.name);
+        if let Some((preset, yaml)) = presets::text(&name.name) {
+            let is_meant = name.version.is_none_or(|version| version == preset.version());
+            return if is_meant { Ok(shown_preset(&preset, yaml)) } else { Err(unknown()) };
+        }
+        if !is_name(&name.name) {
+            return Err(unknown());
+        }
+        let row = self.store.reads().catalog_row(&name.name, name.version).await?;
+        shown(row.ok_or_else(unknown)?)
+    }
+
+    /// Lists catalogs, the presets on the first page.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn catalogs(&self, after: Option<(String, u32)>, size: u32) -> Result<Catalogs, Error> {
+        let mut rows = self.store.reads().catalog_page(after.as_ref(), size + 1).await?;
+        let has_more = rows.len() > size as usize;
+        rows.truncate(size as usize);
+        let next = rows.last().filter(|_| has_more).map(|row| (row.name.clone(), row.version));
+        let mut catalogs = Vec::new();
+        if after.is_none() {
+            let texts = presets::presets().iter().filter_map(|preset| presets::text(preset.name()));
+            catalogs.extend(texts.map(|(preset, yaml)| shown_preset(&preset, yaml)));
+        }
+        for row in rows {
+            catalogs.push(shown(row)?);
+        }
+        Ok(Catalogs { catalogs, next })
+    }
+
+    /// Tells in what two catalogs differ.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`].
+    pub async fn diff_catalogs(&self, one: &CatalogName, other: &CatalogName) -> Result<Vec<Difference>, Error> {
+        let (one, other) = (self.catalog(one).await?, self.catalog(other).await?);
+        Ok(diff(&one.yaml, &other.yaml))
+    }
+
+    /// Has an organization follow another catalog. Gives the key of the one that it follows then.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`], [`Reason::RoleCardinality`].
+    pub async fn set_organization_catalog(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        name: &CatalogName,
+    ) -> Result<Written<String>, Error> {
+        context.subject()?;
+        let found = self.store.reads().catalog_named(&name.name, name.version).await?;
+        let (key, catalog) = found.ok_or_else(|| {
+            let message = "names no preset and no catalog of this installation";
+            Error::invalid("name", Reason::CatalogUnknown, message)
+        })?;
+        let call = context.clone();
+        self.write(context, Lock::Organization(organization), move |tx| {
+            switch(tx, call.clone(), organization, Arc::clone(&key), Arc::clone(&catalog))
+        })
+        .await
+    }
+}
+
+/// Reads a text whose problems are told as violations.
+fn read(yaml: &str) -> Result<Catalog, Error> {
+    parse("yaml", yaml).map_err(|error: CatalogError| {
+        let mut violations = Violations::default();
+        for problem in error.problems() {
+            let mut field = format!("yaml:{}:{}", problem.line, problem.column);
+            if !problem.field.is_empty() {
+                field = format!("{field}:{}", problem.field);
+            }
+            violations.add(field, Reason::CatalogInvalid, problem.message.clone());
+        }
+        violations.finish().err().unwrap_or_else(|| Error::internal(error))
+    })
+}
+
+async fn put(
+    mut tx: Tx,
+    context: Context,
+    row: CatalogRow,
+    catalog: Arc<Catalog>,
+) -> Result<(Tx, ShownCatalog), Error> {
+    must_be_operator(&tx.reads(), context.subject()?).await?;
+    let there = tx.reads().catalog_row(&row.name, Some(row.version)).await?;
+    let row = match there {
+        None => {
+            tx.catalog_insert(&row).await?;
+            row
+        }
+        Some(there) if there.yaml == row.yaml => there,
+        Some(_) => {
+            let message = "this version is there with another text; a version never changes";
+            return Err(Error::new(Reason::NameTaken, message).about("catalog", &row.name));
+        }
+    };
+    Ok((tx, shown_row(row, &catalog)))
+}
+
+async fn switch(
+    mut tx: Tx,
+    context: Context,
+    organization: OrganizationId,
+    key: Arc<str>,
+    catalog: Arc<Catalog>,
+) -> Result<(Tx, String), Error> {
+    must_be_operator(&tx.reads(), context.subject()?).await?;
+    let found = tx.reads().organization(organization).await?;
+    let mut found = found.ok_or_else(|| Error::not_found("organization", organization))?;
+    if found.catalog == key {
+        return Ok((tx, key.to_string()));
+    }
+    let extended = tx.reads().in_use(organization).await?.must_fit(&catalog)?;
+    give_default_role(&mut tx, organization, &extended).await?;
+    must_fit_together(&tx.reads(), organization, &extended).await?;
+
+    let holders = tx.reads().role_holders(organization).await?;
+    let counters = Counters::recounted(&extended, &holders);
+    cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member(organization).await?)?;
+    *tx.counters() = counters;
+    found.catalog = Arc::clone(&key);
+    tx.organization_catalog_update(&found).await?;
+    Ok((tx, key.to_string()))
+}
+
+/// Gives the catalog's default role, if it has one, to every member who holds no role at the organization.
+async fn give_default_role(tx: &mut Tx, organization: OrganizationId, catalog: &Catalog) -> Result<(), Error> {
+    let Some(role) = catalog.default_role() else { return Ok(()) };
+    let role = &catalog.role(role).name;
+    let without = tx.reads().members_without_a_role(organization, role, tx.now(), DEFAULTS_MAX + 1).await?;
+    if without.len() > DEFAULTS_MAX as usize {
+        let message = format!("more than {DEFAULTS_MAX} members hold no role, and would hold the role {role}");
+        return Err(Error::new(Reason::CatalogIncompatible, message).about("role", role));
+    }
+    let held = Held::Role(Arc::clone(role));
+    let default = Assignment { place: Place::Organization, held, expires_at: None };
+    let given = without.into_iter().map(|id| default.to_grant(tx.id(), Principal::Membership(id), GrantSource::Manual));
+    let given: Vec<Grant> = given.collect();
+    tx.grants_insert(&given).await
+}
+
+/// Asks that nobody holds two roles that the catalog keeps apart, or one without what it needs beside it.
+async fn must_fit_together(reads: &Reads<'_>, organization: OrganizationId, catalog: &Catalog) -> Result<(), Error> {
+    let name = |id: &RoleId| catalog.role(*id).name.to_string();
+    for set in catalog.sets() {
+        let refuse = |message| Err(Error::new(Reason::CatalogIncompatible, message).about("set", &set.name));
+        let roles: Vec<String> = set.roles.iter().map(name).collect();
+        if reads.holds_several(organization, &roles).await? {
+            return refuse(format!("somebody holds several roles of the set {}", set.name));
+        }
+        if set.is_required && reads.holds_none(organization, &roles).await? {
+            return refuse(format!("somebody holds no role of the set {}", set.name));
+        }
+    }
+    for (_, role) in catalog.roles() {
+        for required in &role.requires {
+            if reads.holds_without(organization, &role.name, &name(required)).await? {
+                let message = format!("somebody holds the role {} without one that it needs", role.name);
+                return Err(Error::new(Reason::CatalogIncompatible, message).about("role", &role.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shown_preset(preset: &Catalog, yaml: &str) -> ShownCatalog {
+    ShownCatalog {
+        name: preset.name().to_string(),
+        version: preset.version(),
+        description: preset.description().to_string(),
+        is_preset: true,
+        yaml: yaml.to_owned(),
+        created_at: None,
+    }
+}
+
+fn shown(row: CatalogRow) -> Result<ShownCatalog, Error> {
+    let catalog = remember(&row.key, &row.yaml).map_err(Error::internal)?;
+    Ok(shown_row(row, &catalog))
+}
+
+fn shown_row(row: CatalogRow, catalog: &Catalog) -> ShownCatalog {
+    ShownCatalog {
+        name: row.name,
+        version: row.version,
+        description: catalog.description().to_string(),
+        is_preset: false,
+        yaml: row.yaml,
+        created_at: Some(row.created_at),
+    }
+}

@@ -1,0 +1,166 @@
+//! Clearing: taking a resource away with all that stands below it, and with everything that hangs on that; and judging what
+//! a bound service account holds anew.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::domain::access::{is_visible, may_give};
+use crate::domain::contact::Contact;
+use crate::domain::error::Error;
+use crate::domain::fact::Grant;
+use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::resource::Resource;
+use crate::store::{Branch, Tx};
+
+/// Most resources that a service account which ends may still own elsewhere.
+const OWNED_MAX: u64 = 1_000;
+
+/// One thing that goes, with one fact.
+enum Step {
+    Grant(Grant),
+    Contact(Contact),
+    /// A resource changes hands, because its owner ends.
+    Orphan(Resource),
+    Account(ServiceAccountId),
+    Resource(ResourceKey),
+}
+
+/// All that goes with a resource, from the leaves up; the resource itself comes last.
+pub(super) struct Clearing {
+    steps: Vec<Step>,
+}
+
+impl Clearing {
+    /// Gathers all that goes with a resource.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn of(tx: &Tx, organization: OrganizationId, key: &ResourceKey) -> Result<Self, Error> {
+        let branches = tx.reads().subtree(organization, key).await?;
+        let grants = tx.reads().subtree_grants(organization, key).await?;
+        Self::of_branches(tx, organization, &branches, grants).await
+    }
+
+    /// Gathers all that goes with a subtree and what is held in it, both as they were read.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn of_branches(
+        tx: &Tx,
+        organization: OrganizationId,
+        branches: &[Branch],
+        grants: Vec<Grant>,
+    ) -> Result<Self, Error> {
+        Ok(Self { steps: steps(tx, organization, branches, grants).await? })
+    }
+
+    /// Tells how many facts it takes.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Takes the first `count` things away.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn take(mut self, tx: &mut Tx, count: usize) -> Result<(), Error> {
+        self.steps.truncate(count);
+        take(tx, self.steps).await
+    }
+}
+
+/// Lists everything that goes, what hangs on a resource before it, what stands below before what is above.
+async fn steps(
+    tx: &Tx,
+    organization: OrganizationId,
+    branches: &[Branch],
+    grants: Vec<Grant>,
+) -> Result<Vec<Step>, Error> {
+    let keys: Vec<ResourceKey> = branches.iter().map(|branch| branch.node.key.clone()).collect();
+    let accounts: Vec<ServiceAccountId> = branches.iter().filter_map(|branch| branch.service_account).collect();
+    let mut known: HashSet<_> = grants.iter().map(|grant| grant.id).collect();
+    let held = tx.reads().grants_of_accounts(organization, &accounts).await?;
+    let mut of_account: HashMap<ServiceAccountId, Vec<Step>> = HashMap::new();
+    for grant in held {
+        if let (Principal::ServiceAccount(id), true) = (grant.principal, known.insert(grant.id)) {
+            of_account.entry(id).or_default().push(Step::Grant(grant));
+        }
+    }
+    let owners: Vec<Principal> = accounts.iter().copied().map(Principal::ServiceAccount).collect();
+    for owners in owners.chunks(1_000) {
+        for resource in tx.reads().owned_by(organization, owners, OWNED_MAX).await? {
+            let Some(Principal::ServiceAccount(id)) = resource.owner else { continue };
+            if !keys.contains(&resource.key) {
+                of_account.entry(id).or_default().push(Step::Orphan(resource));
+            }
+        }
+    }
+    let mut at: HashMap<ResourceKey, Vec<Step>> = HashMap::new();
+    for grant in grants {
+        if let Some(key) = grant.place.resource().cloned() {
+            at.entry(key).or_default().push(Step::Grant(grant));
+        }
+    }
+    for contact in tx.reads().contacts_on(organization, &keys).await? {
+        at.entry(contact.key.clone()).or_default().push(Step::Contact(contact));
+    }
+
+    let mut steps = Vec::new();
+    for branch in branches.iter().rev() {
+        steps.extend(at.remove(&branch.node.key).unwrap_or_default());
+        if let Some(account) = branch.service_account {
+            steps.extend(of_account.remove(&account).unwrap_or_default());
+            steps.push(Step::Account(account));
+        }
+        steps.push(Step::Resource(branch.node.key.clone()));
+    }
+    Ok(steps)
+}
+
+async fn take(tx: &mut Tx, steps: Vec<Step>) -> Result<(), Error> {
+    let (mut grants, mut contacts, mut accounts, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut orphans = Vec::new();
+    for step in steps {
+        match step {
+            Step::Grant(grant) => grants.push(grant),
+            Step::Contact(contact) => contacts.push(contact),
+            Step::Orphan(resource) => orphans.push(Resource { owner: None, ..resource }),
+            Step::Account(account) => accounts.push(account),
+            Step::Resource(key) => keys.push(key),
+        }
+    }
+    tx.grants_delete(&grants).await?;
+    tx.contacts_delete(&contacts).await?;
+    for orphan in orphans {
+        tx.resource_update(&orphan, "lost its owner").await?;
+    }
+    tx.service_accounts_delete(&accounts).await?;
+    tx.resources_delete(&keys).await
+}
+
+/// Takes from the bound service account what its resource's new owner, whatever their state, may not give.
+pub(super) async fn judge_anew(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    account: ServiceAccountId,
+    owner: Option<Principal>,
+) -> Result<Vec<Grant>, Error> {
+    let (principal, now) = (Principal::ServiceAccount(account), tx.now());
+    let held = tx.reads().grants_of(organization, &[principal]).await?;
+    let mut places: Vec<ResourceKey> = held.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    places.sort();
+    places.dedup();
+    let owner = match owner {
+        Some(owner) if !held.is_empty() => Some(tx.reads().actor_in_force(organization, owner, &places).await?),
+        _ => None,
+    };
+    let may_be_given = |grant: &Grant| {
+        owner.as_ref().is_some_and(|owner| {
+            let place = owner.at(grant.place.resource());
+            is_visible(&place, now) && may_give(&place, &grant.held, principal, now).is_ok()
+        })
+    };
+    let revoked: Vec<Grant> = held.into_iter().filter(|grant| !may_be_given(grant)).collect();
+    tx.grants_delete(&revoked).await?;
+    Ok(revoked)
+}

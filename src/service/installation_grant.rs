@@ -1,0 +1,157 @@
+//! Grants above organizations: at the installation, and at a product over all organizations that follow its catalog.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::context::must_be_operator;
+use super::{Context, Services, Written};
+use crate::domain::catalog::{Catalog, OPERATOR};
+use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::fact::{Grant, GrantSource, Held, UserState};
+use crate::domain::id::UserId;
+use crate::domain::place::{Place, Principal, Subject};
+use crate::store::{Lock, Reads, Tx};
+
+/// What is granted or revoked above organizations.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InstallationDelta {
+    /// A person, or a service account of the installation.
+    pub subject: Subject,
+    /// The installation or a product.
+    pub place: Place,
+    /// A role that is held there.
+    pub role: Arc<str>,
+    /// Whether it is granted; else it is revoked.
+    pub is_grant: bool,
+}
+
+/// What changed above organizations.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct InstallationChanged {
+    /// Grants that are new.
+    pub granted: Vec<Grant>,
+    /// Grants that are gone.
+    pub revoked: Vec<Grant>,
+}
+
+impl Services {
+    /// Grants and revokes above organizations, all at one revision of the installation (TE-09).
+    ///
+    /// # Errors
+    /// - [`Reason::OperatorRequired`]; [`Reason::NotFound`] for a subject that is not there.
+    /// - [`Reason::CatalogUnknown`], [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], under `deltas[i]`.
+    /// - [`Reason::SelfRemoval`]; [`Reason::RoleCardinality`] if no operator would be left.
+    pub async fn change_installation_grants(
+        self: &Arc<Self>,
+        context: &Context,
+        deltas: Vec<InstallationDelta>,
+    ) -> Result<Written<InstallationChanged>, Error> {
+        context.subject()?;
+        let call = context.clone();
+        self.write(context, Lock::Installation, move |tx| change(tx, call.clone(), deltas.clone())).await
+    }
+}
+
+async fn change(
+    mut tx: Tx,
+    context: Context,
+    deltas: Vec<InstallationDelta>,
+) -> Result<(Tx, InstallationChanged), Error> {
+    let caller = context.subject()?;
+    // Users before the installation, as whoever ends an account does: so that nobody holds anything who is no more.
+    let users = deltas.iter().filter_map(|delta| match delta.subject {
+        Subject::User(id) => Some(id),
+        Subject::ServiceAccount(_) => None,
+    });
+    let mut users: Vec<UserId> = users.collect();
+    users.sort();
+    users.dedup();
+    for user in users {
+        tx.user_lock(user).await?;
+    }
+    tx.lock_installation().await?;
+    must_be_operator(&tx.reads(), caller).await?;
+    must_be_possible(&tx.reads(), &deltas).await?;
+
+    let mut changed = InstallationChanged::default();
+    for InstallationDelta { subject, place, role, is_grant } in deltas {
+        let (principal, held) = (subject.above(), Held::Role(role));
+        let there = tx.reads().installation_grant(principal, &place, &held).await?;
+        match (there, is_grant) {
+            (None, true) => {
+                let source = GrantSource::Manual;
+                let grant = Grant { id: tx.id(), principal, place, held, expires_at: None, source };
+                tx.installation_grant_insert(&grant).await?;
+                changed.granted.push(grant);
+            }
+            (Some(grant), false) => {
+                if subject == caller {
+                    return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+                }
+                tx.installation_grant_delete(&grant).await?;
+                changed.revoked.push(grant);
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+    if tx.reads().operator_count().await? == 0 {
+        let message = "an installation has at least one operator";
+        return Err(Error::new(Reason::RoleCardinality, message).about("role", OPERATOR));
+    }
+    Ok((tx, changed))
+}
+
+/// Asks that every subject is there and every role can be held at its place.
+async fn must_be_possible(reads: &Reads<'_>, deltas: &[InstallationDelta]) -> Result<(), Error> {
+    let mut violations = Violations::default();
+    for (index, delta) in deltas.iter().enumerate() {
+        let is_there = match delta.subject {
+            Subject::User(id) => reads.user_state(id).await?.is_some_and(|state| state != UserState::Deleted),
+            Subject::ServiceAccount(id) => reads.installation_service_account(id).await?,
+        };
+        if !is_there {
+            return Err(match delta.subject {
+                Subject::User(id) => Error::not_found("user", id),
+                Subject::ServiceAccount(id) => Error::not_found("service_account", id),
+            });
+        }
+        let field = format!("deltas[{index}]");
+        let catalog = match &delta.place {
+            Place::Product(name) => {
+                let found = reads.catalog_named(name, None).await?;
+                if found.is_none() {
+                    let message = "names no preset and no catalog of this installation";
+                    violations.add(format!("{field}.product"), Reason::CatalogUnknown, message);
+                    continue;
+                }
+                found.map(|(_, catalog)| catalog)
+            }
+            _ => None,
+        };
+        violations.take(must_be_held_there(delta, catalog.as_deref(), &format!("{field}.role")))?;
+    }
+    violations.finish()
+}
+
+fn must_be_held_there(delta: &InstallationDelta, catalog: Option<&Catalog>, field: &str) -> Result<(), Error> {
+    let Some(catalog) = catalog else {
+        if *delta.role == *OPERATOR {
+            return Ok(());
+        }
+        return Err(Error::invalid(field, Reason::RoleUnknown, "names no role of the installation"));
+    };
+    let Some(id) = catalog.role_id(&delta.role) else {
+        return Err(Error::invalid(field, Reason::RoleUnknown, "names no role of the catalog"));
+    };
+    let role = catalog.role(id);
+    let principal: Principal = delta.subject.above();
+    if role.at.product && role.to.has(principal) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        field,
+        Reason::RoleNotAssignable,
+        "names a role that is not held there, or not by such a subject",
+    ))
+}

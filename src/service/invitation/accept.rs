@@ -1,0 +1,238 @@
+//! Accepting: the one membership that a mailbox was offered, or a new one by a link.
+
+use std::sync::Arc;
+
+use super::{AcceptInvitation, Accepted, give, invitation_by_token, places};
+use crate::domain::access::{Actor, decide, may_give};
+use crate::domain::assignment::plan_member;
+use crate::domain::cardinality;
+use crate::domain::catalog::PermissionId;
+use crate::domain::email::Email;
+use crate::domain::error::{Error, Kind, Reason};
+use crate::domain::fact::{Held, InvitationState, MemberState, UserState};
+use crate::domain::id::{MembershipId, OrganizationId, UserId};
+use crate::domain::invitation::{Invitation, Offered};
+use crate::domain::member::{Member, must_be_free};
+use crate::domain::password;
+use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+use crate::domain::time::Timestamp;
+use crate::service::context::see;
+use crate::service::seats::SeatsBefore;
+use crate::service::{Context, Services, Written, text};
+use crate::store::{Lock, Reads, Tx};
+
+/// Who accepts, prepared before the lock.
+#[derive(Clone)]
+enum Joiner {
+    /// A person new to the installation.
+    New { user: UserId, password_hash: String },
+    /// A person with an account (CM-22).
+    Known(UserId),
+}
+
+impl Services {
+    /// Accepts an invitation. To a mailbox: with a password for a new account (CE-12), or as the account that the address
+    /// has (CM-22). By a link: as whoever is signed in (CM-20).
+    ///
+    /// Nobody is signed in by it (CE-16). A refusal consumes nothing.
+    ///
+    /// # Errors
+    /// - As [`Services::look_up_invitation`]; [`Reason::SignInRequired`], [`Reason::EmailMismatch`].
+    /// - [`Reason::PasswordTooShort`], [`Reason::PasswordTooSimple`], [`Reason::PasswordTooLong`].
+    /// - [`Reason::InvitationUnsponsored`], [`Reason::RoleCardinality`], [`Reason::MemberExists`],
+    ///   [`Reason::InvitationPending`].
+    pub async fn accept_invitation(
+        self: &Arc<Self>,
+        context: &Context,
+        request: AcceptInvitation,
+    ) -> Result<Written<Accepted>, Error> {
+        let reads = self.store.reads();
+        let invitation = invitation_by_token(&reads, &request.token).await?;
+        invitation.must_be_open(self.world.now())?;
+        let display_name = text::name("display_name", &request.display_name)?;
+        let joiner = self.prepare_joiner(context, &reads, &invitation, &request.password).await?;
+
+        let lock = Lock::Organization(invitation.organization);
+        let token = request.token;
+        self.write(context, lock, move |tx| accept(tx, token.clone(), joiner.clone(), display_name.clone())).await
+    }
+
+    /// Finds out who accepts. The address decides: who has proven it must be signed in, who is new brings a password. A
+    /// link has no address, and takes whoever is signed in.
+    async fn prepare_joiner(
+        &self,
+        context: &Context,
+        reads: &Reads<'_>,
+        invitation: &Invitation,
+        password: &str,
+    ) -> Result<Joiner, Error> {
+        let caller = match context.caller.as_ref().map(|caller| caller.subject) {
+            Some(Subject::User(user)) => Some(user),
+            Some(Subject::ServiceAccount(_)) | None => None,
+        };
+        let Offered::Mailbox { email, .. } = &invitation.offered else {
+            let refusal = || Error::new(Reason::SignInRequired, "a link is accepted by who is signed in");
+            return caller.map(Joiner::Known).ok_or_else(refusal);
+        };
+        match (reads.user_by_email(&Email::parse("email", email)?).await?, caller) {
+            (Some(user), Some(caller)) if user == caller => Ok(Joiner::Known(user)),
+            (_, Some(_)) => {
+                Err(Error::new(Reason::EmailMismatch, "the invitation was sent to an address that is not the caller's"))
+            }
+            (Some(_), None) => Err(Error::new(Reason::SignInRequired, "the address has an account: sign in first")),
+            (None, None) => {
+                let organization = reads.organization(invitation.organization).await?;
+                let organization = organization.ok_or_else(|| Error::internal("an invitation to nowhere"))?;
+                let catalog = reads.catalog(&organization.catalog).await?;
+                password::judge("password", password, catalog.password())?;
+                Ok(Joiner::New { user: self.world.id(), password_hash: self.passwords.hash(password).await? })
+            }
+        }
+    }
+}
+
+async fn accept(tx: Tx, token: String, joiner: Joiner, display_name: String) -> Result<(Tx, Accepted), Error> {
+    let invitation = invitation_by_token(&tx.reads(), &token).await?;
+    invitation.must_be_open(tx.now())?;
+    match (&invitation.offered, &joiner) {
+        (Offered::Mailbox { membership, .. }, _) => {
+            let membership = *membership;
+            accept_mailed(tx, invitation, membership, joiner, display_name).await
+        }
+        (Offered::Link { .. }, Joiner::Known(user)) => accept_link(tx, invitation, *user, display_name).await,
+        (Offered::Link { .. }, Joiner::New { .. }) => Err(Error::internal("a link makes no accounts")),
+    }
+}
+
+/// Binds the person to the membership that was offered.
+async fn accept_mailed(
+    mut tx: Tx,
+    mut invitation: Invitation,
+    membership: MembershipId,
+    joiner: Joiner,
+    display_name: String,
+) -> Result<(Tx, Accepted), Error> {
+    let organization = invitation.organization;
+    let member = tx.reads().membership(organization, membership).await?;
+    let mut member = member.ok_or_else(|| Error::internal("an invitation without its membership"))?;
+    let email = Email::parse("email", &member.email)?;
+    let grants = tx.reads().grants_of(organization, &[Principal::Membership(member.id)]).await?;
+    let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    let sponsor = sponsor(&tx, &invitation, &places).await?;
+    for grant in &grants {
+        must_be_sponsored(&sponsor, organization, &grant.place, &grant.held, grant.principal, tx.now())?;
+    }
+
+    let (Joiner::Known(user) | Joiner::New { user, .. }) = &joiner;
+    let user = *user;
+    must_be_new_here(&tx, organization, user).await?;
+    if !display_name.is_empty() {
+        member.display_name = display_name;
+    }
+    if let Joiner::New { password_hash, .. } = &joiner {
+        if tx.reads().user_by_email(&email).await?.is_some() {
+            return Err(Error::new(Reason::SignInRequired, "the address has an account by now: sign in first"));
+        }
+        tx.user_insert(user, &member.display_name, &email, password_hash).await?;
+        member.is_made_here = true;
+    }
+    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, organization, &[member.id], &places).await?;
+    member.user = Some(user);
+    member.state = MemberState::Active;
+    tx.membership_update(&member, "accepted").await?;
+    invitation.state = InvitationState::Accepted;
+    tx.invitation_update(&invitation).await?;
+
+    let before = tx.counters().clone();
+    tx.counters().move_state(&sponsor.catalog, &grants, MemberState::Pending, MemberState::Active);
+    cardinality::judge(&sponsor.catalog, &before, tx.counters())?;
+    seats.must_suffice(&tx, &sponsor.catalog, organization).await?;
+    Ok((tx, Accepted { organization, member }))
+}
+
+/// Makes a membership for who came by a link, under the address that they have proven. The link stays open for others.
+async fn accept_link(
+    mut tx: Tx,
+    invitation: Invitation,
+    user: UserId,
+    display_name: String,
+) -> Result<(Tx, Accepted), Error> {
+    let Invitation { organization, offered: Offered::Link { assignments }, .. } = &invitation else {
+        return Err(Error::internal("a link that offers no assignments"));
+    };
+    let organization = *organization;
+    let sponsor = sponsor(&tx, &invitation, &places(assignments)).await?;
+    let membership: MembershipId = tx.id();
+    let principal = Principal::Membership(membership);
+    let plan = plan_member(&sponsor.catalog, principal, assignments)?;
+    for (principal, assignment) in &plan.granted {
+        must_be_sponsored(&sponsor, organization, &assignment.place, &assignment.held, *principal, tx.now())?;
+    }
+
+    must_be_new_here(&tx, organization, user).await?;
+    let email = tx.reads().user_email(user).await?;
+    let email = Email::parse("email", &email.ok_or_else(|| Error::internal("a user without an address"))?)?;
+    must_be_free(tx.reads().membership_by_email(organization, &email).await?.as_ref())?;
+    let display_name = if display_name.is_empty() {
+        tx.reads().user_display_name(user).await?.unwrap_or_default()
+    } else {
+        display_name
+    };
+    let mut member = Member::pending(membership, &email, display_name, tx.now());
+    (member.user, member.state) = (Some(user), MemberState::Active);
+    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, organization, &[], &places(assignments)).await?;
+    tx.membership_insert(&member, &email).await?;
+    give(&mut tx, &sponsor, &plan, member.state).await?;
+    seats.must_suffice(&tx, &sponsor.catalog, organization).await?;
+    member.roles = plan.role_names();
+    Ok((tx, Accepted { organization, member }))
+}
+
+/// Asks that a person with an account is still there, and has no place here yet. From then on nobody ends the account.
+async fn must_be_new_here(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<(), Error> {
+    tx.user_lock(user).await?;
+    if tx.reads().user_state(user).await?.is_some_and(|state| state != UserState::Active) {
+        return Err(Error::new(Reason::UserDisabled, "the account is no more, or shut out"));
+    }
+    match tx.reads().membership_by_user(organization, user).await? {
+        Some(member) => {
+            Err(Error::new(Reason::MemberExists, "the caller is a member already").about("member", member.id))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Gathers who answers for an invitation before the places that it names; they must still be one who invites, in an
+/// organization that is ACTIVE.
+async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Result<Actor, Error> {
+    let sponsor = tx.reads().actor(invitation.organization, invitation.sponsor, places).await?;
+    if !sponsor.organization_is_active {
+        return Err(Error::new(Reason::OrganizationState, "the organization is not active"));
+    }
+    if !decide(&sponsor.at(None), PermissionId::MEMBER_INVITE, tx.now()).is_allowed() {
+        return Err(unsponsored());
+    }
+    Ok(sponsor)
+}
+
+/// Asks that who invited may still give what the invitation brings, at a place that is still there for them; what a
+/// founder brings, any operator may.
+fn must_be_sponsored(
+    sponsor: &Actor,
+    organization: OrganizationId,
+    place: &Place,
+    held: &Held,
+    principal: Principal,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let judged = see(sponsor, organization, place.resource(), now)
+        .and_then(|()| may_give(&sponsor.at(place.resource()), held, principal, now));
+    match judged {
+        Err(error) if matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound) => Err(unsponsored()),
+        judged => judged,
+    }
+}
+
+fn unsponsored() -> Error {
+    Error::new(Reason::InvitationUnsponsored, "who invited may no longer give what the invitation brings")
+}

@@ -1,0 +1,163 @@
+//! The end of a removal: what the member owned is cleared in slices, and then the membership is no more.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::error::{Error, Kind};
+use crate::domain::fact::MemberState;
+use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::removal::Assets;
+use crate::domain::resource::Resource;
+use crate::rpc::Rpc;
+use crate::service::clearing::{Clearing, judge_anew};
+use crate::service::{Context, Services};
+use crate::store::{Lock, Tx};
+
+/// About how often it is looked for removals whose grace has ended.
+const PERIOD: Duration = Duration::from_secs(30);
+/// Most removals that are finished in one go.
+const DUE_MAX: u64 = 100;
+/// Most owned resources that are cleared in one commit.
+const SLICE: u64 = 50;
+/// Most facts that clearing adds to one commit.
+const FACTS_MAX: usize = 5_000;
+/// Most resources of others that are looked at in one commit.
+const KEPT_MAX: u64 = 1_000;
+
+/// Finishes removals for which nobody is waited any more, until it is told to stop.
+pub async fn keep_removals(services: Arc<Services>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
+        }
+        if let Err(error) = services.finish_removals().await {
+            tracing::warn!(cause = error.cause(), reason = error.reason.name(), "removals could not be finished");
+        }
+    }
+}
+
+impl Services {
+    /// Finishes every removal for which nobody is waited any more.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn finish_removals(self: &Arc<Self>) -> Result<(), Error> {
+        let mut failure = None;
+        for (organization, membership) in self.store.reads().removals_due(self.world.now(), DUE_MAX).await? {
+            // One that cannot be finished does not hold up those behind it.
+            if let Err(error) = self.finish_removal(organization, membership).await {
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Clears what a removed member owned and ends the membership, a slice a commit.
+    pub(super) async fn finish_removal(
+        self: &Arc<Self>,
+        organization: OrganizationId,
+        membership: MembershipId,
+    ) -> Result<(), Error> {
+        let context = Context {
+            caller: None,
+            rpc: Rpc::RemoveMember,
+            call_id: self.world.id::<Uuid>(),
+            replay: None,
+            validate_only: false,
+            deadline: None,
+            activity: None,
+        };
+        loop {
+            let lock = Lock::Organization(organization);
+            let slice = self.write(&context, lock, move |tx| clear_slice(tx, organization, membership)).await;
+            match slice {
+                Ok(written) if written.value => return Ok(()),
+                Ok(_) => {}
+                // The organization went meanwhile, and everything with it.
+                Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Clears a slice. Says whether nothing is left to do.
+async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: MembershipId) -> Result<(Tx, bool), Error> {
+    let removal = tx.reads().removal(organization, membership).await?;
+    let Some(removal) = removal.filter(|removal| removal.is_due(tx.now())) else { return Ok((tx, true)) };
+    let mut owned = tx.reads().owned_by(organization, &[Principal::Membership(membership)], SLICE).await?;
+    if owned.is_empty() {
+        tx.membership_delete(membership).await?;
+        return Ok((tx, true));
+    }
+    let kept = if removal.assets == Assets::Delete {
+        below_which_others_own(&tx, organization, membership, &mut owned).await?
+    } else {
+        HashSet::new()
+    };
+    let mut room = FACTS_MAX;
+    for resource in owned {
+        match removal.assets {
+            Assets::Delete if kept.contains(&resource.key) => hand_over(&mut tx, organization, resource, None).await?,
+            Assets::Keep => hand_over(&mut tx, organization, resource, None).await?,
+            Assets::Transfer(to) => {
+                let heir = tx.reads().membership(organization, to).await?;
+                let heir = heir.filter(|heir| heir.state != MemberState::Removing);
+                let heir = heir.map(|heir| Principal::Membership(heir.id));
+                hand_over(&mut tx, organization, resource, heir).await?;
+            }
+            Assets::Delete => {
+                // Below another that went just now, there is nothing left to clear.
+                let clearing = Clearing::of(&tx, organization, &resource.key).await?;
+                let count = clearing.len();
+                clearing.take(&mut tx, count.min(room)).await?;
+                if count >= room {
+                    return Ok((tx, false));
+                }
+                room -= count;
+            }
+        }
+    }
+    Ok((tx, false))
+}
+
+/// Names what others have come to own something below of since it was decided that it goes: theirs does not go with it, so
+/// it stays, and is nobody's. Leaves those out of `owned` of which that is not known yet.
+async fn below_which_others_own(
+    tx: &Tx,
+    organization: OrganizationId,
+    membership: MembershipId,
+    owned: &mut Vec<Resource>,
+) -> Result<HashSet<ResourceKey>, Error> {
+    let found = tx.reads().owned_by_others_below(organization, membership, KEPT_MAX).await?;
+    if found.len() as u64 == KEPT_MAX
+        && let Some((last, _)) = found.last()
+    {
+        owned.retain(|resource| resource.key <= *last);
+    }
+    Ok(found.into_iter().map(|(top, _)| top).collect())
+}
+
+/// Gives a resource to another owner, or to nobody, and takes from the service account bound to it what they may not give.
+///
+/// # Errors
+/// Only what the database says.
+pub(super) async fn hand_over(
+    tx: &mut Tx,
+    organization: OrganizationId,
+    resource: Resource,
+    owner: Option<Principal>,
+) -> Result<(), Error> {
+    let account = resource.service_account;
+    tx.resource_update(&Resource { owner, ..resource }, "handed over").await?;
+    if let Some(account) = account {
+        judge_anew(tx, organization, account, owner).await?;
+    }
+    Ok(())
+}

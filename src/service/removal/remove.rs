@@ -1,0 +1,196 @@
+//! The first commit of a removal: everything that gives access is gone.
+
+use std::sync::Arc;
+
+use super::finish::hand_over;
+use super::inventory::{Estate, is_managed, take};
+use super::{RemoveMember, Removed};
+use crate::domain::access::{Actor, is_visible, may_take_role};
+use crate::domain::cardinality;
+use crate::domain::catalog::{PermissionId, Verb};
+use crate::domain::error::{Error, Reason};
+use crate::domain::fact::{Grant, Held, MemberState};
+use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::member::Member;
+use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::removal::{Assets, Inventory, Removal};
+use crate::domain::time::Timestamp;
+use crate::service::context::{must_hold, see};
+use crate::service::etag::must_match;
+use crate::service::{Context, Services, Written, text};
+use crate::store::{Lock, Tx};
+
+impl Services {
+    /// Removes a member, or lets the caller leave. Their access is gone with the answer; the membership itself is, unless
+    /// somebody of the product is waited for.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleNotTakeable`], [`Reason::SelfRemoval`].
+    /// - [`Reason::LeavingBarred`] for whoever holds a role whose holders do not leave (AX-32).
+    /// - [`Reason::RoleCardinality`] for the last holder of a role that must be held, [`Reason::MemberState`].
+    /// - [`Reason::AssetsUndecided`], [`Reason::AssetsOfOthers`], [`Reason::FeatureOff`], [`Reason::EtagMismatch`].
+    pub async fn remove_member(
+        self: &Arc<Self>,
+        context: &Context,
+        request: RemoveMember,
+    ) -> Result<Written<Removed>, Error> {
+        let organization = request.organization;
+        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
+        see(&actor, organization, None, self.world.now())?;
+        let membership = whom(&actor, &request, self.world.now())?;
+        let request = RemoveMember { reason: text::reason("reason", &request.reason)?, ..request };
+
+        let call = context.clone();
+        let mut written = self
+            .write(context, Lock::Organization(organization), move |tx| remove(tx, call.clone(), request.clone()))
+            .await?;
+        self.removals_begun.send_replace(());
+        if !context.validate_only && written.value.awaiting.is_empty() {
+            self.finish_removal(organization, membership).await?;
+            written.token = Some(self.token_before_reading(organization).await?);
+        }
+        Ok(written)
+    }
+}
+
+/// Finds who is to go: whom the request names, which needs member.remove, or the caller, who leaves.
+fn whom(actor: &Actor, request: &RemoveMember, now: Timestamp) -> Result<MembershipId, Error> {
+    match request.membership {
+        Some(id) => {
+            must_hold(actor, PermissionId::MEMBER_REMOVE, None, now)?;
+            if actor.standing.membership() == Some(id) {
+                return Err(Error::new(Reason::SelfRemoval, "nobody removes themselves; leaving is an act of its own"));
+            }
+            Ok(id)
+        }
+        None => actor.standing.membership().ok_or_else(|| Error::not_found("member", "")),
+    }
+}
+
+async fn remove(mut tx: Tx, context: Context, request: RemoveMember) -> Result<(Tx, Removed), Error> {
+    let (organization, now, subject) = (request.organization, tx.now(), context.subject()?);
+    let caller = tx.reads().actor(organization, subject, &[]).await?;
+    see(&caller, organization, None, now)?;
+    let principal = Principal::Membership(whom(&caller, &request, now)?);
+    let Principal::Membership(id) = principal else { return Err(Error::internal("a member")) };
+
+    let grants = tx.reads().grants_of(organization, &[principal]).await?;
+    let groups = tx.reads().groups_of(&[id]).await?;
+    let groups: Vec<Principal> = groups.into_iter().map(|(_, group)| Principal::Group(group)).collect();
+    let by_groups = tx.reads().grants_of(organization, &groups).await?;
+    let all: Vec<&Grant> = grants.iter().chain(&by_groups).collect();
+    let estate = Estate::of(&tx.reads(), organization, id).await?;
+    let places = all.iter().filter_map(|grant| grant.place.resource()).chain(estate.places());
+    let places: Vec<ResourceKey> = places.cloned().collect();
+    let actor = tx.reads().actor(organization, subject, &places).await?;
+    let member = tx.reads().membership(organization, id).await?;
+    let member = member.ok_or_else(|| Error::not_found("member", id))?;
+    if member.state == MemberState::Removing {
+        return Err(Error::new(Reason::MemberState, "the member is being removed already").about("member", id));
+    }
+    may_go(&actor, &request, &all, now)?;
+    let inventory = take(&tx.reads(), &actor, organization, &member, &estate, now).await?;
+    must_match(&request.etag, &inventory)?;
+    inventory.must_be_decided(request.assets, actor.catalog.features().assets)?;
+    may_dispose(&tx, &actor, organization, request.assets, &inventory, id).await?;
+
+    if !request.reason.is_empty() {
+        tx.because(request.reason);
+    }
+    let user_deleted = close(&mut tx, &actor, organization, &member, grants).await?;
+    // What the caller does not see goes neither to anybody nor away.
+    let unseen = estate.owned.into_iter().filter(|it| !is_visible(&actor.at(Some(&it.key)), now));
+    for resource in unseen {
+        hand_over(&mut tx, organization, resource, None).await?;
+    }
+    let policy = actor.catalog.removal();
+    let removal = Removal {
+        membership: id,
+        assets: request.assets,
+        awaiting: policy.listeners.clone(),
+        requested_at: now,
+        due_at: now.plus(policy.grace),
+    };
+    tx.removal_insert(&removal).await?;
+    let member = Member { state: MemberState::Removing, roles: Vec::new(), ..member };
+    Ok((tx, Removed { member, awaiting: removal.awaiting, user_deleted }))
+}
+
+/// Asks the ceiling: who is removed loses every role, what their groups hold included; who leaves must not hold one that
+/// keeps them.
+fn may_go(actor: &Actor, request: &RemoveMember, grants: &[&Grant], now: Timestamp) -> Result<(), Error> {
+    if request.membership.is_some() {
+        return grants.iter().try_for_each(|grant| may_take_role(&actor.at(grant.place.resource()), &grant.held, now));
+    }
+    let is_kept = |grant: &&&Grant| match &grant.held {
+        Held::Role(name) if grant.place == Place::Organization && !grant.is_expired(now) => {
+            actor.catalog.role_id(name).is_some_and(|role| actor.catalog.never_leave().contains(&role))
+        }
+        _ => false,
+    };
+    match grants.iter().find(is_kept).map(|grant| &grant.held) {
+        Some(Held::Role(name)) => {
+            let message = "whoever holds this role does not leave; have it taken away first";
+            Err(Error::new(Reason::LeavingBarred, message).about("role", name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asks that the caller may do to each resource that they see what is to become of it.
+async fn may_dispose(
+    tx: &Tx,
+    actor: &Actor,
+    organization: OrganizationId,
+    assets: Assets,
+    inventory: &Inventory,
+    leaver: MembershipId,
+) -> Result<(), Error> {
+    let verb = match assets {
+        Assets::Keep => return Ok(()),
+        Assets::Delete => Verb::Delete,
+        Assets::Transfer(to) => {
+            let found = tx.reads().membership(organization, to).await?;
+            let found = found.filter(|member| to != leaver && member.state != MemberState::Removing);
+            if found.is_none() {
+                return Err(Error::not_found("member", to));
+            }
+            Verb::SetOwner
+        }
+    };
+    for owned in &inventory.owned {
+        let Some((kind, _)) = actor.catalog.resource_type(&owned.key.kind) else { continue };
+        must_hold(actor, PermissionId::of_type(kind, verb), Some(&owned.key), tx.now())?;
+    }
+    Ok(())
+}
+
+/// Takes everything away that gives access. Says whether the account went, too.
+async fn close(
+    tx: &mut Tx,
+    actor: &Actor,
+    organization: OrganizationId,
+    member: &Member,
+    grants: Vec<Grant>,
+) -> Result<bool, Error> {
+    if let Some(user) = member.user {
+        tx.user_lock(user).await?;
+    }
+    let user_deleted = is_managed(&tx.reads(), organization, member).await?;
+    let before = tx.counters().clone();
+    for grant in &grants {
+        tx.counters().count(&actor.catalog, grant, member.state, -1);
+    }
+    cardinality::judge(&actor.catalog, &before, tx.counters())?;
+    tx.grants_delete(&grants).await?;
+    for (member, group) in tx.reads().groups_of(&[member.id]).await? {
+        tx.group_members_delete(group, &[member]).await?;
+    }
+    tx.invitations_revoke(member.id).await?;
+    let removing = Member { state: MemberState::Removing, ..member.clone() };
+    tx.membership_update(&removing, "removed").await?;
+    if let Some(user) = member.user.filter(|_| user_deleted) {
+        tx.user_delete(user).await?;
+    }
+    Ok(user_deleted)
+}

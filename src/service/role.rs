@@ -1,0 +1,354 @@
+//! Roles: those of the catalog, shown; those of the organization, made, changed and deleted (AX-23).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::apply::{Affected, Changed, apply};
+use super::context::see;
+use super::etag::{etag, must_match};
+use super::{Context, Read, Services, Written};
+use crate::domain::access::{Actor, is_visible, may_give, may_shape, may_take, may_take_role};
+use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan};
+use crate::domain::catalog::{
+    CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace,
+};
+use crate::domain::error::{Error, Kind, Reason};
+use crate::domain::fact::{Grant, GrantSource, Held};
+use crate::domain::id::OrganizationId;
+use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::time::Timestamp;
+use crate::store::{Lock, Reads, Tx};
+
+/// Most grants that are moved when their role is deleted: each is one that goes and one that comes.
+const MOVED_MAX: usize = 4_000;
+
+/// The roles of an organization.
+#[derive(Clone, Debug)]
+pub struct Roles {
+    /// The catalog it follows, with the roles of its own.
+    pub catalog: Arc<Catalog>,
+    /// The roles of its own as they were written, each with its tag, by name.
+    pub custom: Vec<(CustomRole, String)>,
+}
+
+/// What is written of a role; nothing stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct RoleChanges {
+    /// For people.
+    pub description: Option<String>,
+    /// Where it can be held.
+    pub at: Option<Vec<RolePlace>>,
+    /// By whom it can be held.
+    pub to: Option<Holders>,
+    /// What it includes.
+    pub includes: Option<Vec<Arc<str>>>,
+    /// What it holds.
+    pub permissions: Option<BTreeMap<Arc<str>, Reach>>,
+    /// Whether its holder is on the list.
+    pub as_member: Option<bool>,
+    /// What its holder may give.
+    pub may_grant: Option<CeilingNames>,
+    /// What its holder may take.
+    pub may_take: Option<CeilingNames>,
+}
+
+/// Asks for a role to be changed.
+#[derive(Clone, Debug)]
+pub struct UpdateRole {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which.
+    pub name: Arc<str>,
+    /// What is written.
+    pub changes: RoleChanges,
+    /// As it was told; empty asks nothing.
+    pub etag: String,
+}
+
+/// Asks for a role to be deleted.
+#[derive(Clone, Debug)]
+pub struct DeleteRole {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which.
+    pub name: Arc<str>,
+    /// What its holders hold instead, where they held it; nothing if nobody may hold it.
+    pub move_holders_to: Option<Arc<str>>,
+    /// As it was told; empty asks nothing.
+    pub etag: String,
+}
+
+/// A role of the organization's own, with its tag.
+pub type Tagged = (CustomRole, String);
+
+impl Services {
+    /// Gives the roles of an organization, to whoever is in it.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`].
+    pub async fn roles(&self, context: &Context, organization: OrganizationId) -> Result<Read<Roles>, Error> {
+        let token = self.token_before_reading(organization).await?;
+        let reads = self.store.reads();
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        see(&actor, organization, None, self.world.now())?;
+        let custom = reads.roles(organization).await?.into_iter().map(tagged).collect::<Result<_, _>>()?;
+        Ok(Read { value: Roles { catalog: actor.catalog, custom }, token })
+    }
+
+    /// Makes a role, under the ceiling over all that it holds.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`], [`Reason::FeatureOff`].
+    /// - [`Reason::NameTaken`], and what [`CustomRole::must_fit`] fails with.
+    pub async fn create_role(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        role: CustomRole,
+    ) -> Result<Written<Tagged>, Error> {
+        self.may_manage(context, organization).await?;
+        let call = context.clone();
+        self.write(context, Lock::Organization(organization), move |tx| {
+            create(tx, call.clone(), organization, role.clone())
+        })
+        .await
+    }
+
+    /// Changes a role, under the ceiling over all that it then holds; what it holds no more is taken from its holders.
+    ///
+    /// # Errors
+    /// - As [`Services::create_role`]; [`Reason::RoleNotTakeable`], [`Reason::SelfRemoval`], [`Reason::EtagMismatch`].
+    pub async fn update_role(
+        self: &Arc<Self>,
+        context: &Context,
+        request: UpdateRole,
+    ) -> Result<Written<Tagged>, Error> {
+        self.may_manage(context, request.organization).await?;
+        let (call, lock) = (context.clone(), Lock::Organization(request.organization));
+        self.write(context, lock, move |tx| update(tx, call.clone(), request.clone())).await
+    }
+
+    /// Deletes a role; its holders hold another instead, or there are none.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleInUse`], [`Reason::EtagMismatch`].
+    /// - What granting and revoking fail with, for the holders that are moved.
+    pub async fn delete_role(
+        self: &Arc<Self>,
+        context: &Context,
+        request: DeleteRole,
+    ) -> Result<Written<Changed>, Error> {
+        self.may_manage(context, request.organization).await?;
+        let (call, lock) = (context.clone(), Lock::Organization(request.organization));
+        self.write(context, lock, move |tx| delete(tx, call.clone(), request.clone())).await
+    }
+
+    async fn may_manage(&self, context: &Context, organization: OrganizationId) -> Result<(), Error> {
+        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
+        context.authorize(&actor, organization, None, "", self.world.now())
+    }
+}
+
+async fn create(
+    mut tx: Tx,
+    context: Context,
+    organization: OrganizationId,
+    role: CustomRole,
+) -> Result<(Tx, Tagged), Error> {
+    let (actor, catalog) = manager(&tx, &context, organization, &[]).await?;
+    let roles = tx.reads().roles(organization).await?;
+    if roles.iter().any(|other| other.name == role.name) {
+        return Err(Error::new(Reason::NameTaken, "the organization has a role of this name").about("role", &role.name));
+    }
+    if roles.len() >= CUSTOM_ROLES_MAX {
+        let message = format!("the organization has {CUSTOM_ROLES_MAX} roles of its own, as many as it may");
+        return Err(Error::invalid("role", Reason::OutOfRange, message));
+    }
+    must_be_shaped(&actor, &catalog, &role, false, tx.now())?;
+    tx.role_insert(&role).await?;
+    Ok((tx, tagged(role)?))
+}
+
+async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx, Tagged), Error> {
+    let UpdateRole { organization, name, changes, etag } = request;
+    let (actor, catalog) = manager(&tx, &context, organization, &[]).await?;
+    let before = find(&tx.reads(), organization, &name).await?;
+    must_match(&etag, &before)?;
+    let after = changes.written_on(before.clone());
+    if after == before {
+        return Ok((tx, tagged(before)?));
+    }
+    let principals = tx.reads().principals_of_role(organization, &name).await?;
+    let is_mine = principals.iter().any(|principal| actor.standing.is_among(*principal));
+    let after_compiled = must_be_shaped(&actor, &catalog, &after, is_mine, tx.now())?;
+    let is_less = !compiled(&catalog, &before)?.is_within(&after_compiled);
+    if is_less && !principals.is_empty() {
+        may_take_role(&actor.at(None), &Held::Role(Arc::clone(&name)), tx.now())?;
+        if principals.iter().any(|principal| actor.standing.is_alone(*principal)) {
+            return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+        }
+    }
+    if !principals.is_empty() && (after.at != before.at || after.to != before.to) {
+        tx.reads().in_use(organization).await?.must_hold(&catalog, &after)?;
+    }
+    tx.role_update(&after).await?;
+    Ok((tx, tagged(after)?))
+}
+
+async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx, Changed), Error> {
+    let DeleteRole { organization, name, move_holders_to, etag } = request;
+    // Whatever the caller names: only what is there is looked for further.
+    let role = find(&tx.reads(), organization, &name).await;
+    let grants = match &role {
+        Ok(_) => tx.reads().grants_of_role(organization, &name, MOVED_MAX as u64 + 1).await?,
+        Err(_) => Vec::new(),
+    };
+    let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    let (actor, _) = manager(&tx, &context, organization, &places).await?;
+    must_match(&etag, &role?)?;
+    if grants.is_empty() {
+        tx.role_delete(&name).await?;
+        return Ok((tx, Changed::default()));
+    }
+    let Some(instead) = move_holders_to else {
+        let message = "the role is held; name a role that its holders are to hold instead, or revoke it first";
+        return Err(Error::new(Reason::RoleInUse, message).about("role", &name));
+    };
+    if instead == name {
+        return Err(Error::invalid("move_holders_to", Reason::RoleUnknown, "names the role that is to be deleted"));
+    }
+    if grants.len() > MOVED_MAX {
+        let message = format!("would move more than {MOVED_MAX} grants at once; revoke some first");
+        return Err(Error::invalid("move_holders_to", Reason::OutOfRange, message));
+    }
+    let principals: BTreeSet<Principal> = grants.iter().map(|grant| grant.principal).collect();
+    let principals: Vec<Principal> = principals.into_iter().collect();
+    let affected = Affected::read(&tx, organization, &actor.catalog, &principals).await?;
+    let plan = plan_moving(&actor, &grants, &instead, &affected, tx.now())?;
+    let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "move_holders_to").await?;
+    tx.role_delete(&name).await?;
+    Ok((tx, changed))
+}
+
+/// Plans that whoever holds `grants` holds `instead` in their place, under the ceiling over the whole result.
+fn plan_moving(
+    actor: &Actor,
+    grants: &[Grant],
+    instead: &Arc<str>,
+    affected: &Affected,
+    now: Timestamp,
+) -> Result<Plan, Error> {
+    let instead = Held::Role(Arc::clone(instead));
+    let held = affected.held.iter().filter(|it| it.held == instead);
+    let there: HashMap<(Principal, &Place), Option<Timestamp>> =
+        held.map(|it| ((it.principal, &it.place), it.expires_at)).collect();
+    let mut deltas = Vec::new();
+    for grant in grants {
+        let moved = Assignment { place: grant.place.clone(), held: instead.clone(), expires_at: grant.expires_at };
+        moved.must_be_assignable(&actor.catalog, grant.principal, "move_holders_to")?;
+        let left = Assignment { held: grant.held.clone(), ..moved.clone() };
+        deltas.push(Delta { principal: grant.principal, assignment: left, act: Act::Revoke });
+        // Whoever holds the other role there for longer keeps it for as long.
+        let holds_longer = match there.get(&(grant.principal, &grant.place)) {
+            Some(None) => true,
+            Some(Some(until)) => grant.expires_at.is_some_and(|expires_at| expires_at <= *until),
+            None => false,
+        };
+        if !holds_longer && !grant.is_expired(now) {
+            deltas.push(Delta { principal: grant.principal, assignment: moved, act: Act::Grant });
+        }
+    }
+    let plan = plan(&actor.catalog, affected.before(now), &deltas)?;
+    // Of a place that the caller may not see nothing is told, not even by which permission is lacking.
+    let refusal = |reason| Error::new(reason, "may not move some of those who hold the role");
+    if grants.iter().any(|grant| !is_visible(&actor.at(grant.place.resource()), now)) {
+        return Err(refusal(Reason::RoleNotTakeable));
+    }
+    must_be_under_the_ceiling(actor, &plan, now).map_err(|error| match error.kind() {
+        Kind::PermissionDenied => refusal(error.reason),
+        _ => error,
+    })?;
+    Ok(plan)
+}
+
+fn must_be_under_the_ceiling(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+    for (principal, assignment) in &plan.granted {
+        may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now)?;
+    }
+    for grant in &plan.revoked {
+        may_take(&actor.at(grant.place.resource()), &grant.held, now)?;
+    }
+    for grant in plan.gone() {
+        if actor.standing.is_alone(grant.principal) {
+            return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+        }
+    }
+    Ok(())
+}
+
+/// Gathers the caller, who must manage roles, and the catalog that the organization follows, without roles of its own.
+async fn manager(
+    tx: &Tx,
+    context: &Context,
+    organization: OrganizationId,
+    places: &[ResourceKey],
+) -> Result<(Actor, Arc<Catalog>), Error> {
+    let actor = tx.reads().actor(organization, context.subject()?, places).await?;
+    context.authorize(&actor, organization, None, "", tx.now())?;
+    if !actor.catalog.features().custom_roles {
+        let message = "the organization's catalog leaves custom roles out";
+        return Err(Error::new(Reason::FeatureOff, message).about("feature", "custom_roles"));
+    }
+    let found = tx.reads().organization(organization).await?;
+    let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
+    let catalog = tx.reads().catalog(&found.catalog).await?;
+    Ok((actor, catalog))
+}
+
+/// Asks that `role` fits the catalog and that the caller may have it held; gives it compiled.
+fn must_be_shaped(
+    actor: &Actor,
+    catalog: &Catalog,
+    role: &CustomRole,
+    is_mine: bool,
+    now: Timestamp,
+) -> Result<Role, Error> {
+    role.must_fit(catalog, "role")?;
+    let shaped = compiled(catalog, role)?;
+    let includes: Vec<RoleId> = role.includes.iter().filter_map(|name| catalog.role_id(name)).collect();
+    may_shape(&actor.at(None), &shaped, &includes, is_mine, now)?;
+    Ok(shaped)
+}
+
+fn compiled(catalog: &Catalog, role: &CustomRole) -> Result<Role, Error> {
+    let extended = catalog.extended(std::iter::once(Some(role)));
+    let id = extended.role_id(&role.name).ok_or_else(|| Error::internal("a role that was not compiled"))?;
+    Ok(extended.role(id).clone())
+}
+
+async fn find(reads: &Reads<'_>, organization: OrganizationId, name: &Arc<str>) -> Result<CustomRole, Error> {
+    let roles = reads.roles(organization).await?;
+    roles.into_iter().find(|role| role.name == *name).ok_or_else(|| Error::not_found("role", name))
+}
+
+fn tagged(role: CustomRole) -> Result<Tagged, Error> {
+    let tag = etag(&role)?;
+    Ok((role, tag))
+}
+
+impl RoleChanges {
+    /// Writes what is named over `role`.
+    fn written_on(self, role: CustomRole) -> CustomRole {
+        CustomRole {
+            name: role.name,
+            description: self.description.unwrap_or(role.description),
+            at: self.at.unwrap_or(role.at),
+            to: self.to.unwrap_or(role.to),
+            includes: self.includes.unwrap_or(role.includes),
+            permissions: self.permissions.unwrap_or(role.permissions),
+            as_member: self.as_member.unwrap_or(role.as_member),
+            may_grant: self.may_grant.unwrap_or(role.may_grant),
+            may_take: self.may_take.unwrap_or(role.may_take),
+        }
+    }
+}

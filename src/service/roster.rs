@@ -1,0 +1,328 @@
+//! Members shown: listed, found, and one's own places in organizations.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::context::{must_hold, see};
+use super::{Context, Read, Services};
+use crate::domain::access::{Actor, decide};
+use crate::domain::catalog::{PermissionId, Reach, Verb};
+use crate::domain::email::Email;
+use crate::domain::error::{Error, Violations};
+use crate::domain::fact::{Grant, Held, MemberState};
+use crate::domain::id::{MembershipId, OrganizationId, UserId};
+use crate::domain::member::{Belonging, Listed, Management, Member};
+use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+use crate::domain::roster::{Filter, Order, Position, Query};
+use crate::domain::time::Timestamp;
+use crate::store::{Reads, RosterQuery, RosterRow};
+
+/// Most places that one row names.
+const PLACES_MAX: usize = 20;
+
+/// Asks for a page of members.
+#[derive(Clone, Debug)]
+pub struct ListMembers {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Words, as a person typed them.
+    pub query: String,
+    /// AIP-160.
+    pub filter: String,
+    /// A field and a direction.
+    pub order_by: String,
+    /// At most so many.
+    pub size: u32,
+    /// Where the page begins; the first if nothing.
+    pub after: Option<Position>,
+}
+
+/// A page of members.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// In order.
+    pub members: Vec<Listed>,
+    /// Whether the caller may see the private part of their metadata.
+    pub shows_private: bool,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Position>,
+    /// How many members there are, on the first page of a list of all.
+    pub total: Option<u64>,
+}
+
+/// One member, as the caller may see them.
+#[derive(Clone, Debug)]
+pub struct FoundMember {
+    /// The member.
+    pub listed: Listed,
+    /// Whether the caller may see the private part of their metadata.
+    pub shows_private: bool,
+}
+
+/// How a member is looked up.
+#[derive(Clone, Debug)]
+pub enum MemberName {
+    /// By the product's own id.
+    ExternalId(String),
+    /// By the address of the membership.
+    Email(Email),
+    /// By the user behind it.
+    User(UserId),
+}
+
+/// A page of the caller's organizations.
+#[derive(Clone, Debug)]
+pub struct MyMemberships {
+    /// By membership, the oldest first.
+    pub memberships: Vec<Belonging>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<MembershipId>,
+}
+
+impl Services {
+    /// Lists the members of an organization (AX-10, 11, 13 to 16; CE-02).
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
+    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
+    /// - What [`Query::parse`], [`Filter::parse`] and [`Order::parse`] refuse.
+    pub async fn list_members(&self, context: &Context, request: ListMembers) -> Result<Read<Members>, Error> {
+        let (organization, now) = (request.organization, self.world.now());
+        let token = self.token_before_reading(organization).await?;
+        let reads = self.store.reads();
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        context.authorize(&actor, organization, None, "", now)?;
+
+        let is_first = request.after.is_none();
+        let query = roster_query(request, now)?;
+        if query.filter.asks_for_groups() {
+            must_hold(&actor, PermissionId::GROUP_LIST, None, now)?;
+        }
+        let is_all = query.words.is_empty() && query.filter.is_empty();
+        let page = reads.roster_page(organization, &query).await?;
+        let total = if is_first && is_all { Some(reads.roster_count(organization).await?) } else { None };
+        let members = complete(&reads, context, &actor, (organization, now), page.rows).await?;
+        let value = Members { members, shows_private: may_update(&actor, now), next: page.next, total };
+        Ok(Read { value, token })
+    }
+
+    /// Shows a member; oneself everyone may see.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
+    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
+    pub async fn member(
+        &self,
+        context: &Context,
+        organization: OrganizationId,
+        id: MembershipId,
+    ) -> Result<Read<FoundMember>, Error> {
+        let token = self.token_before_reading(organization).await?;
+        let reads = self.store.reads();
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        see(&actor, organization, None, self.world.now())?;
+        context.note(organization, self.world.now());
+        if actor.standing.membership() != Some(id) {
+            must_hold(&actor, PermissionId::MEMBER_LIST, None, self.world.now())?;
+        }
+        Ok(Read { value: self.found(&reads, context, &actor, organization, id).await?, token })
+    }
+
+    /// Finds a member by another name than their id.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
+    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
+    pub async fn look_up_member(
+        &self,
+        context: &Context,
+        organization: OrganizationId,
+        name: &MemberName,
+    ) -> Result<Read<FoundMember>, Error> {
+        let token = self.token_before_reading(organization).await?;
+        let reads = self.store.reads();
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let found = match name {
+            MemberName::Email(email) => reads.membership_by_email(organization, email).await?,
+            MemberName::User(user) => reads.membership_by_user(organization, *user).await?,
+            MemberName::ExternalId(id) => {
+                reads.memberships_under(organization, &[], std::slice::from_ref(id)).await?.pop()
+            }
+        };
+        let called = match name {
+            MemberName::Email(email) => email.text().to_owned(),
+            MemberName::User(user) => user.to_string(),
+            MemberName::ExternalId(id) => id.clone(),
+        };
+        let member = found.ok_or_else(|| Error::not_found("member", called))?;
+        Ok(Read { value: self.found(&reads, context, &actor, organization, member.id).await?, token })
+    }
+
+    async fn found(
+        &self,
+        reads: &Reads<'_>,
+        context: &Context,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: MembershipId,
+    ) -> Result<FoundMember, Error> {
+        let now = self.world.now();
+        let row = reads.roster_row(organization, id).await?.ok_or_else(|| Error::not_found("member", id))?;
+        let listed = complete(reads, context, actor, (organization, now), vec![row]).await?.pop();
+        let listed = listed.ok_or_else(|| Error::internal("a row that was lost"))?;
+        Ok(FoundMember { listed, shows_private: may_update(actor, now) })
+    }
+
+    /// Lists where whoever is signed in belongs, or is offered to belong at an address that they have proven.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn my_memberships(
+        &self,
+        context: &Context,
+        after: Option<MembershipId>,
+        size: u32,
+    ) -> Result<MyMemberships, Error> {
+        let Subject::User(user) = context.subject()? else {
+            return Ok(MyMemberships { memberships: Vec::new(), next: None });
+        };
+        let mut memberships = self.store.reads().places_of_user(user, after, size + 1).await?;
+        let has_more = memberships.len() > size as usize;
+        memberships.truncate(size as usize);
+        let next = memberships.last().filter(|_| has_more).map(|place| place.member.id);
+        Ok(MyMemberships { memberships, next })
+    }
+}
+
+/// Reads what is asked of the list, all that is wrong at once.
+fn roster_query(request: ListMembers, now: Timestamp) -> Result<RosterQuery, Error> {
+    let mut violations = Violations::default();
+    let words = violations.take(Query::parse("query", &request.query))?;
+    let filter = violations.take(Filter::parse("filter", &request.filter))?;
+    let order = violations.take(Order::parse("order_by", &request.order_by))?;
+    violations.finish()?;
+    match (words, filter, order) {
+        (Some(words), Some(filter), Some(order)) => {
+            Ok(RosterQuery { words, filter, order, now, size: request.size, after: request.after })
+        }
+        _ => Err(Error::internal("a field without a value or a violation")),
+    }
+}
+
+fn may_update(actor: &Actor, now: Timestamp) -> bool {
+    decide(&actor.at(None), PermissionId::MEMBER_UPDATE, now).is_allowed()
+}
+
+/// Adds to the rows of a page what they hold, and whose identity is whose.
+async fn complete(
+    reads: &Reads<'_>,
+    context: &Context,
+    actor: &Actor,
+    (organization, now): (OrganizationId, Timestamp),
+    rows: Vec<RosterRow>,
+) -> Result<Vec<Listed>, Error> {
+    let mut principals: Vec<Principal> = rows.iter().map(|row| Principal::Membership(row.member.id)).collect();
+    principals.push(Principal::Everyone);
+    let members: Vec<MembershipId> = rows.iter().map(|row| row.member.id).collect();
+    let mut groups: HashMap<MembershipId, Vec<Principal>> = HashMap::new();
+    for (member, group) in reads.groups_of(&members).await? {
+        groups.entry(member).or_default().push(Principal::Group(group));
+    }
+    let in_use: HashSet<Principal> = groups.values().flatten().copied().collect();
+    principals.extend(in_use);
+    let mut grants = reads.grants_of(organization, &principals).await?;
+    grants.retain(|grant| !grant.is_expired(now));
+    let seen = seen_places(reads, context, actor, (organization, now), &grants).await?;
+    let made_here: Vec<UserId> =
+        rows.iter().filter(|row| row.member.is_made_here).filter_map(|row| row.member.user).collect();
+    let elsewhere = reads.users_elsewhere(organization, &made_here).await?;
+
+    let mut held: HashMap<Principal, Vec<&Grant>> = HashMap::new();
+    for grant in &grants {
+        held.entry(grant.principal).or_default().push(grant);
+    }
+    let of = |principal| held.get(&principal).map(Vec::as_slice).unwrap_or_default();
+    let listed = rows.into_iter().map(|RosterRow { mut member, last_active_at }| {
+        let mine = of(Principal::Membership(member.id));
+        let groups = groups.get(&member.id).map(Vec::as_slice).unwrap_or_default();
+        let shared =
+            groups.iter().copied().chain([Principal::Everyone]).filter(|_| member.state == MemberState::Active);
+        let places: BTreeSet<&ResourceKey> =
+            mine.iter().filter_map(|grant| grant.place.resource()).filter(|key| seen.shows(key)).collect();
+        member.roles = role_names(mine);
+        Listed {
+            management: management(&member, &elsewhere),
+            last_active_at,
+            place_count: u32::try_from(places.len()).unwrap_or(u32::MAX),
+            places: places.into_iter().take(PLACES_MAX).cloned().collect(),
+            all_of: all_of(actor, mine.iter().chain(shared.flat_map(of)).copied()),
+            member,
+        }
+    });
+    Ok(listed.collect())
+}
+
+fn management(member: &Member, elsewhere: &HashSet<UserId>) -> Option<Management> {
+    let is_managed = |user| member.is_made_here && !elsewhere.contains(&user);
+    member.user.map(|user| if is_managed(user) { Management::Managed } else { Management::Guest })
+}
+
+fn role_names(grants: &[&Grant]) -> Vec<String> {
+    let at_organization = grants.iter().filter(|grant| grant.place == Place::Organization);
+    let names: BTreeSet<String> = at_organization
+        .filter_map(|grant| match &grant.held {
+            Held::Role(name) => Some(name.to_string()),
+            Held::AsMember => None,
+        })
+        .collect();
+    names.into_iter().collect()
+}
+
+/// Names the types all of whose resources are seen by a role at the organization, in the order of the catalog.
+fn all_of<'a>(actor: &Actor, grants: impl Iterator<Item = &'a Grant>) -> Vec<Arc<str>> {
+    let roles: Vec<_> = grants
+        .filter(|grant| grant.place == Place::Organization)
+        .filter_map(|grant| match &grant.held {
+            Held::Role(name) => actor.catalog.role_id(name),
+            Held::AsMember => None,
+        })
+        .map(|id| actor.catalog.role(id))
+        .collect();
+    let sees = |kind| roles.iter().any(|role| role.reach(PermissionId::of_type(kind, Verb::View)).has(Reach::Any));
+    actor.catalog.resource_types().filter(|(id, _)| sees(*id)).map(|(_, kind)| Arc::clone(&kind.name)).collect()
+}
+
+/// Which places the reader of a list sees: all of some types, and these.
+struct Seen {
+    types: HashSet<Arc<str>>,
+    keys: HashSet<ResourceKey>,
+}
+
+impl Seen {
+    fn shows(&self, key: &ResourceKey) -> bool {
+        self.types.contains(&key.kind) || self.keys.contains(key)
+    }
+}
+
+/// Finds out which of the places of some grants the caller sees (CM-13). What they see all of needs no looking.
+async fn seen_places(
+    reads: &Reads<'_>,
+    context: &Context,
+    actor: &Actor,
+    (organization, now): (OrganizationId, Timestamp),
+    grants: &[Grant],
+) -> Result<Seen, Error> {
+    let sees_all = |permission| decide(&actor.at(None), permission, now).is_allowed();
+    let kinds = actor.catalog.resource_types().filter(|(_, kind)| sees_all(kind.visible_by));
+    let types: HashSet<Arc<str>> = kinds.map(|(_, kind)| Arc::clone(&kind.name)).collect();
+    let unsure: BTreeSet<&ResourceKey> =
+        grants.iter().filter_map(|grant| grant.place.resource()).filter(|key| !types.contains(&key.kind)).collect();
+    if unsure.is_empty() {
+        return Ok(Seen { types, keys: HashSet::new() });
+    }
+    let unsure: Vec<ResourceKey> = unsure.into_iter().cloned().collect();
+    let nearer = reads.actor(organization, context.subject()?, &unsure).await?;
+    let keys = unsure.into_iter().filter(|key| see(&nearer, organization, Some(key), now).is_ok()).collect();
+    Ok(Seen { types, keys })
+}

@@ -1,0 +1,193 @@
+//! What stands below a resource, and taking it away.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
+
+use super::encoding::{optional_key, optional_principal, principal_columns};
+use super::entity::{grants, muted_contacts, notification_windows, resource_words, resources};
+use super::grant::grant;
+use super::resource::resource;
+use super::{Reads, Tx};
+use crate::changelog::{Change, scope_key};
+use crate::domain::access::Node;
+use crate::domain::error::Error;
+use crate::domain::fact::{Fact, Grant, Scope};
+use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::resource::Resource;
+
+/// Most rows that one statement names.
+const ROWS_MAX: usize = 5_000;
+
+/// A common table `below` of everything at and under a resource: `$1` is the organization, `$2` and `$3` name the top.
+const BELOW: &str = "with recursive below as ( \
+    select type, id, parent_type, parent_id, owner_kind, owner_id, service_account_id, 1 as depth \
+    from resources where organization_id = $1 and type = $2 and id = $3 \
+    union all \
+    select r.type, r.id, r.parent_type, r.parent_id, r.owner_kind, r.owner_id, r.service_account_id, b.depth + 1 \
+    from below b join resources r \
+    on r.organization_id = $1 and r.parent_type = b.type and r.parent_id = b.id where b.depth < 16) ";
+
+/// A resource of a subtree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Branch {
+    /// Which, and whose.
+    pub node: Node,
+    /// What it stands under.
+    pub parent: Option<ResourceKey>,
+    /// The service account that ends with it.
+    pub service_account: Option<ServiceAccountId>,
+}
+
+impl Reads<'_> {
+    /// Tells how many levels a resource is high with all that stands below it: 1 if nothing does, 0 if it is none.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn subtree_height(&self, organization: OrganizationId, top: &ResourceKey) -> Result<usize, Error> {
+        let sql = format!("{BELOW} select max(depth) as height from below");
+        let row = self.db.query_one_raw(self.below(organization, top, &sql)).await?;
+        // PostgreSQL counts in 32 bits here, SQLite in 64.
+        let height = row.map(|row| row.try_get::<Option<i32>>("", "height")).transpose()?.flatten();
+        Ok(usize::try_from(height.unwrap_or(0)).unwrap_or(0))
+    }
+
+    /// Reads a resource and all that stands below it, each before what is below it.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn subtree(&self, organization: OrganizationId, top: &ResourceKey) -> Result<Vec<Branch>, Error> {
+        let sql = format!("{BELOW} select * from below order by depth, type, id");
+        let rows = self.db.query_all_raw(self.below(organization, top, &sql)).await?;
+        let branch = |row: sea_orm::QueryResult| {
+            let (kind, id): (String, String) = (row.try_get("", "type")?, row.try_get("", "id")?);
+            let owner = optional_principal(row.try_get("", "owner_kind")?, row.try_get("", "owner_id")?)?;
+            let account: Option<uuid::Uuid> = row.try_get("", "service_account_id")?;
+            Ok(Branch {
+                node: Node { key: ResourceKey { kind: kind.into(), id: id.into() }, owner },
+                parent: optional_key(row.try_get("", "parent_type")?, row.try_get("", "parent_id")?),
+                service_account: account.map(ServiceAccountId),
+            })
+        };
+        rows.into_iter().map(branch).collect()
+    }
+
+    /// Reads everything that is held at a resource and at all that stands below it.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn subtree_grants(&self, organization: OrganizationId, top: &ResourceKey) -> Result<Vec<Grant>, Error> {
+        let sql = format!(
+            "{BELOW} select g.* from below b join grants g on g.scope = $1 and g.place_kind = 'resource' \
+             and g.place_type = b.type and g.place_id = b.id order by g.id"
+        );
+        // The key of an organization's log is its id.
+        let statement = self.below(organization, top, &sql);
+        let rows = grants::Entity::find().from_raw_sql(statement).all(&self.db).await?;
+        rows.iter().map(grant).collect()
+    }
+
+    /// Reads everything that some service accounts hold in an organization, at whatever place.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grants_of_accounts(
+        &self,
+        organization: OrganizationId,
+        accounts: &[ServiceAccountId],
+    ) -> Result<Vec<Grant>, Error> {
+        let mut found = Vec::new();
+        for chunk in accounts.chunks(ROWS_MAX) {
+            let rows = grants::Entity::find()
+                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+                .filter(grants::Column::PrincipalKind.eq("service_account"))
+                .filter(grants::Column::PrincipalId.is_in(chunk.iter().map(|id| id.0)))
+                .all(&self.db)
+                .await?;
+            found.extend(rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
+    }
+
+    /// Reads what some principals own in an organization, at most `count`; last what service accounts are bound to, which
+    /// are judged by what their owner has besides.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn owned_by(
+        &self,
+        organization: OrganizationId,
+        owners: &[Principal],
+        count: u64,
+    ) -> Result<Vec<Resource>, Error> {
+        let ids = owners.iter().map(|owner| principal_columns(*owner).1);
+        let rows = resources::Entity::find()
+            .filter(resources::Column::OrganizationId.eq(organization.0))
+            .filter(resources::Column::OwnerKind.is_in(["membership", "service_account"]))
+            .filter(resources::Column::OwnerId.is_in(ids))
+            .order_by_asc(resources::Column::ServiceAccountId.is_not_null())
+            .order_by_asc(resources::Column::Kind)
+            .order_by_asc(resources::Column::Id);
+        let rows = sea_orm::QuerySelect::limit(rows, count).all(&self.db).await?;
+        rows.into_iter().map(resource).collect()
+    }
+
+    fn below(&self, organization: OrganizationId, top: &ResourceKey, sql: &str) -> Statement {
+        let values: [Value; 3] = [organization.0.into(), top.kind.to_string().into(), top.id.to_string().into()];
+        Statement::from_sql_and_values(self.db.get_database_backend(), sql, values)
+    }
+}
+
+impl Tx {
+    /// Takes resources out of the locked organization's tree; their grants and contacts have gone before, and what stood
+    /// below them.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resources_delete(&mut self, keys: &[ResourceKey]) -> Result<(), Error> {
+        let organization = self.organization().0;
+        for (kind, ids) in by_kind(keys) {
+            for ids in ids.chunks(ROWS_MAX) {
+                self.seat_limits_delete(kind, ids).await?;
+                muted_contacts::Entity::delete_many()
+                    .filter(muted_contacts::Column::OrganizationId.eq(organization))
+                    .filter(muted_contacts::Column::ResourceType.eq(kind))
+                    .filter(muted_contacts::Column::ResourceId.is_in(ids.iter().copied()))
+                    .exec(&self.db)
+                    .await?;
+                notification_windows::Entity::delete_many()
+                    .filter(notification_windows::Column::OrganizationId.eq(organization))
+                    .filter(notification_windows::Column::ResourceType.eq(kind))
+                    .filter(notification_windows::Column::ResourceId.is_in(ids.iter().copied()))
+                    .exec(&self.db)
+                    .await?;
+                resource_words::Entity::delete_many()
+                    .filter(resource_words::Column::OrganizationId.eq(organization))
+                    .filter(resource_words::Column::Kind.eq(kind))
+                    .filter(resource_words::Column::Id.is_in(ids.iter().copied()))
+                    .exec(&self.db)
+                    .await?;
+                resources::Entity::delete_many()
+                    .filter(resources::Column::OrganizationId.eq(organization))
+                    .filter(resources::Column::Kind.eq(kind))
+                    .filter(resources::Column::Id.is_in(ids.iter().copied()))
+                    .exec(&self.db)
+                    .await?;
+            }
+        }
+        for key in keys {
+            self.change(Change::of(Fact::ResourceGone { key: key.clone() }));
+        }
+        Ok(())
+    }
+}
+
+/// Sorts the ids of resources by their type.
+pub(super) fn by_kind(keys: &[ResourceKey]) -> BTreeMap<&str, Vec<&str>> {
+    let mut by_kind: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for key in keys {
+        by_kind.entry(&key.kind).or_default().push(&key.id);
+    }
+    by_kind
+}

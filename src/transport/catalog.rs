@@ -1,0 +1,125 @@
+//! `CatalogService`.
+
+use tonic::{Request, Response, Status};
+
+use super::call::{Call, Edge};
+use super::convert::{timestamp, token};
+use super::page::page_size;
+use crate::domain::catalog::{Difference, named_by};
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::OrganizationId;
+use crate::proto;
+use crate::proto::catalog_service_server::CatalogService;
+use crate::proto::{
+    DiffCatalogsRequest, DiffCatalogsResponse, GetCatalogRequest, GetCatalogResponse, ListCatalogsRequest,
+    ListCatalogsResponse, PutCatalogRequest, PutCatalogResponse, SetOrganizationCatalogRequest,
+    SetOrganizationCatalogResponse,
+};
+use crate::service::{CatalogName, ShownCatalog};
+
+/// Serves catalogs.
+pub(super) struct Catalogs(pub Edge);
+
+#[tonic::async_trait]
+impl CatalogService for Catalogs {
+    async fn put_catalog(&self, request: Request<PutCatalogRequest>) -> Result<Response<PutCatalogResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.put(&call, message).await)
+    }
+
+    async fn get_catalog(&self, request: Request<GetCatalogRequest>) -> Result<Response<GetCatalogResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.get(message).await)
+    }
+
+    async fn list_catalogs(
+        &self,
+        request: Request<ListCatalogsRequest>,
+    ) -> Result<Response<ListCatalogsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.list(&message).await)
+    }
+
+    async fn diff_catalogs(
+        &self,
+        request: Request<DiffCatalogsRequest>,
+    ) -> Result<Response<DiffCatalogsResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.diff(message).await)
+    }
+
+    async fn set_organization_catalog(
+        &self,
+        request: Request<SetOrganizationCatalogRequest>,
+    ) -> Result<Response<SetOrganizationCatalogResponse>, Status> {
+        let (call, message) = Call::open(request)?;
+        call.close(self.set(&call, message).await)
+    }
+}
+
+impl Catalogs {
+    async fn put(&self, call: &Call, message: PutCatalogRequest) -> Result<PutCatalogResponse, Error> {
+        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        if message.yaml.is_empty() {
+            return Err(Error::invalid("yaml", Reason::FieldRequired, "is required"));
+        }
+        if message.yaml.contains('\0') {
+            return Err(Error::invalid("yaml", Reason::TextMalformed, "holds a NUL"));
+        }
+        let put = self.0.services.put_catalog(&context, message.yaml).await?;
+        Ok(PutCatalogResponse { catalog: Some(catalog(put.value)) })
+    }
+
+    async fn get(&self, message: GetCatalogRequest) -> Result<GetCatalogResponse, Error> {
+        let found = self.0.services.catalog(&name(message.name, message.version)).await?;
+        Ok(GetCatalogResponse { catalog: Some(catalog(found)) })
+    }
+
+    async fn list(&self, message: &ListCatalogsRequest) -> Result<ListCatalogsResponse, Error> {
+        let (size, after) = (page_size(message.page_size)?, self.0.page_key("catalogs", &message.page_token)?);
+        let page = self.0.services.catalogs(after, size).await?;
+        let next = page.next.map(|key| self.0.page_token("catalogs", &key)).transpose()?;
+        let catalogs = page.catalogs.into_iter().map(|it| proto::Catalog { yaml: String::new(), ..catalog(it) });
+        Ok(ListCatalogsResponse { catalogs: catalogs.collect(), next_page_token: next.unwrap_or_default() })
+    }
+
+    async fn diff(&self, message: DiffCatalogsRequest) -> Result<DiffCatalogsResponse, Error> {
+        let other = if message.other_name.is_empty() { message.name.clone() } else { message.other_name };
+        let (one, other) = (name(message.name, message.version), name(other, message.other_version));
+        let differences = self.0.services.diff_catalogs(&one, &other).await?;
+        let differences = differences.into_iter().map(|Difference { path, before, after }| proto::CatalogDifference {
+            path,
+            before,
+            after,
+        });
+        Ok(DiffCatalogsResponse { differences: differences.collect() })
+    }
+
+    async fn set(
+        &self,
+        call: &Call,
+        message: SetOrganizationCatalogRequest,
+    ) -> Result<SetOrganizationCatalogResponse, Error> {
+        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let to = name(message.name, message.version);
+        let set = self.0.services.set_organization_catalog(&context, organization, &to).await?;
+        let (name, version) = named_by(&set.value);
+        Ok(SetOrganizationCatalogResponse { name: name.to_owned(), version, revision: token(set.token) })
+    }
+}
+
+fn name(name: String, version: u32) -> CatalogName {
+    CatalogName { name, version: (version > 0).then_some(version) }
+}
+
+fn catalog(shown: ShownCatalog) -> proto::Catalog {
+    proto::Catalog {
+        name: shown.name,
+        version: shown.version,
+        description: shown.description,
+        is_preset: shown.is_preset,
+        yaml: shown.yaml,
+        create_time: shown.created_at.map(timestamp),
+    }
+}

@@ -1,0 +1,203 @@
+//! Roles.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Mask;
+use crate::domain::catalog::{
+    Catalog, Ceiling, CeilingNames, CustomRole, Holders, OnLeave, Reach, ReachSet, Role, RoleId, RolePlace,
+};
+use crate::domain::error::{Error, Reason, Violations};
+use crate::proto;
+use crate::proto::role_ceiling::Kind;
+use crate::service::RoleChanges;
+
+/// What can be written of a role.
+const FIELDS: &[&str] = &["description", "at", "to", "includes", "permissions", "as_member", "may_grant", "may_take"];
+
+/// Writes a role of `catalog`; `custom` is how the organization wrote it, with its tag, if it is of its own.
+pub(in crate::transport) fn role(catalog: &Catalog, role: &Role, custom: Option<&(CustomRole, String)>) -> proto::Role {
+    let names = |ids: &[RoleId]| ids.iter().map(|id| catalog.role(*id).name.to_string()).collect();
+    let effective = catalog.permissions().filter(|permission| !role.reach(*permission).is_empty());
+    let (written, etag) = custom.map_or((None, ""), |(written, etag)| (Some(written), etag));
+    proto::Role {
+        name: role.name.to_string(),
+        description: role.description.to_string(),
+        is_custom: role.is_custom,
+        at: places(catalog, role),
+        to: holder_kinds(role.to),
+        includes: written.map(|it| it.includes.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        permissions: written.map(own_permissions).unwrap_or_default(),
+        effective_permissions: effective
+            .map(|permission| proto::RolePermission {
+                permission: catalog.permission_name(permission).to_string(),
+                reaches: reaches(role.reach(permission)),
+            })
+            .collect(),
+        as_member: role.as_member,
+        may_grant: ceiling(catalog, &role.may_grant),
+        may_take: ceiling(catalog, &role.may_take),
+        holders_least: role.least,
+        holders_most: role.most.unwrap_or_default(),
+        requires: names(&role.requires),
+        exclusive_set: role.set.map(|set| catalog.set(set).name.to_string()).unwrap_or_default(),
+        transfer_only: role.is_transfer_only,
+        on_leave: match role.on_leave {
+            OnLeave::Keep => proto::OnLeave::Keep,
+            OnLeave::Clear => proto::OnLeave::Clear,
+        }
+        .into(),
+        etag: etag.to_owned(),
+    }
+}
+
+/// Reads a role that is to be made.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`] without a name; and as [`changes`].
+pub(in crate::transport) fn new_role(message: &proto::Role) -> Result<CustomRole, Error> {
+    let mut violations = Violations::default();
+    if message.name.is_empty() {
+        violations.add("role.name", Reason::FieldRequired, "is required");
+    }
+    let changes = violations.take(changes(message, Mask::All))?;
+    violations.finish()?;
+    let changes = changes.unwrap_or_default();
+    let people = Holders { people: true, groups: false, everyone: false, service_accounts: false };
+    Ok(CustomRole {
+        name: message.name.as_str().into(),
+        description: changes.description.unwrap_or_default(),
+        at: changes.at.unwrap_or_default(),
+        to: if message.to.is_empty() { people } else { changes.to.unwrap_or(people) },
+        includes: changes.includes.unwrap_or_default(),
+        permissions: changes.permissions.unwrap_or_default(),
+        as_member: changes.as_member.unwrap_or_default(),
+        may_grant: changes.may_grant.unwrap_or_default(),
+        may_take: changes.may_take.unwrap_or_default(),
+    })
+}
+
+/// Reads which fields a mask may name.
+pub(in crate::transport) fn role_mask(mask: Option<&prost_types::FieldMask>) -> Result<Mask<'_>, Error> {
+    Mask::parse(mask, FIELDS)
+}
+
+/// Reads what is to be written of a role.
+///
+/// # Errors
+/// - [`Reason::OutOfRange`] for a reach or a kind of holder that is none, or a permission with several reaches.
+pub(in crate::transport) fn changes(message: &proto::Role, mask: Mask<'_>) -> Result<RoleChanges, Error> {
+    let mut violations = Violations::default();
+    let names = |names: &[String]| names.iter().map(|name| Arc::from(name.as_str())).collect::<Vec<Arc<str>>>();
+    let at = message.at.iter().map(|place| match place.as_str() {
+        "organization" => RolePlace::Organization,
+        kind => RolePlace::Type(kind.into()),
+    });
+    let changes = RoleChanges {
+        description: mask.takes("description", !message.description.is_empty()).then(|| message.description.clone()),
+        at: mask.takes("at", !message.at.is_empty()).then(|| at.collect()),
+        to: mask.takes("to", !message.to.is_empty()).then(|| holders(&message.to, &mut violations)),
+        includes: mask.takes("includes", !message.includes.is_empty()).then(|| names(&message.includes)),
+        permissions: mask
+            .takes("permissions", !message.permissions.is_empty())
+            .then(|| permissions(&message.permissions, &mut violations)),
+        as_member: mask.takes("as_member", message.as_member).then_some(message.as_member),
+        may_grant: mask
+            .takes("may_grant", message.may_grant.is_some())
+            .then(|| ceiling_names(message.may_grant.as_ref())),
+        may_take: mask.takes("may_take", message.may_take.is_some()).then(|| ceiling_names(message.may_take.as_ref())),
+    };
+    violations.finish()?;
+    Ok(changes)
+}
+
+fn places(catalog: &Catalog, role: &Role) -> Vec<String> {
+    let levels = [(role.at.installation, "installation"), (role.at.product, "product")];
+    let levels = levels.into_iter().chain([(role.at.organization, "organization")]);
+    let levels = levels.filter(|(is_at, _)| *is_at).map(|(_, word)| word.to_owned());
+    let types = catalog.resource_types().filter(|(id, _)| role.at.types.contains(id));
+    levels.chain(types.map(|(_, kind)| kind.name.to_string())).collect()
+}
+
+const HOLDER_KINDS: [proto::HolderKind; 4] = [
+    proto::HolderKind::Membership,
+    proto::HolderKind::Group,
+    proto::HolderKind::Everyone,
+    proto::HolderKind::ServiceAccount,
+];
+
+fn holder_kinds(to: Holders) -> Vec<i32> {
+    let held_by = [to.people, to.groups, to.everyone, to.service_accounts];
+    HOLDER_KINDS.into_iter().zip(held_by).filter(|(_, can)| *can).map(|(kind, _)| kind.into()).collect()
+}
+
+fn holders(kinds: &[i32], violations: &mut Violations) -> Holders {
+    for (index, kind) in kinds.iter().enumerate() {
+        if !HOLDER_KINDS.iter().any(|known| i32::from(*known) == *kind) {
+            violations.add(format!("role.to[{index}]"), Reason::OutOfRange, "is no kind of holder");
+        }
+    }
+    let [people, groups, everyone, service_accounts] = HOLDER_KINDS.map(|kind| kinds.contains(&kind.into()));
+    Holders { people, groups, everyone, service_accounts }
+}
+
+fn reaches(set: ReachSet) -> Vec<i32> {
+    let words =
+        [(Reach::Any, proto::Reach::Any), (Reach::Shared, proto::Reach::Shared), (Reach::Own, proto::Reach::Own)];
+    words.into_iter().filter(|(reach, _)| set.has(*reach)).map(|(_, word)| word.into()).collect()
+}
+
+fn own_permissions(role: &CustomRole) -> Vec<proto::RolePermission> {
+    let own = role.permissions.iter().map(|(permission, reach)| proto::RolePermission {
+        permission: permission.to_string(),
+        reaches: reaches(ReachSet::of(*reach)),
+    });
+    own.collect()
+}
+
+fn permissions(messages: &[proto::RolePermission], violations: &mut Violations) -> BTreeMap<Arc<str>, Reach> {
+    let mut permissions = BTreeMap::new();
+    for (index, message) in messages.iter().enumerate() {
+        let field = format!("role.permissions[{index}]");
+        let reach = match message.reaches.as_slice() {
+            [reach] => match proto::Reach::try_from(*reach) {
+                Ok(proto::Reach::Any) => Some(Reach::Any),
+                Ok(proto::Reach::Shared) => Some(Reach::Shared),
+                Ok(proto::Reach::Own) => Some(Reach::Own),
+                Ok(proto::Reach::Unspecified) | Err(_) => None,
+            },
+            _ => None,
+        };
+        let Some(reach) = reach else {
+            violations.add(format!("{field}.reaches"), Reason::OutOfRange, "must be exactly one reach");
+            continue;
+        };
+        if permissions.insert(Arc::from(message.permission.as_str()), reach).is_some() {
+            violations.add(format!("{field}.permission"), Reason::OutOfRange, "is there already");
+        }
+    }
+    permissions
+}
+
+fn ceiling(catalog: &Catalog, ceiling: &Ceiling) -> Option<proto::RoleCeiling> {
+    let names = || ceiling.list.iter().map(|id| catalog.role(*id).name.to_string()).collect();
+    let kind = if ceiling.any {
+        Kind::Any(true)
+    } else if ceiling.subset {
+        Kind::Subset(true)
+    } else if ceiling.list.is_empty() {
+        return None;
+    } else {
+        Kind::Roles(proto::RoleNames { names: names() })
+    };
+    Some(proto::RoleCeiling { kind: Some(kind) })
+}
+
+fn ceiling_names(message: Option<&proto::RoleCeiling>) -> CeilingNames {
+    match message.and_then(|message| message.kind.as_ref()) {
+        Some(Kind::Any(true)) => CeilingNames::Any,
+        Some(Kind::Subset(true)) => CeilingNames::Subset,
+        Some(Kind::Roles(roles)) => CeilingNames::Roles(roles.names.iter().map(|name| name.as_str().into()).collect()),
+        Some(Kind::Any(false) | Kind::Subset(false)) | None => CeilingNames::None,
+    }
+}

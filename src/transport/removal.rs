@@ -1,0 +1,277 @@
+//! `MembershipService`: what it says of removals.
+
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::call::{Call, Edge};
+use super::convert::{member, resource_ref, timestamp, token};
+use super::page::page_size;
+use crate::clock::Monotonic;
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::removal::{Assets, OwnedResource, Removal};
+use crate::proto;
+use crate::proto::{
+    AcknowledgeRemovalRequest, AcknowledgeRemovalResponse, LeaveOrganizationRequest, LeaveOrganizationResponse,
+    ListRemovalsRequest, ListRemovalsResponse, PreviewRemovalRequest, PreviewRemovalResponse, RemoveMemberRequest,
+    RemoveMemberResponse, WatchRemovalsRequest, WatchRemovalsResponse,
+};
+use crate::service::{Preview, RemoveMember};
+
+/// How often a watcher looks for what other servers have committed.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Most removals that are read at once.
+const PAGE: u32 = 1_000;
+
+/// What a watcher is told.
+pub(super) type Watching = Pin<Box<dyn Stream<Item = Result<WatchRemovalsResponse, Status>> + Send>>;
+
+pub(super) async fn preview(
+    edge: &Edge,
+    call: &Call,
+    message: &PreviewRemovalRequest,
+) -> Result<PreviewRemovalResponse, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let membership = MembershipId::parse("membership_id", &message.membership_id)?;
+    let found = edge.services.preview_removal(&call.reading(), organization, membership).await?;
+    let Preview { member: who, inventory, etag } = found.value;
+    Ok(PreviewRemovalResponse {
+        member: Some(member(who)),
+        owned: inventory.owned.iter().map(owned).collect(),
+        invitation_ids: inventory.invitations.iter().map(ToString::to_string).collect(),
+        deletes_user: inventory.deletes_user,
+        etag,
+        revision: token(Some(found.token)),
+    })
+}
+
+pub(super) async fn remove(
+    edge: &Edge,
+    call: &Call,
+    message: RemoveMemberRequest,
+) -> Result<RemoveMemberResponse, Error> {
+    use proto::remove_member_request::Assets as Named;
+    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let named = match message.assets {
+        None => None,
+        Some(Named::TransferTo(to)) => Some(Disposal::Transfer(to)),
+        Some(Named::DeleteAssets(is_meant)) => Some(Disposal::Delete(is_meant)),
+    };
+    let request = RemoveMember {
+        organization: OrganizationId::parse("organization_id", &message.organization_id)?,
+        membership: Some(MembershipId::parse("membership_id", &message.membership_id)?),
+        assets: assets(named)?,
+        etag: message.etag,
+        reason: message.reason,
+    };
+    let removed = edge.services.remove_member(&context, request).await?;
+    Ok(RemoveMemberResponse {
+        member: Some(member(removed.value.member)),
+        awaiting: names(&removed.value.awaiting),
+        user_deleted: removed.value.user_deleted,
+        revision: token(removed.token),
+    })
+}
+
+pub(super) async fn leave(
+    edge: &Edge,
+    call: &Call,
+    message: LeaveOrganizationRequest,
+) -> Result<LeaveOrganizationResponse, Error> {
+    use proto::leave_organization_request::Assets as Named;
+    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let named = match message.assets {
+        None => None,
+        Some(Named::TransferTo(to)) => Some(Disposal::Transfer(to)),
+        Some(Named::DeleteAssets(is_meant)) => Some(Disposal::Delete(is_meant)),
+    };
+    let request = RemoveMember {
+        organization: OrganizationId::parse("organization_id", &message.organization_id)?,
+        membership: None,
+        assets: assets(named)?,
+        etag: message.etag,
+        reason: String::new(),
+    };
+    let removed = edge.services.remove_member(&context, request).await?;
+    Ok(LeaveOrganizationResponse {
+        awaiting: names(&removed.value.awaiting),
+        user_deleted: removed.value.user_deleted,
+        revision: token(removed.token),
+    })
+}
+
+pub(super) async fn list(
+    edge: &Edge,
+    call: &Call,
+    message: &ListRemovalsRequest,
+) -> Result<ListRemovalsResponse, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let size = page_size(message.page_size)?;
+    let query = format!("removals {organization} {}", message.listener);
+    let after = edge.page_key(&query, &message.page_token)?;
+    let page = edge.services.removals(&call.reading(), organization, &message.listener, after, size).await?;
+    let (removals, next) = page.value;
+    let next = next.map(|key| edge.page_token(&query, &key)).transpose()?;
+    Ok(ListRemovalsResponse {
+        removals: removals.iter().map(removal).collect(),
+        next_page_token: next.unwrap_or_default(),
+        revision: token(Some(page.token)),
+    })
+}
+
+pub(super) async fn acknowledge(
+    edge: &Edge,
+    call: &Call,
+    message: AcknowledgeRemovalRequest,
+) -> Result<AcknowledgeRemovalResponse, Error> {
+    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let membership = MembershipId::parse("membership_id", &message.membership_id)?;
+    let listener = required_listener(&message.listener)?;
+    let done = edge.services.acknowledge_removal(&context, organization, membership, listener).await?;
+    Ok(AcknowledgeRemovalResponse { awaiting: names(&done.value.awaiting), revision: token(done.token) })
+}
+
+/// Who watches, and what they were told already.
+struct Watcher {
+    edge: Edge,
+    call: Call,
+    organization: OrganizationId,
+    listener: Arc<str>,
+    told: HashSet<MembershipId>,
+    ready: Vec<Removal>,
+    begun: watch::Receiver<()>,
+    ends_at: Monotonic,
+    is_over: bool,
+}
+
+/// Tells of every removal that a listener has yet to acknowledge, as they come.
+pub(super) async fn watch(edge: &Edge, call: &Call, message: &WatchRemovalsRequest) -> Result<Watching, Error> {
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let listener = required_listener(&message.listener)?;
+    let clock = &edge.services.world.clock;
+    let ends_at = Monotonic(clock.monotonic().0.saturating_add(edge.stream_age));
+    let mut watcher = Watcher {
+        edge: edge.clone(),
+        call: call.clone(),
+        organization,
+        listener,
+        told: HashSet::new(),
+        ready: Vec::new(),
+        begun: edge.services.removals_begun.subscribe(),
+        ends_at,
+        is_over: false,
+    };
+    // Who may not is refused before the stream begins.
+    watcher.look().await?;
+    Ok(Box::pin(stream::unfold(watcher, |mut watcher| async move {
+        let next = watcher.next().await?;
+        Some((next, watcher))
+    })))
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Result<WatchRemovalsResponse, Status>> {
+        if self.is_over {
+            return None;
+        }
+        loop {
+            if let Some(removal) = self.ready.pop() {
+                return Some(Ok(WatchRemovalsResponse { removal: Some(self::removal(&removal)) }));
+            }
+            if let Err(error) = self.wait().await {
+                self.is_over = true;
+                return Some(Err(self.call.refuse(&error)));
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), Error> {
+        let clock = &self.edge.services.world.clock;
+        let is_draining = tokio::select! {
+            () = self.edge.draining.cancelled() => true,
+            () = clock.sleep(PERIOD) => clock.monotonic() >= self.ends_at,
+            _ = self.begun.changed() => false,
+        };
+        if is_draining {
+            return Err(Error::new(Reason::Draining, "open another stream"));
+        }
+        self.look().await
+    }
+
+    /// Reads what the listener has yet to acknowledge; the oldest comes last, to be told first.
+    async fn look(&mut self) -> Result<(), Error> {
+        let (services, context) = (&self.edge.services, self.call.reading());
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = services.removals(&context, self.organization, &self.listener, after, PAGE).await?;
+            let (removals, next) = page.value;
+            found.extend(removals);
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let there: HashSet<MembershipId> = found.iter().map(|removal| removal.membership).collect();
+        self.told.retain(|told| there.contains(told));
+        found.retain(|removal| self.told.insert(removal.membership));
+        found.reverse();
+        self.ready = found;
+        Ok(())
+    }
+}
+
+/// What becomes of what somebody owns, as a request says it.
+enum Disposal {
+    Transfer(String),
+    Delete(bool),
+}
+
+fn assets(named: Option<Disposal>) -> Result<Assets, Error> {
+    match named {
+        None => Ok(Assets::Keep),
+        Some(Disposal::Transfer(to)) => Ok(Assets::Transfer(MembershipId::parse("transfer_to", &to)?)),
+        Some(Disposal::Delete(true)) => Ok(Assets::Delete),
+        Some(Disposal::Delete(false)) => Err(Error::invalid("delete_assets", Reason::OutOfRange, "must be true")),
+    }
+}
+
+fn required_listener(listener: &str) -> Result<Arc<str>, Error> {
+    if listener.is_empty() {
+        return Err(Error::invalid("listener", Reason::FieldRequired, "is required"));
+    }
+    Ok(listener.into())
+}
+
+fn owned(owned: &OwnedResource) -> proto::OwnedResource {
+    proto::OwnedResource {
+        resource: Some(resource_ref(&owned.key)),
+        owned_by_others: owned.of_others.iter().map(resource_ref).collect(),
+        service_account_id: owned.service_account.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+fn removal(removal: &Removal) -> proto::Removal {
+    let transfer_to = match removal.assets {
+        Assets::Transfer(to) => to.to_string(),
+        Assets::Keep | Assets::Delete => String::new(),
+    };
+    proto::Removal {
+        membership_id: removal.membership.to_string(),
+        awaiting: names(&removal.awaiting),
+        transfer_to,
+        delete_assets: removal.assets == Assets::Delete,
+        request_time: Some(timestamp(removal.requested_at)),
+        due_time: Some(timestamp(removal.due_at)),
+    }
+}
+
+fn names(names: &[Arc<str>]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,11 @@
+//! The rules of preset `analytics-workspace` (AX), by theme.
+
+mod disabling;
+mod list;
+mod people;
+mod removing;
+mod roles;
+mod schedules;
+mod seats;
+mod shown;
+mod workspace;
