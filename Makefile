@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:8080, with SQLite in ./data
 	@scripts/setup build
@@ -29,9 +29,12 @@ load: ## Put load on a server and on an echo: rates as ratios, latencies, pushes
 soak: ## Play random histories, lost streams, mutated bytes and kill -9 for a quarter of an hour; in target/soak
 	@scripts/soak
 
+mutate-presets: ## Change each line of the presets in turn, and list what no conformance test notices
+	@scripts/mutate-presets
+
 proto: ## Lint the protos and rewrite them in the canonical format
 	@scripts/setup tools
 	.tools/bin/buf lint proto
 	.tools/bin/buf format proto -w
 
-.PHONY: help run demo test lint bench load soak proto
+.PHONY: help run demo test lint bench load soak mutate-presets proto
