@@ -38,8 +38,7 @@ on_both! {
             admin.call.share_resource(share(id, project(name), who)).await.unwrap();
         }
         // Owning the old project counts below it; the new one is nobody's.
-        admin.call.set_resource_owner(set_owner(id, project("old"), None)).await.unwrap_err();
-        app.operator().set_resource_owner(set_owner(id, project("new"), None)).await.unwrap();
+        admin.call.set_resource_owner(set_owner(id, project("new"), None)).await.unwrap();
         put(&admin.call, id, asset("a"), Some(project("old"))).await.unwrap();
         put(&admin.call, id, asset("below"), Some(asset("a"))).await.unwrap();
 
