@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::access::{Actor, is_visible, may_give, may_take};
+use super::access::{Actor, may_give, may_take, must_see_all_held_by};
 use super::catalog::Catalog;
 use super::error::{Error, Kind, Reason};
 use super::fact::Grant;
@@ -65,8 +65,8 @@ pub fn must_have_room(group: GroupId, count: usize, more: usize, most: usize) ->
 /// Asks the ceiling for bringing `members` into a group that holds `grants`: whoever joins gets all of it.
 ///
 /// # Errors
-/// - [`Reason::RoleNotGrantable`], the same whatever stands in the way and wherever it is held: the caller may not see
-///   the place (CM-13).
+/// - [`Reason::RoleNotGrantable`], the same whatever stands in the way and wherever it is held.
+/// - [`Reason::PermissionMissing`] for an actor who does not see every place where a group can hold something (CM-13).
 pub fn may_add(
     actor: &Actor,
     group: GroupId,
@@ -74,12 +74,13 @@ pub fn may_add(
     members: &[MembershipId],
     now: Timestamp,
 ) -> Result<(), Error> {
+    must_see_all_held_by(actor, Principal::Group(group), now)?;
     // Others are judged alike, and oneself more strictly: one of each says it for all.
     let is_me = |member: &&MembershipId| actor.standing.membership() == Some(**member);
     let (me, another) = (members.iter().find(is_me), members.iter().find(|member| !is_me(member)));
     let refusal =
         || Error::new(Reason::RoleNotGrantable, "may not give all that the group holds").about("group", group);
-    must_pass(actor, grants, now, refusal, |grant| {
+    must_pass(grants, now, refusal, |grant| {
         let place = actor.at(grant.place.resource());
         let recipients = me.into_iter().chain(another);
         recipients.into_iter().try_for_each(|id| may_give(&place, &grant.held, Principal::Membership(*id), now))
@@ -89,15 +90,15 @@ pub fn may_add(
 /// Asks the ceiling for taking somebody out of a group that holds `grants`, or for deleting it.
 ///
 /// # Errors
-/// - [`Reason::RoleNotTakeable`], as [`may_add`].
+/// - [`Reason::RoleNotTakeable`] and [`Reason::PermissionMissing`], as [`may_add`].
 pub fn may_take_out(actor: &Actor, group: GroupId, grants: &[Grant], now: Timestamp) -> Result<(), Error> {
+    must_see_all_held_by(actor, Principal::Group(group), now)?;
     let refusal = || Error::new(Reason::RoleNotTakeable, "may not take all that the group holds").about("group", group);
-    must_pass(actor, grants, now, refusal, |grant| may_take(&actor.at(grant.place.resource()), &grant.held, now))
+    must_pass(grants, now, refusal, |grant| may_take(&actor.at(grant.place.resource()), &grant.held, now))
 }
 
 /// Judges each live grant; every denial comes out as the one that `refusal` makes.
 fn must_pass(
-    actor: &Actor,
     grants: &[Grant],
     now: Timestamp,
     refusal: impl Fn() -> Error,
@@ -106,9 +107,6 @@ fn must_pass(
     let mut seen = HashSet::new();
     let live = grants.iter().filter(|grant| !grant.is_expired(now));
     for grant in live.filter(|grant| seen.insert((&grant.place, &grant.held))) {
-        if !is_visible(&actor.at(grant.place.resource()), now) {
-            return Err(refusal());
-        }
         judge(grant).map_err(|error| if error.kind() == Kind::PermissionDenied { refusal() } else { error })?;
     }
     Ok(())
@@ -134,9 +132,10 @@ types:
 roles:
   lead:
     at: [organization]
-    permissions: {group.manage: ANY, crate.view: SHARED, crate.share: SHARED, member.assign: ANY}
+    permissions: {group.manage: ANY, crate.view: ANY, crate.share: SHARED, member.assign: ANY}
     may_grant: [helper]
     may_take: [helper]
+  novice: {at: [organization], permissions: {group.manage: ANY, crate.share: ANY, member.assign: ANY}, may_grant: ANY, may_take: ANY}
   helper: {at: [organization], to: [membership, group], permissions: {member.list: ANY}}
   owner: {at: [organization], to: [membership, group], permissions: {crate.view: ANY, crate.delete: ANY}}
   keeper: {at: [crate], to: [membership, group], permissions: {crate.view: ANY, crate.delete: ANY}}
@@ -158,8 +157,12 @@ founder_roles: [lead]
         Grant { id: id(9), principal, place, held, expires_at: None, source: GrantSource::Manual }
     }
 
-    /// A lead, who is on the list of one crate and does not see the other.
+    /// A lead, who sees every crate and may share the one on whose list they are.
     fn lead() -> Actor {
+        actor("lead")
+    }
+
+    fn actor(role: &str) -> Actor {
         let me = Principal::Membership(id(1));
         let chain = |name| (key(name), vec![Node { key: key(name), owner: None }]);
         Actor {
@@ -171,8 +174,8 @@ founder_roles: [lead]
                 membership: Some((id(1), MemberState::Active)),
                 groups: Vec::new(),
             },
-            chains: HashMap::from([chain("seen"), chain("hidden")]),
-            grants: Arc::from([grant(me, None, "lead"), grant(me, Some("seen"), "")]),
+            chains: HashMap::from([chain("mine"), chain("other")]),
+            grants: Arc::from([grant(me, None, role), grant(me, Some("mine"), "")]),
         }
     }
 
@@ -187,11 +190,11 @@ founder_roles: [lead]
 
     #[test]
     fn whoever_brings_somebody_in_must_be_able_to_give_all_that_the_group_holds() {
-        let may_give = [of_group(None, "helper"), of_group(Some("seen"), ""), of_group(Some("seen"), "keeper")];
+        let may_give = [of_group(None, "helper"), of_group(Some("mine"), ""), of_group(Some("mine"), "keeper")];
         assert!(adding(&may_give, &[2, 3]).is_ok());
         assert!(may_take_out(&lead(), id(7), &may_give, NOW).is_ok());
 
-        let out_of_reach = [of_group(None, "owner"), of_group(Some("hidden"), ""), of_group(Some("unknown"), "keeper")];
+        let out_of_reach = [of_group(None, "owner"), of_group(Some("other"), ""), of_group(Some("other"), "keeper")];
         let mut told = Vec::new();
         for grant in out_of_reach {
             let grants = [of_group(None, "helper"), grant];
@@ -204,19 +207,37 @@ founder_roles: [lead]
     }
 
     #[test]
+    fn whoever_does_not_see_every_place_brings_nobody_in_whatever_the_group_holds() {
+        let novice = actor("novice");
+        for held in [
+            vec![],
+            vec![of_group(None, "helper")],
+            vec![of_group(Some("mine"), "")],
+            vec![of_group(Some("other"), "")],
+        ] {
+            for judged in [may_add(&novice, id(7), &held, &[id(2)], NOW), may_take_out(&novice, id(7), &held, NOW)] {
+                assert_eq!(
+                    judged.unwrap_err().to_string(),
+                    may_add(&novice, id(7), &[], &[id(2)], NOW).unwrap_err().to_string()
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_has_expired_is_given_to_nobody() {
-        let lapsed = Grant { expires_at: Some(NOW), ..of_group(Some("hidden"), "keeper") };
+        let lapsed = Grant { expires_at: Some(NOW), ..of_group(Some("other"), "keeper") };
         assert!(adding(&[lapsed], &[2]).is_ok());
     }
 
     #[test]
     fn nobody_brings_themselves_in_to_gain_something() {
-        let gain = [of_group(Some("seen"), "keeper")];
+        let gain = [of_group(Some("mine"), "keeper")];
         assert!(adding(&gain, &[2]).is_ok());
         for members in [&[1][..], &[2, 1], &[1, 2]] {
             assert_eq!(adding(&gain, members).unwrap_err().reason, Reason::RoleNotGrantable);
         }
-        assert!(adding(&[of_group(Some("seen"), "")], &[1]).is_ok(), "on that list already");
+        assert!(adding(&[of_group(Some("mine"), "")], &[1]).is_ok(), "on that list already");
     }
 
     #[test]

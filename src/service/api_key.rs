@@ -147,9 +147,7 @@ async fn create_key(
     let actor = tx.reads().actor(organization, context.subject()?, &places.collect::<Vec<_>>()).await?;
     context.authorize(&actor, organization, None, "", tx.now())?;
     let found = see_account(&actor, found, account, tx.now())?;
-    for grant in &grants {
-        may_let_in(&actor, grant, tx.now())?;
-    }
+    may_let_in(&actor, principal, &grants, tx.now())?;
     found.must_be_free()?;
     if !found.is_enabled {
         let message = "a disabled account gets no keys";

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Context;
 use super::seats::SeatsBefore;
+use crate::domain::access::{Actor, is_visible};
 use crate::domain::assignment::{Before, Plan, takes_along};
 use crate::domain::catalog::Catalog;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, MemberState};
 use crate::domain::id::{GroupId, MembershipId, OrganizationId};
-use crate::domain::place::Principal;
+use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 use crate::domain::{cardinality, group};
 use crate::store::{Principals, Tx};
@@ -29,6 +31,46 @@ pub struct Changed {
     /// Who is in a group no more: taken along by a role that was left.
     #[serde(default)]
     pub left: Vec<(GroupId, MembershipId)>,
+}
+
+impl Changed {
+    /// Leaves out what a role took along that was held where the caller does not see; as [`only_seen`].
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub(super) async fn as_seen(
+        self,
+        tx: &Tx,
+        context: &Context,
+        organization: OrganizationId,
+        actor: &Actor,
+    ) -> Result<Self, Error> {
+        Ok(Self { revoked: only_seen(tx, context, organization, actor, self.revoked).await?, ..self })
+    }
+}
+
+/// Leaves out of `grants`, which are gone, what was held where the caller does not see: they are not told (CM-13). Of the
+/// places that `actor` was read before it is known that they are seen.
+///
+/// # Errors
+/// Only what the database says.
+pub(super) async fn only_seen(
+    tx: &Tx,
+    context: &Context,
+    organization: OrganizationId,
+    actor: &Actor,
+    mut grants: Vec<Grant>,
+) -> Result<Vec<Grant>, Error> {
+    let places = grants.iter().filter_map(|grant| grant.place.resource());
+    let others: BTreeSet<ResourceKey> = places.filter(|key| !actor.knows(key)).cloned().collect();
+    if others.is_empty() {
+        return Ok(grants);
+    }
+    let others: Vec<ResourceKey> = others.into_iter().collect();
+    let there = tx.reads().actor(organization, context.subject()?, &others).await?;
+    let is_seen = |key: &ResourceKey| actor.knows(key) || is_visible(&there.at(Some(key)), tx.now());
+    grants.retain(|grant| grant.place.resource().is_none_or(is_seen));
+    Ok(grants)
 }
 
 /// Principals as they stand before a plan, with all that they hold.

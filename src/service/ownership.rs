@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::apply::only_seen;
 use super::clearing::judge_anew;
 use super::etag::must_match;
 use super::shown::{Shown, show};
@@ -85,6 +86,7 @@ async fn hand_over(mut tx: Tx, context: Context, request: SetResourceOwner) -> R
         Some(account) => judge_anew(&mut tx, organization, account, owner).await?,
         None => Vec::new(),
     };
+    let revoked = only_seen(&tx, &context, organization, &actor, revoked).await?;
     for node in actor.chains.values_mut().flatten().filter(|node| node.key == key) {
         node.owner = owner;
     }

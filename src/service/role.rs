@@ -7,12 +7,12 @@ use super::apply::{Affected, Changed, apply};
 use super::context::see;
 use super::etag::{etag, must_match};
 use super::{Context, Read, Services, Written};
-use crate::domain::access::{Actor, is_visible, may_give, may_shape, may_take, may_take_role};
+use crate::domain::access::{Actor, may_give, may_shape, may_take, may_take_role, must_see_all_held_as};
 use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan};
 use crate::domain::catalog::{
     CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace,
 };
-use crate::domain::error::{Error, Kind, Reason};
+use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{Place, Principal, ResourceKey};
@@ -181,14 +181,19 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
     let principals = tx.reads().principals_of_role(organization, &name).await?;
     let is_mine = principals.iter().any(|principal| actor.standing.is_among(*principal));
     let after_compiled = must_be_shaped(&actor, &catalog, &after, is_mine, tx.now())?;
-    let is_less = !compiled(&catalog, &before)?.is_within(&after_compiled);
+    let before_compiled = compiled(&catalog, &before)?;
+    let is_less = !before_compiled.is_within(&after_compiled);
+    let is_elsewhere = after.at != before.at || after.to != before.to;
+    if is_less || is_elsewhere {
+        must_see_all_held_as(&actor, &before_compiled, tx.now())?;
+    }
     if is_less && !principals.is_empty() {
         may_take_role(&actor.at(None), &Held::Role(Arc::clone(&name)), tx.now())?;
         if principals.iter().any(|principal| actor.standing.is_alone(*principal)) {
             return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
         }
     }
-    if !principals.is_empty() && (after.at != before.at || after.to != before.to) {
+    if !principals.is_empty() && is_elsewhere {
         tx.reads().in_use(organization).await?.must_hold(&catalog, &after)?;
     }
     tx.role_update(&after).await?;
@@ -204,8 +209,10 @@ async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx
         Err(_) => Vec::new(),
     };
     let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
-    let (actor, _) = manager(&tx, &context, organization, &places).await?;
-    must_match(&etag, &role?)?;
+    let (actor, catalog) = manager(&tx, &context, organization, &places).await?;
+    let role = role?;
+    must_match(&etag, &role)?;
+    must_see_all_held_as(&actor, &compiled(&catalog, &role)?, tx.now())?;
     if grants.is_empty() {
         tx.role_delete(&name).await?;
         return Ok((tx, Changed::default()));
@@ -259,15 +266,7 @@ fn plan_moving(
         }
     }
     let plan = plan(&actor.catalog, affected.before(now), &deltas)?;
-    // Of a place that the caller may not see nothing is told, not even by which permission is lacking.
-    let refusal = |reason| Error::new(reason, "may not move some of those who hold the role");
-    if grants.iter().any(|grant| !is_visible(&actor.at(grant.place.resource()), now)) {
-        return Err(refusal(Reason::RoleNotTakeable));
-    }
-    must_be_under_the_ceiling(actor, &plan, now).map_err(|error| match error.kind() {
-        Kind::PermissionDenied => refusal(error.reason),
-        _ => error,
-    })?;
+    must_be_under_the_ceiling(actor, &plan, now)?;
     Ok(plan)
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::context::see_account;
 use super::text::required_name;
 use super::{Context, Read, Services, Written};
-use crate::domain::access::{Actor, may_let_in, may_take_role};
+use crate::domain::access::{Actor, is_visible, may_let_in, may_shut_out};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Grant;
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::resource::Resource;
 use crate::domain::service_account::ServiceAccount;
 use crate::store::{Lock, Tx};
 
@@ -18,7 +19,9 @@ const CHUNK: u32 = 500;
 const CHUNKS_MAX: usize = 40;
 
 /// Most grants and keys that go with an account in one commit.
-const FACTS_MAX: usize = 9_000;
+const FACTS_MAX: usize = 8_000;
+/// Most resources that an account which ends may own where nobody is asked to hand them over.
+const OWNED_MAX: u64 = 1_000;
 
 /// Asks for a service account.
 #[derive(Clone, Debug)]
@@ -239,7 +242,7 @@ async fn move_state(
 
     if act == Act::Delete {
         account.must_be_free()?;
-        end(&mut tx, organization, &account, &grants).await?;
+        end(&mut tx, &context, organization, &account, &grants).await?;
         return Ok((tx, account));
     }
     let is_enabled = act == Act::Enable;
@@ -254,24 +257,31 @@ async fn move_state(
 
 async fn end(
     tx: &mut Tx,
+    context: &Context,
     organization: OrganizationId,
     account: &ServiceAccount,
     grants: &[Grant],
 ) -> Result<(), Error> {
-    let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], 1).await?;
-    if !owned.is_empty() {
+    let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], OWNED_MAX).await?;
+    let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();
+    let actor = tx.reads().actor(organization, context.subject()?, &keys).await?;
+    if keys.iter().any(|key| is_visible(&actor.at(Some(key)), tx.now())) {
         let message = "the account owns resources: hand them over first";
         return Err(Error::new(Reason::ServiceAccountOwns, message).about("service_account", account.id));
     }
+    // What the caller does not see is nobody's from now on, and they are not told.
+    for resource in owned {
+        tx.resource_update(&Resource { owner: None, ..resource }, "lost its owner").await?;
+    }
     let most = u32::try_from(FACTS_MAX + 1).unwrap_or(u32::MAX);
-    let mut keys = tx.reads().api_key_page(account.id, None, most).await?;
-    if grants.len() + keys.len() > FACTS_MAX {
+    let mut api_keys = tx.reads().api_key_page(account.id, None, most).await?;
+    if grants.len() + api_keys.len() > FACTS_MAX {
         let message = format!("holds more than {FACTS_MAX} grants and keys: take some away first");
         return Err(Error::invalid("service_account_id", Reason::OutOfRange, message));
     }
-    keys.retain(|key| key.revoked_at.is_none());
+    api_keys.retain(|key| key.revoked_at.is_none());
     tx.grants_delete(grants).await?;
-    tx.api_keys_revoke(&keys).await?;
+    tx.api_keys_revoke(&api_keys).await?;
     tx.service_accounts_delete(&[account.id]).await
 }
 
@@ -280,13 +290,8 @@ fn may_move(tx: &Tx, actor: &Actor, grants: &[Grant], principal: Principal, act:
     if actor.standing.is_among(principal) {
         return Err(Error::new(Reason::SelfRemoval, "nobody does this to themselves"));
     }
-    for grant in grants {
-        match act {
-            Act::Disable | Act::Delete => {
-                may_take_role(&actor.at(grant.place.resource()), &grant.held, tx.now())?;
-            }
-            Act::Enable => may_let_in(actor, grant, tx.now())?,
-        }
+    match act {
+        Act::Disable | Act::Delete => may_shut_out(actor, principal, grants, tx.now()),
+        Act::Enable => may_let_in(actor, principal, grants, tx.now()),
     }
-    Ok(())
 }

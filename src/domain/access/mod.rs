@@ -9,6 +9,7 @@ mod explain;
 mod facts;
 mod joining;
 mod moving;
+mod unseen;
 
 pub use ceiling::{
     gains_nothing, gains_nothing_by_moving, gains_nothing_by_owning, may_give, may_shape, may_take, may_take_role,
@@ -18,4 +19,5 @@ pub use decide::{Decision, decide, is_visible, on_the_list};
 pub use explain::{AllowedBy, Explanation, Missing, Way, explain};
 pub use facts::{Actor, Facts, Node, Standing};
 pub use joining::{plan_joining, see};
-pub use moving::{Move, may_carry_out, may_let_in, may_move};
+pub use moving::{Move, may_carry_out, may_let_in, may_move, may_shut_out};
+pub use unseen::{must_see_all_held_as, must_see_all_held_by};

@@ -1,10 +1,10 @@
 //! What may be done to a member as a whole: shutting them out, letting them in, carrying out what was planned for them.
 
 use super::ceiling::{may_give, may_take, may_take_role};
-use super::decide::is_visible;
 use super::facts::Actor;
+use super::unseen::{may_take_unseen, must_see_all_held_by};
 use crate::domain::assignment::Plan;
-use crate::domain::error::{Error, Kind, Reason};
+use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, MemberState};
 use crate::domain::group::may_add;
 use crate::domain::id::MembershipId;
@@ -35,40 +35,54 @@ impl Move {
 /// is let in gets everything again.
 ///
 /// # Errors
-/// - [`Reason::SelfRemoval`], and what [`may_take_role`] and [`may_give`] refuse.
+/// - [`Reason::SelfRemoval`], and what [`may_shut_out`] and [`may_let_in`] refuse.
 pub fn may_move(actor: &Actor, id: MembershipId, grants: &[&Grant], act: Move, now: Timestamp) -> Result<(), Error> {
     if actor.standing.membership() == Some(id) {
         return Err(Error::new(Reason::SelfRemoval, "nobody does this to themselves"));
     }
-    for grant in grants {
-        let place = actor.at(grant.place.resource());
-        match (act, grant.principal) {
-            (Move::Disable, _) => may_take_role(&place, &grant.held, now)?,
-            (Move::Enable, Principal::Group(group)) => {
-                may_add(actor, group, std::slice::from_ref(*grant), &[id], now)?;
-            }
-            (Move::Enable, _) => may_let_in(actor, grant, now)?,
-        }
+    let member = Principal::Membership(id);
+    if act == Move::Disable {
+        return may_shut_out(actor, member, grants.iter().copied(), now);
+    }
+    let (by_groups, own): (Vec<&Grant>, Vec<&Grant>) =
+        grants.iter().partition(|grant| matches!(grant.principal, Principal::Group(_)));
+    may_let_in(actor, member, own, now)?;
+    for grant in by_groups {
+        let Principal::Group(group) = grant.principal else { continue };
+        may_add(actor, group, std::slice::from_ref(grant), &[id], now)?;
     }
     Ok(())
 }
 
-/// Asks the ceiling for letting somebody have again what `grant` gives them.
+/// Asks the ceiling for taking from `principal` all that they hold, `grants`, wherever that is.
 ///
 /// # Errors
-/// - What [`may_give`] refuses; [`Reason::RoleNotGrantable`] for anything at a resource, the same whatever stands in the
-///   way and whether the caller sees the resource or not: they may not know of it (CM-13).
-pub fn may_let_in(actor: &Actor, grant: &Grant, now: Timestamp) -> Result<(), Error> {
-    let Some(key) = grant.place.resource() else {
-        return may_give(&actor.at(None), &grant.held, grant.principal, now);
-    };
-    let place = actor.at(Some(key));
-    let refusal = || Error::new(Reason::RoleNotGrantable, "may not give all that is held on resources");
-    if !is_visible(&place, now) {
-        return Err(refusal());
-    }
-    may_give(&place, &grant.held, grant.principal, now)
-        .map_err(|error| if error.kind() == Kind::PermissionDenied { refusal() } else { error })
+/// - What [`may_take_role`] refuses; [`Reason::PermissionMissing`] for an actor who does not see every place where
+///   something could be held that is not theirs to take (CM-13).
+pub fn may_shut_out<'a>(
+    actor: &Actor,
+    principal: Principal,
+    grants: impl IntoIterator<Item = &'a Grant>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    may_take_unseen(actor, principal, now)?;
+    grants.into_iter().try_for_each(|grant| may_take_role(&actor.at(grant.place.resource()), &grant.held, now))
+}
+
+/// Asks the ceiling for letting `principal` have again all that they hold, `grants`, wherever that is.
+///
+/// # Errors
+/// - What [`may_give`] refuses; [`Reason::PermissionMissing`] for an actor who does not see every place where something can
+///   be held (CM-13).
+pub fn may_let_in<'a>(
+    actor: &Actor,
+    principal: Principal,
+    grants: impl IntoIterator<Item = &'a Grant>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    must_see_all_held_by(actor, principal, now)?;
+    let mut grants = grants.into_iter();
+    grants.try_for_each(|grant| may_give(&actor.at(grant.place.resource()), &grant.held, grant.principal, now))
 }
 
 /// Asks the ceiling of everything that a plan gives and takes, replaced roles and default roles included.

@@ -156,6 +156,13 @@ impl Holders {
             Principal::ServiceAccount(_) => self.service_accounts,
         }
     }
+
+    /// Says whether a principal of this kind can hold the role, or be a member of what can.
+    #[must_use]
+    pub fn has_or_contains(self, principal: Principal) -> bool {
+        let is_by_others = matches!(principal, Principal::Membership(_)) && (self.groups || self.everyone);
+        self.has(principal) || is_by_others
+    }
 }
 
 /// Which roles a role's holder may give or take.

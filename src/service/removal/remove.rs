@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::finish::hand_over;
 use super::inventory::{Estate, is_managed, take};
 use super::{RemoveMember, Removed};
-use crate::domain::access::{Actor, is_visible, may_take_role};
+use crate::domain::access::{Actor, is_visible, may_shut_out};
 use crate::domain::cardinality;
 use crate::domain::catalog::{PermissionId, Verb};
 use crate::domain::error::{Error, Reason};
@@ -119,8 +119,8 @@ async fn remove(mut tx: Tx, context: Context, request: RemoveMember) -> Result<(
 /// Asks the ceiling: who is removed loses every role, what their groups hold included; who leaves must not hold one that
 /// keeps them.
 fn may_go(actor: &Actor, request: &RemoveMember, grants: &[&Grant], now: Timestamp) -> Result<(), Error> {
-    if request.membership.is_some() {
-        return grants.iter().try_for_each(|grant| may_take_role(&actor.at(grant.place.resource()), &grant.held, now));
+    if let Some(id) = request.membership {
+        return may_shut_out(actor, Principal::Membership(id), grants.iter().copied(), now);
     }
     let is_kept = |grant: &&&Grant| match &grant.held {
         Held::Role(name) if grant.place == Place::Organization && !grant.is_expired(now) => {

@@ -52,7 +52,7 @@ pub const PATHS: &[&str] = &[
 impl Scene<'_> {
     /// Makes the targets of a call that gives something; nothing where the cell does not apply.
     pub async fn give_by(&self, path: &str, column: Column, place: &str) -> Option<Call> {
-        let (id, by, held) = (self.id(), self.actor(column).call.clone(), Self::held(column, place));
+        let (id, by, held) = (self.id(), self.actor(path, column).call.clone(), Self::held(column, place));
         let is_oneself = column == Column::Oneself;
         Some(match path {
             "ChangeGrants, a delta" => {
@@ -117,7 +117,7 @@ impl Scene<'_> {
                 return self.shape(path, column).await;
             }
             "CreateApiKey" | "RotateApiKey" | "EnableServiceAccount" if !is_oneself => self.key(path, column).await,
-            "TransferRole" if column != Column::Hidden => self.transfer(column).await,
+            "TransferRole" if column != Column::Hidden => self.transfer(path, column).await,
             "SetOrganizationCatalog" if column == Column::Above => {
                 let request = set_catalog(&id, "analytics-workspace");
                 Box::pin(async move { outcome(by.set_organization_catalog(request).await) })
@@ -127,7 +127,7 @@ impl Scene<'_> {
     }
 
     async fn give_by_resource(&self, path: &str, column: Column, place: &str) -> Option<Call> {
-        let (id, by) = (self.id(), self.actor(column).call.clone());
+        let (id, by) = (self.id(), self.actor(path, column).call.clone());
         let (is_above, is_oneself) = (column == Column::Above, column == Column::Oneself);
         Some(match path {
             "ShareResource, the list" if !is_above => {
@@ -145,7 +145,7 @@ impl Scene<'_> {
                 let (from, moved) = (self.named(Column::Within, place).await, self.fresh());
                 self.register(&moved, Some(&from)).await;
                 let to = match column {
-                    Column::Oneself => self.listing(&[&self.actor(column).membership_id]).await,
+                    Column::Oneself => self.listing(&[&self.actor(path, column).membership_id]).await,
                     _ => self.named(column, place).await,
                 };
                 if is_above {
@@ -204,7 +204,7 @@ impl Scene<'_> {
     }
 
     async fn enable(&self, path: &str, column: Column) -> Call {
-        let (id, by) = (self.id(), self.actor(column).call.clone());
+        let (id, by) = (self.id(), self.actor(path, column).call.clone());
         let member = self.holder(column).await;
         if column != Column::Oneself {
             self.organization.owner.call.disable_member(disable(&id, &member)).await.expect("a disabled member");
@@ -222,7 +222,7 @@ impl Scene<'_> {
     }
 
     async fn shape(&self, path: &str, column: Column) -> Option<Call> {
-        let (id, by) = (self.id(), self.actor(column).call.clone());
+        let (id, by) = (self.id(), self.actor(path, column).call.clone());
         let permissions: &[&str] = if column == Column::Within { &["member.list"] } else { &["audit.view"] };
         Some(match path {
             "CreateRole" if matches!(column, Column::Within | Column::Above) => {
@@ -249,7 +249,7 @@ impl Scene<'_> {
     }
 
     async fn key(&self, path: &str, column: Column) -> Call {
-        let (id, by, owner) = (self.id(), self.actor(column).call.clone(), &self.organization.owner.call);
+        let (id, by, owner) = (self.id(), self.actor(path, column).call.clone(), &self.organization.owner.call);
         let machine = self.machine(Self::held(column, HIDDEN)).await;
         match path {
             "CreateApiKey" => Box::pin(async move { outcome(by.create_api_key(create_api_key(&id, &machine)).await) }),
@@ -266,7 +266,8 @@ impl Scene<'_> {
     }
 
     /// Hands the title on: as who holds it, as who does not, and to oneself.
-    async fn transfer(&self, column: Column) -> Call {
+    async fn transfer(&self, path: &str, column: Column) -> Call {
+        let by = self.actor(path, column);
         let (from, to) = (self.active(vec![]).await, self.active(vec![]).await);
         let request = |to: &str| proto::TransferRoleRequest {
             organization_id: self.id(),
@@ -281,8 +282,8 @@ impl Scene<'_> {
                 given.end.expect("a first holder");
                 (from.call, request(&to.membership_id))
             }
-            Column::Oneself => (self.actor(column).call.clone(), request(&self.actor(column).membership_id)),
-            Column::Above | Column::Hidden => (self.actor(column).call.clone(), request(&to.membership_id)),
+            Column::Oneself => (by.call.clone(), request(&by.membership_id)),
+            Column::Above | Column::Hidden => (by.call.clone(), request(&to.membership_id)),
         };
         Box::pin(async move { outcome(by.send(Rpc::TransferRole, vec![request.encode_to_vec()]).await.end) })
     }

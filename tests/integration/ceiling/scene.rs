@@ -15,6 +15,26 @@ use crate::harness::{Organization, Person, TestApp, at, role};
 pub const ESTATE: &str = include_str!("estate.yaml");
 /// A house that neither actor of a column is shown.
 pub const HIDDEN: &str = "hidden";
+/// Paths that give or take all that somebody holds, wherever that is.
+const OF_ALL: [&str; 17] = [
+    "EnableMember",
+    "BatchEnableMembers",
+    "BulkMembers, enabling",
+    "ChangeGroupMembers, adding",
+    "DeleteRole, moving its holders",
+    "CreateApiKey",
+    "RotateApiKey",
+    "EnableServiceAccount",
+    "DisableMember",
+    "BatchDisableMembers",
+    "BulkMembers, disabling",
+    "RemoveMember",
+    "ChangeGroupMembers, removing",
+    "DeleteGroup",
+    "UpdateRole, narrowing",
+    "DisableServiceAccount",
+    "DeleteServiceAccount",
+];
 /// A house that is not there.
 pub const ABSENT: &str = "absent";
 
@@ -28,6 +48,8 @@ pub struct Scene<'a> {
     pub organization: Organization,
     /// Gives and takes what they hold themselves.
     clerk: Person,
+    /// A clerk who sees every house.
+    warden: Person,
     /// Gives and takes anything.
     giver: Person,
     made: AtomicU32,
@@ -39,8 +61,9 @@ impl<'a> Scene<'a> {
         let organization = app.found_under("estate").await;
         let (id, owner) = (&organization.id, &organization.owner.call);
         let clerk = app.invite_and_join(id, owner, "clea@example.test", vec![role("clerk")]).await;
+        let warden = app.invite_and_join(id, owner, "wim@example.test", vec![role("warden")]).await;
         let giver = app.invite_and_join(id, owner, "guy@example.test", vec![role("giver")]).await;
-        let scene = Self { app, organization, clerk, giver, made: AtomicU32::new(0) };
+        let scene = Self { app, organization, clerk, warden, giver, made: AtomicU32::new(0) };
         scene.register(HIDDEN, None).await;
         scene
     }
@@ -56,9 +79,13 @@ impl<'a> Scene<'a> {
         self.organization.id.clone()
     }
 
-    /// Who acts: what is refused to the giver is refused for being theirs.
-    pub fn actor(&self, column: Column) -> &Person {
-        if column == Column::Oneself { &self.giver } else { &self.clerk }
+    /// Who acts: what is refused to the giver is refused for being theirs, and to the warden not for what they do not see.
+    pub fn actor(&self, path: &str, column: Column) -> &Person {
+        match column {
+            Column::Oneself => &self.giver,
+            Column::Within | Column::Above if OF_ALL.contains(&path) => &self.warden,
+            Column::Within | Column::Above | Column::Hidden => &self.clerk,
+        }
     }
 
     /// What is given or taken.

@@ -34,7 +34,7 @@ pub const PATHS: &[&str] = &[
 impl Scene<'_> {
     /// Makes the targets of a call that takes something; nothing where the cell does not apply.
     pub async fn take_by(&self, path: &str, column: Column, place: &str) -> Option<Call> {
-        let (id, by, held) = (self.id(), self.actor(column).call.clone(), Self::held(column, place));
+        let (id, by, held) = (self.id(), self.actor(path, column).call.clone(), Self::held(column, place));
         let is_oneself = column == Column::Oneself;
         Some(match path {
             "ChangeGrants, revoking" | "BulkMembers, revoking" => {
@@ -78,14 +78,15 @@ impl Scene<'_> {
                 let request = delete_group(&id, &self.group(held, &[]).await);
                 Box::pin(async move { outcome(by.delete_group(request).await) })
             }
-            "UpdateRole, narrowing" if column != Column::Hidden => {
+            "UpdateRole, narrowing" => {
                 let all: &[&str] = if column == Column::Above {
                     &["audit.view", "house.notify"]
                 } else {
                     &["member.list", "role.manage"]
                 };
                 let name = self.custom(all).await;
-                self.give(membership(&self.recipient(column).await), role(&name)).await;
+                let held = if column == Column::Hidden { at(house(HIDDEN), &name) } else { role(&name) };
+                self.give(membership(&self.recipient(column).await), held).await;
                 let permissions = custom_role(&name, &all[..1]).permissions;
                 let request = update_role(&id, proto::Role { name, permissions, ..Default::default() });
                 Box::pin(async move { outcome(by.update_role(request).await) })

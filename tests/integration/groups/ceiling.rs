@@ -39,7 +39,7 @@ roles:
     may_grant: ANY
     may_take: ANY
   hand: {at: [organization], permissions: {crate.view: SHARED}}
-  lead:
+  trainee:
     at: [organization]
     permissions:
       crate.view: SHARED
@@ -51,6 +51,7 @@ roles:
       group.manage: ANY
     may_grant: [helper, hand]
     may_take: [helper, hand]
+  lead: {at: [organization], includes: [trainee], permissions: {crate.view: ANY}}
   helper: {at: [organization], to: [membership, group], permissions: {audit.view: ANY}}
   ruler: {at: [organization], to: [membership, group], permissions: {policy.update: ANY}}
   keeper: {at: [crate], to: [membership, group], permissions: {crate.view: ANY, crate.delete: ANY}}
@@ -62,13 +63,13 @@ fn crate_of(id: &str) -> proto::ResourceRef {
     proto::ResourceRef { r#type: "crate".into(), id: id.into() }
 }
 
-/// A yard with two crates, of which the lead is on the list of one.
+/// A yard with two crates, both seen by the lead, who is on the list of one.
 async fn yard(app: &TestApp) -> (Organization, Person) {
     app.operator().put_catalog(put_catalog(YARD)).await.expect("a catalog");
     let organization = app.found_under("yard").await;
-    resources(&organization, &[crate_of("seen"), crate_of("hidden")]).await;
+    resources(&organization, &[crate_of("mine"), crate_of("other")]).await;
     let lead = somebody(app, &organization, "lea", "lead").await;
-    give(&organization, grant(membership(&lead.membership_id), as_member(crate_of("seen")))).await;
+    give(&organization, grant(membership(&lead.membership_id), as_member(crate_of("mine")))).await;
     (organization, lead)
 }
 
@@ -89,7 +90,7 @@ on_both! {
         let hal = somebody(&app, &organization, "hal", "hand").await;
         let within = team(&organization, "Within", &[]).await;
         give(&organization, grant(group(&within), role("helper"))).await;
-        give(&organization, grant(group(&within), at(crate_of("seen"), "keeper"))).await;
+        give(&organization, grant(group(&within), at(crate_of("mine"), "keeper"))).await;
         let add = |to: &str| change_members(id, to, &[&hal.membership_id], &[]);
         let remove = |from: &str| change_members(id, from, &[], &[&hal.membership_id]);
         lead.call.change_group_members(add(&within)).await.expect("all of it is the lead's to give");
@@ -99,7 +100,7 @@ on_both! {
         lead.call.delete_group(delete_group(id, &within)).await.expect("as a whole");
 
         let out_of_reach =
-            [role("ruler"), at(crate_of("hidden"), "keeper"), as_member(crate_of("hidden"))];
+            [role("ruler"), at(crate_of("other"), "keeper"), as_member(crate_of("other"))];
         let mut answers = Vec::new();
         for (number, held) in out_of_reach.into_iter().enumerate() {
             let beyond = team(&organization, &format!("Beyond {number}"), &[]).await;
@@ -126,12 +127,37 @@ on_both! {
         assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "what stands in the way is told: {answers:?}");
     }
 
+    async fn who_does_not_see_all_that_a_group_can_hold_is_refused_alike_whatever_it_holds(app) {
+        let (organization, _) = yard(&app).await;
+        let id = &organization.id;
+        let tom = somebody(&app, &organization, "tom", "trainee").await;
+        let hal = somebody(&app, &organization, "hal", "hand").await;
+        let mut answers = Vec::new();
+        for held in [None, Some(role("helper")), Some(at(crate_of("other"), "keeper")), Some(as_member(crate_of("other")))] {
+            let team = team(&organization, &format!("Team {}", answers.len()), &[&hal]).await;
+            if let Some(held) = held {
+                give(&organization, grant(group(&team), held)).await;
+            }
+            let before = app.traces().await;
+            let statuses = [
+                tom.call.change_group_members(change_members(id, &team, &[&tom.membership_id], &[])).await.unwrap_err(),
+                tom.call.change_group_members(change_members(id, &team, &[], &[&hal.membership_id])).await.unwrap_err(),
+                tom.call.delete_group(delete_group(id, &team)).await.unwrap_err(),
+                tom.call.enable_member(enable(id, &hal.membership_id)).await.unwrap_err(),
+            ];
+            assert_eq!(app.traces().await, before);
+            assert_eq!(statuses.each_ref().map(reason), ["PERMISSION_MISSING"; 4]);
+            answers.push(statuses.each_ref().map(|status| told(status, &team)));
+        }
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "what it holds is told: {answers:?}");
+    }
+
     async fn nobody_brings_themselves_into_a_group_to_gain_something(app) {
         let (organization, lead) = yard(&app).await;
         let id = &organization.id;
         let hal = somebody(&app, &organization, "hal", "hand").await;
         let keepers = team(&organization, "Keepers", &[]).await;
-        give(&organization, grant(group(&keepers), at(crate_of("seen"), "keeper"))).await;
+        give(&organization, grant(group(&keepers), at(crate_of("mine"), "keeper"))).await;
         let me = &*lead.membership_id;
         for add in [vec![me], vec![me, &*hal.membership_id]] {
             let refused = lead.call.change_group_members(change_members(id, &keepers, &add, &[])).await;
@@ -141,10 +167,10 @@ on_both! {
 
         // Nor is a group that one is in given what one does not hold.
         let crew = team(&organization, "Crew", &[&lead]).await;
-        let delta = grant(group(&crew), at(crate_of("seen"), "keeper"));
+        let delta = grant(group(&crew), at(crate_of("mine"), "keeper"));
         let refused = lead.call.change_grants(change(id, vec![delta])).await;
         assert_refused(refused, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
-        let listed = grant(group(&crew), as_member(crate_of("seen")));
+        let listed = grant(group(&crew), as_member(crate_of("mine")));
         lead.call.change_grants(change(id, vec![listed])).await.expect("on that list already");
     }
 
@@ -155,9 +181,9 @@ on_both! {
         let hal = somebody(&app, &organization, "hal", "hand").await;
         let (packers, talkers) =
             (team(&organization, "Packers", &[&max, &hal]).await, team(&organization, "Talkers", &[&max]).await);
-        give(&organization, grant(group(&packers), as_member(crate_of("seen")))).await;
+        give(&organization, grant(group(&packers), as_member(crate_of("mine")))).await;
         give(&organization, grant(group(&talkers), role("helper"))).await;
-        give(&organization, grant(membership(&max.membership_id), as_member(crate_of("hidden")))).await;
+        give(&organization, grant(membership(&max.membership_id), as_member(crate_of("other")))).await;
 
         let demote = change(id, vec![grant(membership(&max.membership_id), role("hand"))]);
         let trial = proto::ChangeGrantsRequest { validate_only: true, ..demote.clone() };
@@ -166,22 +192,22 @@ on_both! {
         let expected = proto::GroupLeft { group_id: packers.clone(), membership_id: max.membership_id.clone() };
         assert_eq!((&would, &left), (&vec![expected.clone()], &vec![expected]));
 
-        for it in ["seen", "hidden"] {
+        for it in ["mine", "other"] {
             assert!(!owner.allows(id, &max.user_id, "crate.view", Some(crate_of(it))).await);
             let hidden = max.call.get_resource(get_resource(id, crate_of(it))).await;
             assert_refused(hidden, Code::NotFound, "NOT_FOUND");
         }
         let inside = owner.list_group_members(list_group_members(id, &packers)).await.unwrap().members;
         assert_eq!(inside.iter().map(|it| &it.membership_id).collect::<Vec<_>>(), [&hal.membership_id]);
-        assert!(owner.allows(id, &hal.user_id, "crate.view", Some(crate_of("seen"))).await, "the others stay");
+        assert!(owner.allows(id, &hal.user_id, "crate.view", Some(crate_of("mine"))).await, "the others stay");
         let of_max = proto::ListGroupsRequest { membership_id: max.membership_id.clone(), ..list_groups(id) };
         let kept = owner.list_groups(of_max).await.unwrap().groups;
         assert_eq!(kept.iter().map(|it| &*it.display_name).collect::<Vec<_>>(), ["Talkers"], "it brings nothing there");
 
         // Assigned anew, by the same way.
         owner.change_group_members(change_members(id, &packers, &[&max.membership_id], &[])).await.unwrap();
-        assert!(owner.allows(id, &max.user_id, "crate.view", Some(crate_of("seen"))).await);
-        let granted = give(&organization, grant(group(&packers), as_member(crate_of("hidden")))).await.granted;
+        assert!(owner.allows(id, &max.user_id, "crate.view", Some(crate_of("mine"))).await);
+        let granted = give(&organization, grant(group(&packers), as_member(crate_of("other")))).await.granted;
         assert_eq!(holder(granted[0].principal.clone()), format!("group {packers}"));
     }
 }

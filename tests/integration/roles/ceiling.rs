@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use super::{any, asset, change, give, make, named, subset, workspace};
 use crate::catalogs::{found_shop, put, shelf, shop_with};
 use crate::harness::messages::{
-    self, custom_role, delete_role, get_organization, grant, membership, reaching, revoke, set_catalog,
+    self, custom_role, delete_role, get_organization, grant, membership, reaching, revoke, set_catalog, update_role,
 };
 use crate::harness::{Caller, Organization, Person, TestApp, assert_refused, at, reason, role};
 use crate::on_both;
@@ -229,8 +229,8 @@ on_both! {
         assert!(!owner.allows(id, &bob.user_id, "asset.delete", Some(asset("plan"))).await);
     }
 
-    /// What one may not see, one cannot act on (X16): the answer would name it.
-    async fn a_deletion_moves_nobody_at_a_place_that_its_maker_does_not_see(app) {
+    /// What one may not see, one cannot act on (X16), and whether there is anything is not told.
+    async fn who_does_not_see_all_where_a_role_can_be_held_neither_narrows_moves_nor_deletes_it(app) {
         let (workspace, eve) = scene(&app).await;
         let (owner, id) = (&workspace.owner.call, workspace.id.as_str());
         let everywhere = || vec!["organization".to_owned(), "asset".into()];
@@ -238,17 +238,31 @@ on_both! {
             make(owner, id, proto::Role { at: everywhere(), ..custom_role(name, &["asset.notify"]) }).await.unwrap();
         }
         let bob = app.invite_and_join(id, owner, "bob@example.test", vec![]).await;
-        give(owner, id, &bob, at(asset("plan"), "notifier")).await.unwrap();
-        let before = revision(owner, id).await;
-
         let moving = || proto::DeleteRoleRequest { move_holders_to: "herald".into(), ..delete_role(id, "notifier") };
-        let status = eve.call.delete_role(moving()).await.unwrap_err();
-        assert!(!format!("{status:?}").contains("plan"), "{status:?}");
-        assert_refused(Err::<(), _>(status), Code::PermissionDenied, "ROLE_NOT_TAKEABLE");
-        assert_eq!(revision(owner, id).await, before);
+        let narrower = || proto::UpdateRoleRequest {
+            update_mask: Some(prost_types::FieldMask { paths: vec!["permissions".into()] }),
+            ..update_role(id, custom_role("notifier", &[]))
+        };
+        let elsewhere = || custom_role("notifier", &["asset.notify"]);
+        let mut told = Vec::new();
+        for is_held in [false, true] {
+            if is_held {
+                give(owner, id, &bob, at(asset("plan"), "notifier")).await.unwrap();
+            }
+            let before = revision(owner, id).await;
+            let refused = [
+                eve.call.delete_role(moving()).await.unwrap_err(),
+                eve.call.update_role(narrower()).await.unwrap_err(),
+                change(&eve.call, id, elsewhere()).await.unwrap_err(),
+            ];
+            assert_eq!(refused.each_ref().map(reason), ["PERMISSION_MISSING"; 3]);
+            told.push(refused.map(|status| format!("{:?} {}", status.code(), status.message())));
+            assert_eq!(revision(owner, id).await, before);
+        }
+        assert_eq!(told[0], told[1]);
 
-        let listed = vec![grant(membership(&eve.membership_id), messages::as_member(asset("plan")))];
-        owner.change_grants(messages::change(id, listed)).await.unwrap();
+        make(owner, id, custom_role("overseer", &["asset.view"])).await.unwrap();
+        give(owner, id, &eve, role("overseer")).await.unwrap();
         assert_eq!(eve.call.delete_role(moving()).await.expect("she sees it now").granted.len(), 1);
     }
 

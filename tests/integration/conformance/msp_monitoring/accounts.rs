@@ -44,7 +44,7 @@ on_both! {
         assert_ne!(there.id, subscription.founder.membership_id);
 
         // What one of them does to its place is no matter of the other.
-        zoe.call.disable_member(disable(&other, &there.id)).await.unwrap();
+        app.operator().disable_member(disable(&other, &there.id)).await.unwrap();
         let shut_out = subscription.founder.call.get_organization(get_organization(&other)).await;
         assert_refused(shut_out, Code::NotFound, "NOT_FOUND");
         let foreign = zoe.call.disable_member(disable(&subscription.id, &subscription.founder.membership_id)).await;

@@ -1,12 +1,12 @@
 //! Who manages people, and what they may give and take.
 
-use guildhall::proto::MemberState::{Active, Disabled};
+use guildhall::proto::MemberState::Active;
 use tonic::Code;
 
 use super::subscription::{account, claims, manage, open};
 use crate::conformance::tenant::{assert_all_done, assert_all_refused, changed};
 use crate::harness::messages::{
-    change, create_organization_under, disable, enable, get_organization, grant, invite_by_link, membership, revoke,
+    change, create_organization_under, disable, get_organization, grant, invite_by_link, membership, revoke,
 };
 use crate::harness::{assert_refused, at, reason, role};
 use crate::on_both;
@@ -19,9 +19,6 @@ on_both! {
         for manager in [&subscription.founder, &admin] {
             assert_all_done(manage(&manager.call, &subscription.id, &uma).await);
         }
-        admin.call.disable_member(disable(&subscription.id, &uma.membership_id)).await.unwrap();
-        assert_eq!(subscription.standing(&uma).await, (Disabled, vec![]));
-        admin.call.enable_member(enable(&subscription.id, &uma.membership_id)).await.unwrap();
 
         // Not by who administers everything but people, nor by the administrator of another, nor by nobody.
         let mona = subscription.person("mona", claims(&["management-modify", "billing-modify"])).await;
@@ -97,7 +94,7 @@ on_both! {
             subscription.give(&app.operator(), &max, at(account(name), level)).await.unwrap();
         }
         let uma = subscription.person("uma", vec![]).await;
-        let may = ["billing.view", "member.assign", "member.disable", "member.invite", "member.list", "member.remove"];
+        let may = ["billing.view", "member.assign", "member.invite", "member.list", "member.remove"];
         assert_eq!(subscription.may(&max).await, may);
 
         let held = [
@@ -142,8 +139,6 @@ on_both! {
         let refused = subscription.change(&max.call, own(role("users-modify"))).await;
         assert_refused(refused, Code::FailedPrecondition, "SELF_REMOVAL");
         let refused = subscription.change(&max.call, vec![grant(membership(&max.membership_id), role("users-read"))]).await;
-        assert_refused(refused, Code::FailedPrecondition, "SELF_REMOVAL");
-        let refused = max.call.disable_member(disable(&subscription.id, &max.membership_id)).await;
         assert_refused(refused, Code::FailedPrecondition, "SELF_REMOVAL");
         assert_refused(subscription.remove(&max.call, &max, None).await, Code::FailedPrecondition, "SELF_REMOVAL");
         assert_refused(subscription.leave(&max).await, Code::FailedPrecondition, "ROLE_CARDINALITY");

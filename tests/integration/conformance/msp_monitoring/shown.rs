@@ -35,7 +35,7 @@ const ROLES: &str = "
     management-read: at organization, to people, one of management
 
     users-modify: at organization, to people, one of users, at least 1
-    all: member.assign member.disable member.invite member.list member.remove
+    all: member.assign member.invite member.list member.remove
     gives: what they hold
     takes: any
 

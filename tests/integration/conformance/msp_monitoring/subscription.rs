@@ -4,7 +4,7 @@ use guildhall::proto::{Assignment, ResourceRef};
 use tonic::Status;
 
 use crate::conformance::tenant::{Tenant, Way, resource};
-use crate::harness::messages::{change, disable, enable, grant, invite_by_link, list_members, membership, revoke};
+use crate::harness::messages::{change, grant, invite_by_link, list_members, membership, revoke};
 use crate::harness::{Caller, Person, TestApp, at, role};
 
 /// Everything that an account has.
@@ -37,7 +37,5 @@ pub async fn manage(by: &Caller, id: &str, member: &Person) -> Vec<(&'static str
         ("invite", by.create_invitation(invite_by_link(id, vec![])).await.map(drop)),
         ("give", by.change_grants(change(id, vec![grant(to(), role("users-read"))])).await.map(drop)),
         ("take", by.change_grants(change(id, vec![revoke(to(), role("users-read"))])).await.map(drop)),
-        ("disable", by.disable_member(disable(id, &member.membership_id)).await.map(drop)),
-        ("enable", by.enable_member(enable(id, &member.membership_id)).await.map(drop)),
     ]
 }
