@@ -74,7 +74,8 @@ pub enum Missing {
     NotOwner(Grant),
     /// No live grant counts here whose role has the permission.
     NoRole {
-        /// The roles that have it and that the subject could hold here, in the order of the catalog.
+        /// The roles that have it and that the subject could hold here, or at something that could stand above, in the
+        /// order of the catalog.
         roles: Vec<Arc<str>>,
     },
     /// The target is not registered, and so it has no owner, no list, and nothing above it but the organization.
@@ -99,7 +100,7 @@ pub fn explain(facts: &Facts, permission: &str, target: Option<&ResourceKey>, no
     let mut missing = blocks(facts);
     let free = unblocked(facts);
     if !decide(&free, permission, now).is_allowed() {
-        lacks(&free, permission, now, &mut missing);
+        lacks(&free, permission, target.is_some(), now, &mut missing);
         if target.is_some() && free.chain.is_empty() {
             missing.push(Missing::ResourceNotRegistered);
         }
@@ -165,7 +166,7 @@ fn unblocked(facts: &Facts) -> Facts {
 }
 
 /// Names what is missing of grants, lists and owners.
-fn lacks(free: &Facts, permission: PermissionId, now: Timestamp, missing: &mut Vec<Missing>) {
+fn lacks(free: &Facts, permission: PermissionId, is_of_resource: bool, now: Timestamp, missing: &mut Vec<Missing>) {
     let is_listed = listing(free, now).is_some();
     let owns = owned(free).is_some();
     let (mut is_held, mut is_held_as_shared) = (false, false);
@@ -197,22 +198,20 @@ fn lacks(free: &Facts, permission: PermissionId, now: Timestamp, missing: &mut V
         }
     }
     if !is_held {
-        missing.push(Missing::NoRole { roles: roles_with(free, permission) });
+        missing.push(Missing::NoRole { roles: roles_with(free, permission, is_of_resource) });
     }
 }
 
 /// Names the roles with a permission that a subject of this kind could hold at the target, above it, or at the
 /// organization. What is held above the organization is not the organization's to give.
-fn roles_with(facts: &Facts, permission: PermissionId) -> Vec<Arc<str>> {
+fn roles_with(facts: &Facts, permission: PermissionId, is_of_resource: bool) -> Vec<Arc<str>> {
     let is_for_the_subject = |role: &Role| match facts.standing {
         Standing::Stranger => true,
         Standing::Person { .. } => role.to.people || role.to.groups || role.to.everyone,
         Standing::Machine { .. } => role.to.service_accounts,
     };
-    let is_held_here = |role: &Role| {
-        let types = facts.chain.iter().filter_map(|node| facts.catalog.resource_type(&node.key.kind));
-        role.at.organization || types.map(|(id, _)| id).any(|id| role.at.types.contains(&id))
-    };
+    // Not by what really stands above: that would tell whether the target is there (CM-13).
+    let is_held_here = |role: &Role| role.at.organization || (is_of_resource && !role.at.types.is_empty());
     let roles = facts.catalog.roles().map(|(_, role)| role);
     let fitting = roles.filter(|role| !role.reach(permission).is_empty());
     fitting.filter(|role| is_for_the_subject(role) && is_held_here(role)).map(|role| Arc::clone(&role.name)).collect()
