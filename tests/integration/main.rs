@@ -56,4 +56,6 @@ mod streams;
 #[cfg(test)]
 mod surface;
 #[cfg(test)]
+mod two_worlds;
+#[cfg(test)]
 mod wire;
