@@ -8,4 +8,4 @@ mod disaster_recovery;
 mod msp_monitoring;
 mod shown;
 mod task_automation;
-mod tenant;
+pub mod tenant;

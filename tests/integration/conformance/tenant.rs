@@ -17,7 +17,7 @@ pub struct Tenant<'a> {
     pub founder: Person,
     /// Asks what people may do, as the product would.
     pub backend: Caller,
-    way: Way,
+    pub way: Way,
 }
 
 /// How people come in.

@@ -288,11 +288,24 @@ impl TestApp {
 
     /// As [`TestApp::backend_account`], made as `by`.
     pub async fn backend_account_by(&self, by: &Caller, organization: &str) -> (String, Caller) {
+        self.machine(by, organization, vec![role("backend")]).await
+    }
+
+    /// Makes a service account that holds these, as `by`; gives its id, and calls with its key.
+    pub async fn machine(
+        &self,
+        by: &Caller,
+        organization: &str,
+        assignments: Vec<proto::Assignment>,
+    ) -> (String, Caller) {
         let request = messages::create_service_account(organization, "backend");
         let account = by.create_service_account(request).await.expect("a service account");
         let account = account.service_account.expect("it is in the answer").id;
-        let grant = messages::grant(messages::service_account(&account), role("backend"));
-        by.change_grants(messages::change(organization, vec![grant])).await.expect("the role");
+        let grant = |assignment| messages::grant(messages::service_account(&account), assignment);
+        let deltas: Vec<_> = assignments.into_iter().map(grant).collect();
+        if !deltas.is_empty() {
+            by.change_grants(messages::change(organization, deltas)).await.expect("the roles");
+        }
         let key = by.create_api_key(messages::create_api_key(organization, &account)).await.expect("a key");
         (account, self.with(&key.secret))
     }
