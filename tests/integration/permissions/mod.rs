@@ -37,7 +37,7 @@ async fn compare(app: &TestApp, preset: &str) {
 
 /// Makes calls, so many at a time, and tells of those that do not come to what the table says.
 async fn make(cells: Vec<(Ask<'_>, Word)>, at_once: usize) -> String {
-    let calls = cells.iter().map(|(ask, expected)| async move {
+    let made = cells.iter().map(|(ask, expected)| async move {
         let result = prepare(ask).await.await;
         let found = word(&result, *expected);
         if found == *expected {
@@ -46,7 +46,7 @@ async fn make(cells: Vec<(Ask<'_>, Word)>, at_once: usize) -> String {
         let (path, case, name) = (ask.row.rpc.path(), ask.row.case, &ask.who.name);
         format!("{path} ({case}) as {name}: expected {expected:?}, got {found:?}: {result:?}\n")
     });
-    stream::iter(calls).buffered(at_once).collect().await
+    stream::iter(made).buffered(at_once).collect().await
 }
 
 on_both! {
