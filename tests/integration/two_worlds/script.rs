@@ -13,6 +13,25 @@ pub struct Step {
     pub keep: Option<(&'static str, &'static str)>,
 }
 
+/// People who hold something at the hidden place, each in another way.
+const HOLDERS: [&str; 4] = ["bob", "cy", "dan", "pia"];
+
+impl Step {
+    /// Gives the requests of the step: for each person that it is about, of the hidden place before the one that is seen. What
+    /// is kept is of one.
+    pub fn texts(&self) -> Vec<String> {
+        let people: &[&str] = if self.ask.contains("$each") { &HOLDERS } else { &[""] };
+        let places: &[&str] =
+            if self.keep.is_none() && self.ask.contains("\"$north\"") { &["$south", "$north"] } else { &["$north"] };
+        let about = |person: &&str| self.ask.replace("$each", &format!("${person}"));
+        people
+            .iter()
+            .map(about)
+            .flat_map(|text| places.iter().map(move |place| text.replace("$north", place)))
+            .collect()
+    }
+}
+
 const fn ask(rpc: Rpc, ask: &'static str) -> Step {
     Step { rpc, ask, keep: None }
 }

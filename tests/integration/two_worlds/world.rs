@@ -17,9 +17,6 @@ use crate::harness::{Caller, Database, Person, TestApp, as_member, at, role, tok
 
 /// An id that nobody has.
 pub const ABSENT: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";
-/// People who hold something at the hidden place, each in another way; named in the script as `$each`.
-const HOLDERS: [&str; 4] = ["bob", "cy", "dan", "pia"];
-
 /// What the organizations of both worlds follow.
 pub struct Product {
     pub name: &'static str,
@@ -238,34 +235,29 @@ impl World {
         self.product.actors.iter().map(|(name, ..)| actor(name)).collect()
     }
 
-    /// Gives the requests of a step: for each person that it is about, of the hidden place before the one that is seen, and
-    /// as a dry run first.
+    /// Gives the requests of a step, each that could be made as a dry run after that.
     pub fn asks(&self, actor: &Actor, step: &Step) -> Vec<Value> {
         let input = messages_of(step.rpc).0;
         let has = |field: &str| input.get_field_by_name(field).is_some();
-        let people: &[&str] = if step.ask.contains("$each") { &HOLDERS } else { &[""] };
         let mut asks = Vec::new();
-        for person in people {
-            let about = step.ask.replace("$each", &format!("${person}"));
-            let places = ["\"$south\"", "\"$north\""].map(|place| about.replace("\"$north\"", place));
-            let is_once = step.keep.is_some() || places[0] == places[1];
-            for text in &places[usize::from(is_once)..] {
-                let ask: Value =
-                    serde_json::from_str(&self.spoken(actor, text)).unwrap_or_else(|error| panic!("{error}: {text}"));
-                let mut asks_of_one = ask.as_array().cloned().unwrap_or_else(|| vec![ask.clone()]);
-                for ask in
-                    asks_of_one.iter_mut().filter(|ask| has("organization_id") && ask["organization_id"].is_null())
-                {
-                    ask["organization_id"] = self.organization.clone().into();
-                }
-                let ask = if ask.is_array() { Value::from(asks_of_one) } else { asks_of_one.remove(0) };
-                if has("validate_only") && ask.is_object() && step.keep.is_none() && ask["validate_only"].is_null() {
-                    let mut dry = ask.clone();
-                    dry["validate_only"] = true.into();
-                    asks.push(dry);
-                }
-                asks.push(ask);
+        for text in step.texts() {
+            let text = self.spoken(actor, &text);
+            let mut ask: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let messages = match &mut ask {
+                Value::Array(messages) => messages.as_mut_slice(),
+                message => std::slice::from_mut(message),
+            };
+            for message in
+                messages.iter_mut().filter(|message| has("organization_id") && message["organization_id"].is_null())
+            {
+                message["organization_id"] = self.organization.clone().into();
             }
+            if step.keep.is_none() && has("validate_only") && ask.is_object() && ask["validate_only"].is_null() {
+                let mut dry = ask.clone();
+                dry["validate_only"] = true.into();
+                asks.push(dry);
+            }
+            asks.push(ask);
         }
         asks
     }
