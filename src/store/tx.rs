@@ -48,6 +48,7 @@ pub struct Tx {
     counters: Counters,
     changes: Vec<Change>,
     installation_changes: Vec<Change>,
+    pub(super) has_mail: bool,
     // Last: the next writer's turn comes when the transaction is over.
     _turn: Turn,
 }
@@ -65,6 +66,8 @@ pub struct Committed {
     pub organization: Option<Position>,
     /// The installation's log, if this commit wrote to it.
     pub installation: Option<Position>,
+    /// Whether mails wait in the outbox because of it.
+    pub has_mail: bool,
 }
 
 /// What is remembered of a mutation that named a request id.
@@ -107,8 +110,18 @@ impl Store {
             None => Counters::default(),
         };
         let now = self.world.now();
-        let (changes, installation_changes) = (Vec::new(), Vec::new());
-        Ok(Tx { db, now, store: self.clone(), author, log, counters, changes, installation_changes, _turn: turn })
+        Ok(Tx {
+            db,
+            now,
+            store: self.clone(),
+            author,
+            log,
+            counters,
+            changes: Vec::new(),
+            installation_changes: Vec::new(),
+            has_mail: false,
+            _turn: turn,
+        })
     }
 
     /// READ COMMITTED on PostgreSQL, whatever its default; on SQLite the write lock at once.
@@ -243,8 +256,8 @@ impl Tx {
     /// - [`Reason::DatabaseUnavailable`]; nothing has happened, unless the answer to COMMIT was lost and the database does
     ///   not come back to tell. A request id makes trying again safe.
     pub async fn commit(mut self) -> Result<Committed, Error> {
-        let mut committed =
-            Committed { organization: self.log.as_ref().map(|log| log.head.position), installation: None };
+        let organization = self.log.as_ref().map(|log| log.head.position);
+        let mut committed = Committed { organization, installation: None, has_mail: self.has_mail };
         let mut written = None;
         if let Some(log) = self.log.as_mut().filter(|_| !self.changes.is_empty()) {
             log.head.counters = serde_json::to_string(&self.counters).map_err(Error::internal)?;
