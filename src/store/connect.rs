@@ -100,8 +100,13 @@ impl Store {
     }
 }
 
-/// How long PostgreSQL keeps the locks of a process that stopped in the middle of a transaction, in milliseconds.
-const IDLE_IN_TRANSACTION_MS: u32 = 30_000;
+/// What every connection to PostgreSQL begins with: how long the locks are kept of a process that stopped in the middle of a
+/// transaction, in milliseconds, and how transactions are, whatever the database's own defaults.
+const POSTGRES_SETTINGS: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "30000"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+];
 
 async fn connect_postgres(
     settings: &Settings,
@@ -114,11 +119,10 @@ async fn connect_postgres(
         .connect_timeout(settings.patience)
         .set_application_name("guildhall")
         .record_stmt_in_spans(false)
-        .sqlx_logging(false);
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
     if let Some(timeout) = statement_timeout {
-        options.statement_timeout(timeout).map_sqlx_postgres_opts(|options| {
-            options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS)])
-        });
+        options.statement_timeout(timeout);
     }
     Database::connect(options).await
 }

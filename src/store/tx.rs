@@ -1,8 +1,8 @@
 //! One writing transaction: the lock, the rows, the changes, the commit.
 
 use sea_orm::{
-    AccessMode, ActiveValue::Set, ColumnTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, EntityTrait,
-    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, DatabaseExecutor, DatabaseTransaction, EntityTrait, QueryFilter,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -81,6 +81,13 @@ pub struct Replay {
     pub hash: [u8; 32],
 }
 
+/// On SQLite the write lock at once; on PostgreSQL as every connection begins.
+const WRITING: TransactionOptions = TransactionOptions {
+    isolation_level: None,
+    access_mode: None,
+    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+};
+
 /// How long the answer to a request id is remembered.
 const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
 
@@ -92,7 +99,7 @@ impl Store {
     /// - [`Reason::OrganizationBusy`] if too many wait.
     pub async fn begin(&self, lock: Lock, author: Author) -> Result<Tx, Error> {
         let turn = self.queue.enter(lock.scope()).await?;
-        let db = self.writer.begin_with_options(self.writing()).await?;
+        let db = self.writer.begin_with_options(WRITING).await?;
 
         let log = match lock {
             Lock::Installation => None,
@@ -122,16 +129,6 @@ impl Store {
             has_mail: false,
             _turn: turn,
         })
-    }
-
-    /// READ COMMITTED on PostgreSQL, whatever its default; on SQLite the write lock at once.
-    fn writing(&self) -> TransactionOptions {
-        let is_postgres = self.writer.get_database_backend() == DbBackend::Postgres;
-        TransactionOptions {
-            isolation_level: is_postgres.then_some(IsolationLevel::ReadCommitted),
-            access_mode: is_postgres.then_some(AccessMode::ReadWrite),
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        }
     }
 
     /// Says whether a commit whose answer was lost has happened. Waits for the lock, so that it is over either way.
