@@ -107,6 +107,9 @@ const POSTGRES_SETTINGS: [(&str, &str); 3] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "off"),
 ];
+/// After how long without use a connection is asked for a sign of life before it is used again. Asking each time would be
+/// one more round trip for every statement outside a transaction.
+const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 
 async fn connect_postgres(
     settings: &Settings,
@@ -117,6 +120,7 @@ async fn connect_postgres(
         .max_connections(settings.connections_max)
         .acquire_timeout(settings.patience)
         .connect_timeout(settings.patience)
+        .test_before_acquire_if_idle_for(IDLE_UNTESTED)
         .set_application_name("guildhall")
         .record_stmt_in_spans(false)
         .sqlx_logging(false)
