@@ -36,6 +36,9 @@ pub struct Report {
     pub ratio: f64,
     /// The ratio of each round, the least first.
     pub ratios: Vec<f64>,
+    /// What the ratio would be by the processor time alone that all processes take for a mutation, if it can be seen. Unlike
+    /// rates, it hardly changes with who else is on the machine.
+    pub ratio_by_processor_time: Option<f64>,
     /// Each.
     pub rounds: Vec<Round>,
 }
@@ -93,6 +96,12 @@ impl Round {
     fn ratio(&self) -> f64 {
         self.guildhall.per_second / self.pgbench.per_second
     }
+
+    fn ratio_by_processor_time(&self) -> Option<f64> {
+        let (guildhall, pgbench) = (&self.guildhall, &self.pgbench);
+        let whole = guildhall.database_us? + guildhall.server_us? + guildhall.client_us?;
+        Some((pgbench.database_us? + pgbench.client_us?) / whole)
+    }
 }
 
 impl fmt::Display for Round {
@@ -107,6 +116,7 @@ impl Report {
     pub fn new(options: &Options, database: String, statements: [usize; 2], rounds: Vec<Round>) -> Self {
         let mut ratios: Vec<f64> = rounds.iter().map(Round::ratio).collect();
         ratios.sort_by(f64::total_cmp);
+        let by_processor_time: Option<Vec<f64>> = rounds.iter().map(Round::ratio_by_processor_time).collect();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             command: std::env::args().skip(1).collect(),
@@ -118,6 +128,7 @@ impl Report {
             statements,
             ratio: median(ratios.iter().copied()),
             ratios,
+            ratio_by_processor_time: by_processor_time.map(|ratios| median(ratios.into_iter())),
             rounds,
         }
     }
@@ -145,7 +156,11 @@ impl Report {
         self.print_row("guildhall", |round| &round.guildhall, &latency.map(|figure| milliseconds(of(figure))));
         self.print_row("pgbench", |round| &round.pgbench, &["-", "-", "-"].map(str::to_owned));
         let (least, most) = (self.ratios.first().unwrap_or(&0.0), self.ratios.last().unwrap_or(&0.0));
-        println!("ratio {:.2}, the median of {} from {least:.2} to {most:.2}", self.ratio, self.ratios.len());
+        print!("ratio {:.2}, the median of {} from {least:.2} to {most:.2}", self.ratio, self.ratios.len());
+        match self.ratio_by_processor_time {
+            Some(ratio) => println!("; by processor time {ratio:.2}"),
+            None => println!(),
+        }
     }
 
     fn print_row(&self, name: &str, figures: fn(&Round) -> &Figures, percentiles: &[String; 3]) {
