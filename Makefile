@@ -26,6 +26,9 @@ load: ## Put load on a server and on an echo: rates as ratios, latencies, pushes
 	@scripts/setup build
 	cargo run --release --locked --example load
 
+mutations: ## Put mutations on a server on PostgreSQL and the same statements on pgbench, in turns: rates as a ratio
+	@benches/mutations
+
 soak: ## Play random histories, lost streams, mutated bytes and kill -9 for a quarter of an hour; in target/soak
 	@scripts/soak
 
@@ -37,4 +40,4 @@ proto: ## Lint the protos and rewrite them in the canonical format
 	.tools/bin/buf lint proto
 	.tools/bin/buf format proto -w
 
-.PHONY: help run demo test lint bench load soak mutate-presets proto
+.PHONY: help run demo test lint bench load mutations soak mutate-presets proto

@@ -62,6 +62,16 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Takes the same through another target: a server on the same database.
+    pub fn at(self, target: &Target) -> Self {
+        Self { target: target.clone(), channel: target.channel(0), ..self }
+    }
+
+    /// Gives the id of an account.
+    pub fn id(&self, account: usize) -> &str {
+        &self.ids[account]
+    }
+
     /// Says how many accounts there are.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -2,7 +2,8 @@
 //!
 //! `options` is what can be asked of it; `run` does it, load by load. `serve`, `echo` and `synthetic` are the measured
 //! processes, `process` and `sink` what is seen of them from outside. `shape`, `frame` and `account` are what is asked about;
-//! `target` and `raw` are the clients, `tls` what they trust; `closed`, `open` and `push` the loads; `measure`, `report` and `plot` what is told.
+//! `target` and `raw` are the clients, `tls` what they trust; `closed`, `open` and `push` the loads; `measure`, `report` and
+//! `plot` what is told. `mutation` is a run of its own, against pgbench instead of an echo: `benches/mutations`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,6 +16,7 @@ mod closed;
 mod echo;
 mod frame;
 mod measure;
+mod mutation;
 mod open;
 mod options;
 mod plot;
@@ -34,6 +36,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::options::Command;
+
 /// As the server has it: both servers and the load generator are this program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,14 +49,15 @@ fn main() -> ExitCode {
     let arguments = options::Arguments::parse();
     // A process that is measured is told by TOKIO_WORKER_THREADS, as Guildhall's own binary is.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if arguments.role.is_none() {
+    if arguments.command.is_none() {
         runtime.worker_threads(arguments.options.threads());
     }
     let outcome = match runtime.enable_all().build() {
         Err(error) => Err(error.into()),
         Ok(runtime) => runtime.block_on(async {
-            match arguments.role {
-                Some(role) => serve::run(role).await,
+            match arguments.command {
+                Some(Command::Measured(role)) => serve::run(role).await,
+                Some(Command::Mutations(options)) => mutation::run(&options).await,
                 None => run::run(&arguments.options).await,
             }
         }),

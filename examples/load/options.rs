@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::closed::Pressure;
 use crate::frame::{Rpc, Spread};
+use crate::mutation;
 use crate::serve::Role;
 use crate::shape::{Data, Preset};
 use crate::target::ClientKind;
@@ -19,12 +20,21 @@ use crate::target::ClientKind;
 #[derive(Debug, Parser)]
 #[command(name = "load", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
-    /// A process that is measured; the load generator starts these itself.
+    /// What else it can be.
     #[command(subcommand)]
-    pub role: Option<Role>,
+    pub command: Option<Command>,
     /// The load.
     #[command(flatten)]
     pub options: Options,
+}
+
+/// What the program can be beside the load generator against an echo.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Mutations(mutation::Options),
+    /// A process that is measured; the load generator starts these itself.
+    #[command(flatten)]
+    Measured(Role),
 }
 
 /// A kind of load.
@@ -190,7 +200,6 @@ pub enum SweepRpc {
 impl Options {
     /// Gives how many threads each process has.
     pub fn threads(&self) -> usize {
-        let processors = || std::thread::available_parallelism().map_or(2, usize::from);
         self.workers.unwrap_or_else(processors)
     }
 
@@ -241,11 +250,18 @@ impl Options {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+/// Says how many processors there are.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Reads a number of at least 1.
+pub fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number of at least 1".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a time.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "must be a number of seconds".to_owned())
 }

@@ -68,13 +68,50 @@ pub fn cpu_time(id: u32) -> Option<Duration> {
 
 /// Gives the same of a process or thread by its directory in /proc.
 pub fn cpu_time_of(directory: &Path) -> Option<Duration> {
-    let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
-    // The name before may hold anything; of what follows, proc(5) counts the state as field 3.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let ticks = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-    let micros = (ticks(14)? + ticks(15)?).checked_mul(1_000_000)? / ticks_per_second()?;
-    Some(Duration::from_micros(micros))
+    time(&Stat::read(directory)?, [14, 15])
+}
+
+/// Gives the processor time of a process's children that have ended.
+pub fn cpu_time_of_ended_children(id: u32) -> Option<Duration> {
+    time(&Stat::of(id)?, [16, 17])
+}
+
+/// Gives the process that started another.
+pub fn parent(id: u32) -> Option<u32> {
+    Stat::of(id)?.field(4)
+}
+
+/// Gives the processes that another has started and that still run.
+pub fn children(id: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|child| parent(*child) == Some(id)).collect()
+}
+
+/// What the kernel tells of a process in one line, proc(5).
+struct Stat(String);
+
+impl Stat {
+    fn of(id: u32) -> Option<Self> {
+        Self::read(&Path::new("/proc").join(id.to_string()))
+    }
+
+    fn read(directory: &Path) -> Option<Self> {
+        std::fs::read_to_string(directory.join("stat")).ok().map(Self)
+    }
+
+    /// Gives a field by the number that it has there.
+    fn field<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
+        // The name, field 2, may hold anything.
+        let (_, fields) = self.0.rsplit_once(") ")?;
+        fields.split(' ').nth(number - 3)?.parse().ok()
+    }
+}
+
+/// Adds two fields that count ticks.
+fn time(stat: &Stat, fields: [usize; 2]) -> Option<Duration> {
+    let ticks = stat.field::<u64>(fields[0])? + stat.field::<u64>(fields[1])?;
+    Some(Duration::from_micros(ticks.checked_mul(1_000_000)? / ticks_per_second()?))
 }
 
 /// Reads how long a tick is from what the kernel told this process at its start, as getauxval(3) does.

@@ -134,14 +134,17 @@ impl Services {
         Ok((Written { value, token, is_replay: false }, committed))
     }
 
-    /// Brings the index of this process up to date before the caller is answered, and wakes the mail worker.
+    /// Brings the index of this process up to date before the caller is answered, and wakes the mail worker if there is
+    /// work for it.
     async fn publish(&self, lock: Lock, committed: Committed) {
         let organization = match lock {
             Lock::Organization(id) | Lock::NewOrganization(id) => committed.organization.map(|position| (id, position)),
             Lock::Installation => None,
         };
         self.engine.committed(organization, committed.installation).await;
-        self.mail.notify_one();
+        if committed.has_mail {
+            self.mail.notify_one();
+        }
     }
 
     fn token(&self, lock: Lock, position: Position, installation: Option<Position>) -> Option<Token> {

@@ -100,8 +100,16 @@ impl Store {
     }
 }
 
-/// How long PostgreSQL keeps the locks of a process that stopped in the middle of a transaction, in milliseconds.
-const IDLE_IN_TRANSACTION_MS: u32 = 30_000;
+/// What every connection to PostgreSQL begins with: how long the locks are kept of a process that stopped in the middle of a
+/// transaction, in milliseconds, and how transactions are, whatever the database's own defaults.
+const POSTGRES_SETTINGS: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "30000"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+];
+/// After how long without use a connection is asked for a sign of life before it is used again. Asking each time would be
+/// one more round trip for every statement outside a transaction.
+const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 
 async fn connect_postgres(
     settings: &Settings,
@@ -112,13 +120,13 @@ async fn connect_postgres(
         .max_connections(settings.connections_max)
         .acquire_timeout(settings.patience)
         .connect_timeout(settings.patience)
+        .test_before_acquire_if_idle_for(IDLE_UNTESTED)
         .set_application_name("guildhall")
         .record_stmt_in_spans(false)
-        .sqlx_logging(false);
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
     if let Some(timeout) = statement_timeout {
-        options.statement_timeout(timeout).map_sqlx_postgres_opts(|options| {
-            options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS)])
-        });
+        options.statement_timeout(timeout);
     }
     Database::connect(options).await
 }

@@ -187,6 +187,9 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn groups_of(&self, members: &[MembershipId]) -> Result<Vec<(MembershipId, GroupId)>, Error> {
+        if members.is_empty() {
+            return Ok(Vec::new());
+        }
         let among = group_members::Column::MembershipId.is_in(members.iter().map(|member| member.0));
         let rows = group_members::Entity::find().filter(among).all(&self.db).await?;
         Ok(rows.into_iter().map(|row| (row.membership_id.into(), row.group_id.into())).collect())

@@ -34,6 +34,7 @@ impl Tx {
     /// Only what the database says.
     pub async fn mail_insert(&mut self, id: Uuid, sealed: Vec<u8>) -> Result<(), Error> {
         outbox::Entity::insert(row(id, sealed, self.now())).exec_without_returning(&self.db).await?;
+        self.has_mail = true;
         Ok(())
     }
 }
@@ -47,6 +48,7 @@ impl Tx {
         let rows: Vec<_> = sealed.into_iter().map(|sealed| row(self.id(), sealed, self.now())).collect();
         for rows in rows.chunks(1_000) {
             outbox::Entity::insert_many(rows.to_vec()).exec_without_returning(&self.db).await?;
+            self.has_mail = true;
         }
         Ok(())
     }

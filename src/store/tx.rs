@@ -1,8 +1,8 @@
 //! One writing transaction: the lock, the rows, the changes, the commit.
 
 use sea_orm::{
-    AccessMode, ActiveValue::Set, ColumnTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, EntityTrait,
-    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, DatabaseExecutor, DatabaseTransaction, EntityTrait, QueryFilter,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -48,6 +48,7 @@ pub struct Tx {
     counters: Counters,
     changes: Vec<Change>,
     installation_changes: Vec<Change>,
+    pub(super) has_mail: bool,
     // Last: the next writer's turn comes when the transaction is over.
     _turn: Turn,
 }
@@ -65,6 +66,8 @@ pub struct Committed {
     pub organization: Option<Position>,
     /// The installation's log, if this commit wrote to it.
     pub installation: Option<Position>,
+    /// Whether mails wait in the outbox because of it.
+    pub has_mail: bool,
 }
 
 /// What is remembered of a mutation that named a request id.
@@ -78,6 +81,13 @@ pub struct Replay {
     pub hash: [u8; 32],
 }
 
+/// On SQLite the write lock at once; on PostgreSQL as every connection begins.
+const WRITING: TransactionOptions = TransactionOptions {
+    isolation_level: None,
+    access_mode: None,
+    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+};
+
 /// How long the answer to a request id is remembered.
 const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
 
@@ -89,7 +99,7 @@ impl Store {
     /// - [`Reason::OrganizationBusy`] if too many wait.
     pub async fn begin(&self, lock: Lock, author: Author) -> Result<Tx, Error> {
         let turn = self.queue.enter(lock.scope()).await?;
-        let db = self.writer.begin_with_options(self.writing()).await?;
+        let db = self.writer.begin_with_options(WRITING).await?;
 
         let log = match lock {
             Lock::Installation => None,
@@ -107,18 +117,18 @@ impl Store {
             None => Counters::default(),
         };
         let now = self.world.now();
-        let (changes, installation_changes) = (Vec::new(), Vec::new());
-        Ok(Tx { db, now, store: self.clone(), author, log, counters, changes, installation_changes, _turn: turn })
-    }
-
-    /// READ COMMITTED on PostgreSQL, whatever its default; on SQLite the write lock at once.
-    fn writing(&self) -> TransactionOptions {
-        let is_postgres = self.writer.get_database_backend() == DbBackend::Postgres;
-        TransactionOptions {
-            isolation_level: is_postgres.then_some(IsolationLevel::ReadCommitted),
-            access_mode: is_postgres.then_some(AccessMode::ReadWrite),
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        }
+        Ok(Tx {
+            db,
+            now,
+            store: self.clone(),
+            author,
+            log,
+            counters,
+            changes: Vec::new(),
+            installation_changes: Vec::new(),
+            has_mail: false,
+            _turn: turn,
+        })
     }
 
     /// Says whether a commit whose answer was lost has happened. Waits for the lock, so that it is over either way.
@@ -243,8 +253,8 @@ impl Tx {
     /// - [`Reason::DatabaseUnavailable`]; nothing has happened, unless the answer to COMMIT was lost and the database does
     ///   not come back to tell. A request id makes trying again safe.
     pub async fn commit(mut self) -> Result<Committed, Error> {
-        let mut committed =
-            Committed { organization: self.log.as_ref().map(|log| log.head.position), installation: None };
+        let organization = self.log.as_ref().map(|log| log.head.position);
+        let mut committed = Committed { organization, installation: None, has_mail: self.has_mail };
         let mut written = None;
         if let Some(log) = self.log.as_mut().filter(|_| !self.changes.is_empty()) {
             log.head.counters = serde_json::to_string(&self.counters).map_err(Error::internal)?;

@@ -16,6 +16,8 @@ mod checks;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod explanations;

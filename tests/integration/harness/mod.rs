@@ -27,7 +27,7 @@ use tonic_types::StatusExt;
 
 pub use caller::{Caller, Checks};
 pub use clock::{ManualClock, SeededEntropy};
-pub use database::{Database, cluster_url};
+pub use database::{Database, cluster_url, execute};
 pub use messages::{as_member, at, project, role};
 use vocabulary::Vocabulary;
 
