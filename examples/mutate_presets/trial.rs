@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use guildhall::domain::catalog::parse;
+use guildhall::domain::catalog::{Catalog, parse};
 
 /// What came of a change.
 pub enum Verdict {
@@ -23,7 +23,7 @@ pub enum Verdict {
 pub struct Judge<'a> {
     tests: &'a Path,
     preset: &'a str,
-    original: String,
+    original: Catalog,
     /// Names of the tests that noticed a change, the latest last: what they notice is often beside what they noticed.
     sharp: Mutex<Vec<String>>,
 }
@@ -31,16 +31,16 @@ pub struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// `tests` is the program of the tests, `yaml` the preset as it ships.
     pub fn new(tests: &'a Path, preset: &'a str, yaml: &str) -> Self {
-        // Compared with changes that were written in the same order.
+        // Written in the order in which changes are written: it is the order of the permissions.
         let original: serde_json::Value = serde_saphyr::from_str(yaml).expect("a preset is YAML");
         let original = parse(preset, &original.to_string()).expect("a preset is a catalog");
-        Self { tests, preset, original: format!("{original:?}"), sharp: Mutex::default() }
+        Self { tests, preset, original, sharp: Mutex::default() }
     }
 
     /// Judges `changed`; `file` is where the tests find it.
     pub fn judge(&self, changed: &str, file: &Path) -> Verdict {
         let Ok(catalog) = parse(self.preset, changed) else { return Verdict::Refused };
-        if format!("{catalog:?}") == self.original {
+        if catalog == self.original {
             return Verdict::Same;
         }
         std::fs::write(file, changed).expect("a file for the changed text");

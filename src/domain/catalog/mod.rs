@@ -29,7 +29,7 @@ pub use policy::{
 pub use role::{At, Ceiling, Holders, OnLeave, Role, RoleId, RoleSet, SetId};
 
 /// A checked and compiled catalog.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Catalog {
     name: Arc<str>,
     version: u32,
