@@ -117,18 +117,18 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     load(&target, &founded).await?;
     let (founded, mut rounds) = (Arc::new(founded), Vec::new());
     for number in 0..options.rounds {
-        let replayed = || replayed(options, &cluster, &path);
+        let replay = || replayed(options, &cluster, &path);
         // In the other order every other time: who comes first finds a machine that was idle.
-        let first = if number.is_multiple_of(2) { Some(replayed().await?) } else { None };
-        let (served, database) = served(options, &cluster, &target, &founded).await;
-        if let Some(error) = &served.tally.error {
-            return Err(format!("{} mutations failed, the first: {error}", served.tally.errors).into());
+        let first = if number.is_multiple_of(2) { Some(replay().await?) } else { None };
+        let (outcome, database) = served(options, &cluster, &target, &founded).await;
+        if let Some(error) = &outcome.tally.error {
+            return Err(format!("{} mutations failed, the first: {error}", outcome.tally.errors).into());
         }
-        let replayed = match first {
-            Some(replayed) => replayed,
-            None => replayed().await?,
+        let of_pgbench = match first {
+            Some(first) => first,
+            None => replay().await?,
         };
-        rounds.push(Round::new(&served, database, &replayed));
+        rounds.push(Round::new(&outcome, database, &of_pgbench));
         eprintln!("round {}: {}", number + 1, rounds[number]);
     }
     tokio::task::spawn_blocking(move || drop(server)).await?;

@@ -108,7 +108,8 @@ impl Script {
     /// Writes the SQL that makes the table which clients look into. `targets` are an organization's id and the ids of its
     /// accounts, of which each client takes another.
     pub fn table(&self, targets: &[(&str, Vec<&str>)]) -> String {
-        let columns: String = (0..self.texts.len()).map(|number| format!(", text_{number} text not null")).collect();
+        let columns = (0..self.texts.len())
+            .fold(String::new(), |columns, number| columns + ", text_" + &number.to_string() + " text not null");
         let mut sql = format!(
             "create table replay_targets (number bigint, client bigint, organization text not null, \
              account text not null{columns}, primary key (number, client));\n"
@@ -242,7 +243,7 @@ fn fill(text: &str, slots: &[Slot]) -> Result<String, String> {
         let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let number: usize = part[..digits].parse().map_err(|_| format!("a parameter without a number: {text}"))?;
         let slot = slots.get(number - 1).ok_or_else(|| format!("${number} has no value: {text}"))?;
-        filled.push_str(&match slot {
+        let value = match slot {
             Slot::Null => "null".to_owned(),
             Slot::Organization => ":organization".to_owned(),
             Slot::Account => ":account".to_owned(),
@@ -254,7 +255,8 @@ fn fill(text: &str, slots: &[Slot]) -> Result<String, String> {
                 let fill = *FILLS.get(*number).ok_or("a pair of mutations makes too many ids")?;
                 format!("lpad(:made, 32, '{}')::uuid", char::from(fill))
             }
-        });
+        };
+        filled.push_str(&value);
         filled.push_str(&part[digits..]);
     }
     Ok(filled)

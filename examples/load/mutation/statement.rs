@@ -91,8 +91,8 @@ pub fn common(recordings: &mut [Vec<Statement>]) -> Result<(), String> {
     let same = |one: &[Statement], other: &[Statement]| {
         one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.text == other.text)
     };
-    match recordings.windows(2).all(|pair| same(&pair[0], &pair[1])) {
-        true => Ok(()),
-        false => Err("the statements of a mutation are not the same each time".to_owned()),
+    if recordings.windows(2).all(|pair| same(&pair[0], &pair[1])) {
+        return Ok(());
     }
+    Err("the statements of a mutation are not the same each time".to_owned())
 }
