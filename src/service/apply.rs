@@ -38,7 +38,7 @@ impl Changed {
     ///
     /// # Errors
     /// Only what the database says.
-    pub(super) async fn as_seen(
+    pub(super) async fn told_to_caller(
         self,
         tx: &Tx,
         context: &Context,

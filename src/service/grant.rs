@@ -107,7 +107,7 @@ async fn change(mut tx: Tx, context: Context, batch: Batch) -> Result<(Tx, Chang
     let plan = plan(&actor.catalog, affected.before(now), &batch.deltas)?;
     may_carry_out(&actor, &plan, now)?;
     let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "deltas").await?;
-    let changed = changed.as_seen(&tx, &context, organization, &actor).await?;
+    let changed = changed.told_to_caller(&tx, &context, organization, &actor).await?;
     Ok((tx, changed))
 }
 

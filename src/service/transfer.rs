@@ -118,7 +118,7 @@ async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result
     let plan = plan_transfer(&actor.catalog, affected.before(now), role, giver, taker)?;
     must_be_under_the_ceiling(&tx, &actor, &context, organization, &plan, role, taker).await?;
     let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "role").await?;
-    let changed = changed.as_seen(&tx, &context, organization, &actor).await?;
+    let changed = changed.told_to_caller(&tx, &context, organization, &actor).await?;
 
     let kept =
         affected.held.into_iter().filter(|grant| Some(grant.principal) == giver && plan.gone().all(|it| it != grant));

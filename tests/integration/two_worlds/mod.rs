@@ -46,11 +46,11 @@ async fn watch(world: &World, actor: &Actor) -> Vec<String> {
     let places = ["south", "cellar", "north", "west"].map(|name| Some(world.place(name)));
     let items = places.map(|place| item(&actor.user_id, &view, place)).to_vec();
     stream.subscribe(&world.organization, items).await;
-    told.frame(&stream.receive().await.unwrap());
+    told.frame(stream.receive().await.unwrap());
     world.change_unseen().await;
     settle(&mut stream, 1, &mut told).await;
     world.change_seen(actor).await;
-    told.frame(&stream.receive().await.unwrap());
+    told.frame(stream.receive().await.unwrap());
     settle(&mut stream, 2, &mut told).await;
     told.lines
 }
@@ -58,7 +58,7 @@ async fn watch(world: &World, actor: &Actor) -> Vec<String> {
 /// Has the stream say all that there is to be said.
 async fn settle(stream: &mut Checks, number: u64, told: &mut Told) {
     stream.send(Asked::Ping(guildhall::proto::Ping { number })).await;
-    told.frame(&stream.receive().await.unwrap());
+    told.frame(stream.receive().await.unwrap());
 }
 
 /// Plays and watches as each actor in both worlds.

@@ -79,8 +79,8 @@ impl Told {
     }
 
     /// Notes a frame of a stream.
-    pub fn frame(&mut self, frame: &Option<stream_checks_response::Frame>) {
-        let message = proto::StreamChecksResponse { frame: frame.clone() };
+    pub fn frame(&mut self, frame: Option<stream_checks_response::Frame>) {
+        let message = proto::StreamChecksResponse { frame };
         let mut shown = json(&messages_of(Rpc::StreamChecks).1, &message.encode_to_vec());
         self.blot("", &mut shown);
         self.lines.push(format!("told {shown}"));
@@ -116,7 +116,8 @@ impl Told {
         while let Some(first) = rest.chars().next() {
             match rest.get(..ID_LENGTH).filter(|id| Uuid::try_parse(id).is_ok()) {
                 Some(id) => {
-                    blotted.push_str(&format!("id {}", self.number(id)));
+                    blotted.push_str("id ");
+                    blotted.push_str(&self.number(id).to_string());
                     rest = &rest[ID_LENGTH..];
                 }
                 None => {
