@@ -70,13 +70,13 @@ on_both! {
             assert_refused(refused, Code::FailedPrecondition, "INVITATION_UNSPONSORED");
         }
         change_max(vec![grant(to(), role("users-modify"))]).await;
-        owner.disable_member(disable(id, &max.membership_id)).await.unwrap();
+        app.operator().disable_member(disable(id, &max.membership_id)).await.unwrap();
         let refused = eve.call.accept_invitation(accept(&paid, "")).await;
         assert_refused(refused, Code::FailedPrecondition, "INVITATION_UNSPONSORED");
         assert_eq!(owner.members(id).await.len(), 3);
 
         // A refusal has consumed nothing.
-        owner.enable_member(enable(id, &max.membership_id)).await.unwrap();
+        app.operator().enable_member(enable(id, &max.membership_id)).await.unwrap();
         let accepted = eve.call.accept_invitation(accept(&paid, "")).await.unwrap().member.unwrap();
         assert_eq!((accepted.state(), accepted.roles), (Active, vec!["billing-read".to_owned()]));
     }
@@ -88,7 +88,7 @@ on_both! {
         let token = link(owner, id, vec![role("users-read")]).await;
 
         // Nor does who is shut out come back in by it, nor the founder who has yet to come.
-        owner.disable_member(disable(id, &bob.membership_id)).await.unwrap();
+        app.operator().disable_member(disable(id, &bob.membership_id)).await.unwrap();
         let other = create_organization_under("msp-monitoring", "Other", &bob.email);
         let other = app.operator().create_organization(other).await.unwrap().organization.unwrap().id;
         let other_token = link(&app.operator(), &other, vec![]).await;
