@@ -1,16 +1,16 @@
-//! Organizations: made by operators, with their founder invited; shown to whoever is in them.
+//! Organizations: made by operators and by who may at the product, with their founder invited; shown to whoever is in them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::{must_be_operator, see};
+use super::context::{must_be_operator, must_hold, see};
 use super::text::required_name;
 use super::{Context, Read, Services, Written, etag};
 use crate::auth::{Secret, SecretKind};
-use crate::domain::access::decide;
-use crate::domain::assignment::plan_founder;
+use crate::domain::access::{Actor, decide, may_give};
+use crate::domain::assignment::{Plan, plan_founder};
 use crate::domain::catalog::{Catalog, PermissionId};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
@@ -21,6 +21,7 @@ use crate::domain::member::Member;
 use crate::domain::metadata::{Metadata, external_id};
 use crate::domain::organization::{Organization, slug};
 use crate::domain::place::{Principal, Subject};
+use crate::domain::time::Timestamp;
 use crate::mail::Mail;
 use crate::store::{Lock, Tx};
 
@@ -93,7 +94,7 @@ struct Founding {
     email: Email,
     token_hash: [u8; 32],
     mail: Vec<u8>,
-    operator: Subject,
+    founded_by: Subject,
     lifetime: Duration,
 }
 
@@ -101,7 +102,7 @@ impl Services {
     /// Makes an organization that follows a catalog, and invites its founder by e-mail (X17).
     ///
     /// # Errors
-    /// - [`Reason::OperatorRequired`].
+    /// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`]; [`Reason::OperatorRequired`] for a catalog that is not there.
     /// - [`Reason::CatalogUnknown`], [`Reason::EmailMalformed`], [`Reason::FieldRequired`], [`Reason::TextMalformed`].
     pub async fn create_organization(
         self: &Arc<Self>,
@@ -118,11 +119,19 @@ impl Services {
         Ok(written)
     }
 
-    async fn prepare_founding(&self, operator: Subject, request: &CreateOrganization) -> Result<Founding, Error> {
+    async fn prepare_founding(&self, founded_by: Subject, request: &CreateOrganization) -> Result<Founding, Error> {
+        let reads = self.store.reads();
+        let catalog = reads.catalog_named(&request.catalog, request.catalog_version).await?;
+        match &catalog {
+            Some((_, catalog)) => {
+                let actor = reads.actor_above(founded_by, catalog).await?;
+                may_found(&actor, &plan_founder(catalog, Principal::Membership(self.world.id()))?, self.world.now())?;
+            }
+            None => must_be_operator(&reads, founded_by).await?,
+        }
         let mut violations = Violations::default();
         let display_name = violations.take(required_name("display_name", &request.display_name))?;
         let email = violations.take(Email::parse("founder_email", &request.founder_email))?;
-        let catalog = self.store.reads().catalog_named(&request.catalog, request.catalog_version).await?;
         if catalog.is_none() {
             violations.add("catalog", Reason::CatalogUnknown, "names no preset and no catalog of this installation");
         }
@@ -149,7 +158,7 @@ impl Services {
             email,
             token_hash: secret.hash(),
             mail: mail.seal(&self.sealer, &self.world),
-            operator,
+            founded_by,
             lifetime,
         })
     }
@@ -262,9 +271,19 @@ fn must_be_own(id: OrganizationId, found: Option<Organization>, name: &'static s
     }
 }
 
+/// Asks that the actor may make an organization of the product, and give its founder what `plan` says.
+fn may_found(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), Error> {
+    must_hold(actor, PermissionId::ORGANIZATION_CREATE, None, now)?;
+    let there = actor.at(None);
+    plan.granted.iter().try_for_each(|(founder, given)| may_give(&there, &given.held, *founder, now))
+}
+
 async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
-    must_be_operator(&tx.reads(), founding.operator).await?;
-    let now = tx.now();
+    let (now, membership): (_, MembershipId) = (tx.now(), tx.id());
+    let principal = Principal::Membership(membership);
+    let plan = plan_founder(&founding.catalog, principal)?;
+    let actor = tx.reads().actor_above(founding.founded_by, &founding.catalog).await?;
+    may_found(&actor, &plan, now)?;
     let organization = Organization {
         id: founding.organization,
         display_name: founding.display_name,
@@ -277,9 +296,6 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
     };
     tx.organization_insert(&organization).await?;
 
-    let membership: MembershipId = tx.id();
-    let principal = Principal::Membership(membership);
-    let plan = plan_founder(&founding.catalog, principal)?;
     let mut founder = Member::pending(membership, &founding.email, String::new(), now);
     tx.membership_insert(&founder, &founding.email).await?;
     for (principal, assignment) in &plan.granted {
@@ -292,7 +308,7 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
         id: tx.id(),
         organization: organization.id,
         offered: Offered::Mailbox { membership, email: founding.email.text().to_owned() },
-        sponsor: founding.operator,
+        sponsor: founding.founded_by,
         state: InvitationState::Open,
         expires_at: now.plus(founding.lifetime),
         created_at: now,

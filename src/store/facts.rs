@@ -73,6 +73,36 @@ impl Reads<'_> {
         Ok(Actor { catalog, organization_is_active, standing, chains, grants })
     }
 
+    /// Gathers `subject` before an organization of the product that is not there yet: what counts is held above it.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn actor_above(&self, subject: Subject, catalog: &Arc<Catalog>) -> Result<Actor, Error> {
+        let standing = match subject {
+            Subject::User(user) => match self.user_state(user).await? {
+                Some(state) => {
+                    let is_active = state == UserState::Active;
+                    Standing::Person { user, is_active, membership: None, groups: Vec::new() }
+                }
+                None => Standing::Stranger,
+            },
+            Subject::ServiceAccount(id) if self.installation_service_account(id).await? => {
+                Standing::Machine { id, is_enabled: true, is_at_home: false }
+            }
+            Subject::ServiceAccount(_) => Standing::Stranger,
+        };
+        let (kind, id) = principal_columns(subject.above());
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
+            .filter(grants::Column::PrincipalKind.eq(kind))
+            .filter(grants::Column::PrincipalId.eq(id))
+            .all(&self.db)
+            .await?;
+        let grants = rows.iter().map(grant).collect::<Result<Arc<[_]>, _>>()?;
+        let catalog = Arc::clone(catalog);
+        Ok(Actor { catalog, organization_is_active: true, standing, chains: HashMap::new(), grants })
+    }
+
     async fn standing(
         &self,
         organization: OrganizationId,

@@ -56,6 +56,20 @@ on_both! {
             ..Default::default()
         };
         ron.call.update_organization(rename("Renamed")).await.unwrap();
+        let branch = create_organization_under("task-automation", "Branch", "bea@example.test");
+        let made = ron.call.create_organization(branch.clone()).await.unwrap().organization.unwrap().id;
+        let bea = app.join("bea@example.test").await;
+        assert_eq!(bea.call.member(&made, "bea@example.test").await.roles, ["owner"]);
+        // Of this product, and nobody else.
+        let untouched = app.traces().await;
+        let elsewhere = create_organization_under("bi-dashboards", "Branch", "bob@example.test");
+        let refused = ron.call.create_organization(elsewhere).await;
+        assert_refused(refused, Code::PermissionDenied, "PERMISSION_MISSING");
+        for (name, person) in cast.everybody() {
+            let refused = person.call.create_organization(branch.clone()).await.expect_err(name);
+            assert_refused(Err::<(), _>(refused), Code::PermissionDenied, "PERMISSION_MISSING");
+        }
+        assert_eq!(app.traces().await, untouched);
         // Whoever they make what, owners too, and take it away again.
         assert_eq!(tenant.give(&ron.call, &cast.viewer, role("owner")).await.unwrap(), changed(&["owner"], &["viewer"]));
         assert_eq!(tenant.give(&ron.call, &cast.viewer, role("viewer")).await.unwrap(), changed(&["viewer"], &["owner"]));
