@@ -262,10 +262,10 @@ async fn end(
     account: &ServiceAccount,
     grants: &[Grant],
 ) -> Result<(), Error> {
-    let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], OWNED_MAX).await?;
+    let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], OWNED_MAX + 1).await?;
     let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();
     let actor = tx.reads().actor(organization, context.subject()?, &keys).await?;
-    if keys.iter().any(|key| is_visible(&actor.at(Some(key)), tx.now())) {
+    if owned.len() as u64 > OWNED_MAX || keys.iter().any(|key| is_visible(&actor.at(Some(key)), tx.now())) {
         let message = "the account owns resources: hand them over first";
         return Err(Error::new(Reason::ServiceAccountOwns, message).about("service_account", account.id));
     }
