@@ -252,7 +252,8 @@ pub fn store_settings(config: &Config) -> store::Settings {
         url: config.database_url(),
         connections_max: config.database_connections,
         patience: config::DATABASE_PATIENCE,
-        waiting_writers_max: config::WAITING_WRITERS_MAX,
+        write_wait: config.write_wait,
+        sqlite_hook: None,
     }
 }
 

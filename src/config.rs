@@ -21,6 +21,11 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_connections: u32,
 
+    /// How long a write waits for others of its organization, in milliseconds; under a load that lasts, a fifth of it. Beyond
+    /// that it is refused with ORGANIZATION_BUSY.
+    #[arg(long, env = "GUILDHALL_WRITE_WAIT_MS", default_value = "1000", value_parser = milliseconds)]
+    pub write_wait: Duration,
+
     /// A file with the 32 bytes, in base64, that seal secrets at rest. Needed with PostgreSQL; made beside the embedded
     /// database if absent.
     #[arg(long, env = "GUILDHALL_INSTALLATION_KEY_FILE")]
@@ -107,8 +112,8 @@ pub struct Config {
 
 /// How long a statement may run, and how long a call waits for a connection.
 pub const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
-/// Most writes that wait for one organization.
-pub const WAITING_WRITERS_MAX: usize = 256;
+/// How long a write waits for others of its organization, if nothing is set.
+const WRITE_WAIT: Duration = Duration::from_secs(1);
 /// Memory for organizations if nothing is said, in MiB.
 const INDEX_MEMORY_MIB: u32 = 1_024;
 /// Most calls of one credential, if nothing is set.
@@ -129,6 +134,7 @@ impl Config {
             data_dir,
             database_url: None,
             database_connections: 8,
+            write_wait: WRITE_WAIT,
             installation_key_file: None,
             installation_key: None,
             listen: anywhere,
@@ -174,6 +180,13 @@ impl Config {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).map_err(|_| "must be a number of seconds".into())
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(number @ 1..=60_000) => Ok(Duration::from_millis(number)),
+        _ => Err("must be a number of milliseconds from 1 to 60000".into()),
+    }
 }
 
 fn some_seconds(text: &str) -> Result<Duration, String> {

@@ -140,6 +140,8 @@ pub struct Metrics {
     pub feed_age: Gauge<f64, AtomicU64>,
     /// Histories that were found replaced by another.
     pub histories_replaced: Gauge,
+    /// How often all connections to the database were replaced because it did not answer.
+    pub connections_replaced: Gauge,
     /// Streams of checks that are open.
     pub streams: Gauge,
 }
@@ -185,6 +187,10 @@ impl Metrics {
         let folds = gauge("index_folds", "Changes of an organization that were folded into a new base");
         let subscriptions = gauge("subscriptions", "Subscriptions that streams hold");
         let subscription_bytes = gauge("subscription_bytes", "Bytes that subscriptions take, about");
+        let connections_replaced = gauge(
+            "database_connections_replaced",
+            "Times that all connections to the database were replaced: it did not answer",
+        );
         registry.register_with_unit(
             "feed_age",
             "Time since everything in memory was proven current",
@@ -208,6 +214,7 @@ impl Metrics {
             subscription_bytes,
             feed_age,
             histories_replaced,
+            connections_replaced,
             streams,
         }
     }

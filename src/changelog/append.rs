@@ -103,6 +103,20 @@ pub async fn head_insert(db: &impl ConnectionTrait, scope: Scope) -> Result<(), 
     Ok(())
 }
 
+/// Waits, on PostgreSQL, until no transaction is under way that writes to a log or starts it. Leaves the head locked, and is
+/// to be rolled back.
+///
+/// # Errors
+/// Passes on what the database says.
+pub async fn head_await(db: &impl ConnectionTrait, scope: Scope) -> Result<(), DbErr> {
+    let sql =
+        "insert into heads (scope, revision, tag, counters) values ($1, 0, 0, '{}') on conflict (scope) do nothing";
+    let values: [Value; 1] = [scope_key(scope).into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    head_lock(db, scope).await?;
+    Ok(())
+}
+
 /// Locks a log to the end of the transaction and reads its head. Whoever holds it is the only writer of that log.
 ///
 /// `None` if there is no such log. On SQLite the transaction, begun IMMEDIATE, is the lock.

@@ -235,6 +235,8 @@ reasons! {
 
     /// The database does not answer.
     DatabaseUnavailable = "DATABASE_UNAVAILABLE" => Unavailable;
+    /// The database did not answer whether it committed.
+    CommitUnknown = "COMMIT_UNKNOWN" => Unavailable;
     /// The index is not provably fresh enough to allow.
     IndexStale = "INDEX_STALE" => Unavailable;
     /// The organization is being loaded, and too many calls wait for loads.

@@ -249,7 +249,8 @@ mod tests {
                 url: format!("sqlite://{}", directory.path().join("guildhall.db").display()),
                 connections_max: 2,
                 patience: Duration::from_secs(5),
-                waiting_writers_max: 8,
+                write_wait: Duration::from_secs(5),
+                sqlite_hook: None,
             };
             let store = Store::open(&settings, world.clone()).await.expect("a database");
             Self { clock, world, store, directory }

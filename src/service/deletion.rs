@@ -1,6 +1,7 @@
 //! Deleting a resource with all that stands below it, and with everything that hangs on that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::clearing::Clearing;
 use super::etag::must_match;
 use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Node, is_visible};
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::Grant;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
@@ -17,6 +18,8 @@ use crate::store::{Branch, Lock, Tx};
 
 /// Most facts of one commit; what takes more is cleared in slices.
 const FACTS_MAX: usize = 10_000;
+/// When a deletion that was cut off may be repeated.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Most resources that an answer names.
 const TOLD_MAX: usize = 1_000;
 
@@ -47,6 +50,7 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`].
+    /// - [`Reason::CommitUnknown`] if the database went away in between.
     pub async fn delete_resource(
         self: &Arc<Self>,
         context: &Context,
@@ -58,16 +62,35 @@ impl Services {
         if context.replay.is_none() || actor.knows(key) {
             context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
         }
-        let mut told = None;
-        while self.is_too_large(&request).await? && !context.validate_only {
+        let mut first = None;
+        let deleted = self.delete_in_slices(context, &request, &mut first).await;
+        match (deleted, first) {
+            (Ok(mut written), first) => {
+                written.value = first.unwrap_or(written.value);
+                Ok(written)
+            }
+            (Err(error), Some(_)) if error.kind() == Kind::Unavailable => {
+                let message = "a part was deleted, and the rest could not be: repeat the call";
+                Err(Error::new(Reason::CommitUnknown, message).with_source(error).retry_after(RETRY_AFTER))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Deletes in as many commits as it takes. `first` is what the first slice answered, once it is committed.
+    async fn delete_in_slices(
+        self: &Arc<Self>,
+        context: &Context,
+        request: &DeleteResource,
+        first: &mut Option<Deleted>,
+    ) -> Result<Written<Deleted>, Error> {
+        while self.is_too_large(request).await? && !context.validate_only {
             // A slice is not the answer: it is not remembered.
             let slice = Context { replay: None, ..context.clone() };
-            let sliced = self.delete_slice(&slice, &request, true).await?;
-            told = told.or(Some(sliced.value));
+            let sliced = self.delete_slice(&slice, request, true).await?;
+            first.get_or_insert(sliced.value);
         }
-        let mut written = self.delete_slice(context, &request, false).await?;
-        written.value = told.unwrap_or(written.value);
-        Ok(written)
+        self.delete_slice(context, request, false).await
     }
 
     /// Says whether what goes takes more facts than one commit holds, as far as can be said without the lock.

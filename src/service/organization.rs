@@ -113,8 +113,8 @@ impl Services {
         let lock = Lock::NewOrganization(founding.organization);
         let mut written = self.write(context, lock, move |tx| found(tx, founding.clone())).await?;
         if written.is_replay {
-            // What was locked is not what was made then.
-            written.token = Some(self.token_before_reading(written.value.organization.id).await?);
+            // What was locked is not what was made then. The answer stands, with or without a revision.
+            written.token = self.token_before_reading(written.value.organization.id).await.ok();
         }
         Ok(written)
     }

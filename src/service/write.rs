@@ -121,7 +121,7 @@ impl Services {
             tx.rollback().await?;
             return Err(Error::new(Reason::DeadlineExceeded, "the deadline has passed"));
         }
-        let (tx, value) = act(tx).await?;
+        let (mut tx, value) = act(tx).await?;
         if context.validate_only {
             tx.rollback().await?;
             return Ok((Written { value, token: None, is_replay: false }, Committed::default()));

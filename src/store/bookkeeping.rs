@@ -6,6 +6,7 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 
 use super::entity::{idempotency_records, sessions, sign_in_failures};
+use super::error::of_autocommit;
 use super::{Reads, Store};
 use crate::domain::error::Error;
 use crate::domain::id::{SessionId, UserId};
@@ -15,7 +16,7 @@ impl Store {
     /// Begins a session.
     ///
     /// # Errors
-    /// Only what the database says.
+    /// - [`CommitUnknown`](crate::domain::error::Reason::CommitUnknown): the session may have begun, and nobody has its token.
     pub async fn session_insert(&self, id: SessionId, user: UserId, expires_at: Timestamp) -> Result<(), Error> {
         let row = sessions::ActiveModel {
             id: Set(id.0),
@@ -24,7 +25,7 @@ impl Store {
             expires_at: Set(expires_at.as_micros()),
             ended_at: Set(None),
         };
-        sessions::Entity::insert(row).exec_without_returning(&self.writer).await?;
+        sessions::Entity::insert(row).exec_without_returning(&self.writer).await.map_err(of_autocommit)?;
         Ok(())
     }
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseExecutor, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::catalogs;
+use super::pool::Executor;
 use super::{Reads, Tx};
 use crate::domain::catalog::presets::preset;
 use crate::domain::catalog::{Catalog, find, is_name, remember};
@@ -111,17 +110,14 @@ impl Tx {
 }
 
 /// Reads a catalog that this process has not met.
-pub(super) async fn meet(db: &DatabaseExecutor<'_>, key: &str) -> Result<Arc<Catalog>, Error> {
+pub(super) async fn meet(db: &Executor<'_>, key: &str) -> Result<Arc<Catalog>, Error> {
     let row = catalogs::Entity::find_by_id(key).one(db).await?;
     let row = row.ok_or_else(|| Error::internal(format!("no catalog {key}")))?;
     remember(key, &row.yaml).map_err(Error::internal)
 }
 
 /// Meets every catalog that some facts name, so that whoever is given them knows it.
-pub(super) async fn meet_all<'a>(
-    db: &DatabaseExecutor<'_>,
-    facts: impl Iterator<Item = &'a Fact>,
-) -> Result<(), Error> {
+pub(super) async fn meet_all<'a>(db: &Executor<'_>, facts: impl Iterator<Item = &'a Fact>) -> Result<(), Error> {
     for fact in facts {
         if let Fact::Organization { catalog, .. } = fact
             && find(catalog).is_none()

@@ -36,25 +36,91 @@ pub(super) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + S
         .retry_after(Duration::from_secs(1))
 }
 
-/// Says whether the connection went away, so that what became of a COMMIT is not known.
-pub(super) fn is_connection_lost(error: &DbErr) -> bool {
-    classify(error) == Class::Away
+/// What a statement that failed has left behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    /// Nothing: the database refused it, or it was never sent.
+    Refused,
+    /// The answer was lost, or does not settle it: it may have happened, now or later.
+    Unknown,
+}
+
+/// Returns what a COMMIT, or a statement that commits by itself, has left behind when it failed.
+pub(super) fn ending_of(error: &DbErr) -> Ending {
+    let Some(error) = driver_error(error) else { return Ending::Refused };
+    match error {
+        SqlxError::PoolTimedOut | SqlxError::PoolClosed => Ending::Refused,
+        SqlxError::Database(error) => match error.code().as_deref() {
+            // The server ended the session: a COMMIT that waits for a standby has happened by then. 25P03, which ends it
+            // before a COMMIT, is not among these.
+            Some(code) if code.len() == 5 => match code {
+                "57P01" | "57P02" | "57P03" | "57P05" => Ending::Unknown,
+                code if code.starts_with("08") => Ending::Unknown,
+                _ => Ending::Refused,
+            },
+            // SQLITE_IOERR: the commit may stand whole in the write-ahead log, where the next start finds it.
+            Some(code) if code.parse().is_ok_and(|code: i32| code & 0xff == 10) => Ending::Unknown,
+            _ => Ending::Refused,
+        },
+        SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::Protocol(_) | SqlxError::WorkerCrashed => Ending::Unknown,
+        _ => Ending::Refused,
+    }
+}
+
+/// Makes the error of a statement that commits by itself.
+pub(super) fn of_autocommit(error: DbErr) -> Error {
+    match ending_of(&error) {
+        Ending::Refused => error.into(),
+        Ending::Unknown => commit_unknown(error),
+    }
+}
+
+/// Makes the error of a commit of which nobody knows whether it happened.
+pub(super) fn commit_unknown(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let message = "the database did not answer whether it committed: repeat the call with the same request_id";
+    Error::new(Reason::CommitUnknown, message).with_source(source).retry_after(Duration::from_secs(1))
+}
+
+/// Returns whether the database answered, if only with a refusal.
+pub(super) fn is_answer<T>(result: &Result<T, DbErr>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(error) => !matches!(
+            driver_error(error),
+            None | Some(
+                SqlxError::Io(_)
+                    | SqlxError::Tls(_)
+                    | SqlxError::Protocol(_)
+                    | SqlxError::PoolTimedOut
+                    | SqlxError::PoolClosed
+                    | SqlxError::WorkerCrashed
+            )
+        ),
+    }
+}
+
+fn driver_error(error: &DbErr) -> Option<&SqlxError> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error.as_ref()),
+        _ => None,
+    }
 }
 
 fn classify(error: &DbErr) -> Class {
-    let runtime = match error {
-        DbErr::ConnectionAcquire(_) => return Class::Away,
-        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
-        _ => return Class::Bug,
-    };
-    let RuntimeErr::SqlxError(error) = runtime else { return Class::Bug };
-    match error.as_ref() {
+    if matches!(error, DbErr::ConnectionAcquire(_)) {
+        return Class::Away;
+    }
+    let Some(error) = driver_error(error) else { return Class::Bug };
+    match error {
         SqlxError::Io(_)
         | SqlxError::Tls(_)
         | SqlxError::Protocol(_)
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
-        | SqlxError::WorkerCrashed => Class::Away,
+        | SqlxError::WorkerCrashed
+        | SqlxError::BeginFailed => Class::Away,
         SqlxError::Database(error) => {
             let is_unique = error.is_unique_violation();
             match error.code().as_deref() {
@@ -86,8 +152,8 @@ fn of_sqlite(code: i32) -> Class {
     match code & 0xff {
         // SQLITE_BUSY, SQLITE_LOCKED
         5 | 6 => Class::Conflict,
-        // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
-        10 | 13 | 14 => Class::Away,
+        // SQLITE_NOMEM, SQLITE_READONLY, SQLITE_INTERRUPT, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
+        7..=10 | 13 | 14 => Class::Away,
         _ => Class::Bug,
     }
 }

@@ -20,6 +20,7 @@ mod invitation;
 mod membership;
 mod organization;
 mod outbox;
+mod pool;
 mod principal;
 mod queue;
 mod recipient;
@@ -39,10 +40,8 @@ mod user;
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseConnection, DatabaseExecutor};
-
 pub use catalog::CatalogRow;
-pub use connect::{OpenError, Settings};
+pub use connect::{OnSqliteConnection, OpenError, Settings, SqliteHook};
 pub use grant::GrantPage;
 pub use group::{GroupMember, GroupMemberPage, GroupPage};
 pub use installation::{InstallationRow, SigningKeyRow};
@@ -58,14 +57,17 @@ pub use tx::{Committed, Lock, Replay, Tx};
 pub use user::Credential;
 
 use crate::clock::World;
+use pool::{Bound, Executor, Pool};
 
 /// One database, open.
 #[derive(Clone, Debug)]
 pub struct Store {
     /// Takes writes: a pool on PostgreSQL, one connection on SQLite.
-    writer: DatabaseConnection,
+    writer: Pool,
     /// Takes reads: the same pool on PostgreSQL, a read-only pool on SQLite.
-    reader: DatabaseConnection,
+    reader: Pool,
+    /// How long a statement of a transaction is waited for.
+    in_transaction: Bound,
     queue: queue::Queue,
     world: World,
     /// Held while the data directory is in use; SQLite only.
@@ -74,7 +76,7 @@ pub struct Store {
 
 /// Reading methods, on the pool or inside a transaction.
 pub struct Reads<'a> {
-    db: DatabaseExecutor<'a>,
+    db: Executor<'a>,
 }
 
 impl std::fmt::Debug for Reads<'_> {
@@ -87,13 +89,18 @@ impl Store {
     /// Reads outside any transaction; every statement by itself.
     #[must_use]
     pub fn reads(&self) -> Reads<'_> {
-        Reads { db: DatabaseExecutor::Connection(&self.reader) }
+        Reads { db: Executor::Pool(&self.reader) }
+    }
+
+    /// Returns how often all connections were replaced because the database did not answer.
+    #[must_use]
+    pub fn connections_replaced(&self) -> u64 {
+        self.writer.replaced().max(self.reader.replaced())
     }
 
     /// Closes the pools; what is under way ends first.
     pub async fn close(self) {
-        // Closing fails only where the connection is gone already.
-        let _ = self.reader.close_by_ref().await;
-        let _ = self.writer.close_by_ref().await;
+        self.reader.close().await;
+        self.writer.close().await;
     }
 }

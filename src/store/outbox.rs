@@ -4,6 +4,8 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use uuid::Uuid;
 
 use super::entity::outbox;
+use super::error::of_autocommit;
+use super::tx::WRITING;
 use super::{Store, Tx};
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
@@ -101,12 +103,12 @@ impl Store {
     /// # Errors
     /// Only what the database says.
     pub async fn mail_sent(&self, id: Uuid, follow_up: Option<(Uuid, Vec<u8>)>) -> Result<(), Error> {
-        let db = sea_orm::TransactionTrait::begin(&self.writer).await?;
+        let db = self.writer.begin(WRITING, self.in_transaction).await?;
         outbox::Entity::delete_by_id(id).exec(&db).await?;
         if let Some((id, sealed)) = follow_up {
             outbox::Entity::insert(row(id, sealed, self.world.now())).exec_without_returning(&db).await?;
         }
-        Ok(db.commit().await?)
+        db.commit().await.map_err(of_autocommit)
     }
 
     /// Puts off a mail that could not be sent.

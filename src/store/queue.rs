@@ -1,6 +1,7 @@
 //! One writer per log and process, first come, first served, *before* a connection is taken.
 //!
-//! Without it a hot organization would hold the whole pool while its writers wait for one row.
+//! Without it a hot organization would hold the whole pool while its writers wait for one row. The wait is bounded by time and
+//! not by number: who would get the permit too late, by how long writes have taken lately, is refused at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,74 +10,141 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
+use crate::clock::{Monotonic, World};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Scope;
+
+/// A burst may queue up for as long as anybody waits; under a load that lasts everybody would wait that long, so then only
+/// this part of it.
+const LASTING_PART: u32 = 5;
+/// When a refused writer may try again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The lanes in which writers wait, one per log that is being written.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    lanes: Arc<Mutex<HashMap<Scope, Lane>>>,
-    waiting_max: usize,
+    lanes: Arc<Mutex<Lanes>>,
+    wait_max: Duration,
+    world: World,
 }
 
 #[derive(Debug, Default)]
+struct Lanes {
+    by_scope: HashMap<Scope, Lane>,
+    /// How long a write took lately, in any lane: what a new lane begins with.
+    write_time: Duration,
+}
+
+#[derive(Debug)]
 struct Lane {
-    turn: Arc<tokio::sync::Mutex<()>>,
+    permit: Arc<tokio::sync::Mutex<()>>,
     /// How many wait or write; the lane goes with the last of them.
-    present: usize,
+    present: u32,
+    /// Since when there was always somebody who waited.
+    crowded_since: Option<Monotonic>,
+    /// How long a write took here lately.
+    write_time: Duration,
 }
 
 impl Queue {
-    /// Makes a queue whose lanes take `waiting_max` writers each.
-    pub fn new(waiting_max: usize) -> Self {
-        Self { lanes: Arc::default(), waiting_max }
+    /// Makes a queue in whose lanes nobody waits longer than `wait_max`.
+    pub fn new(wait_max: Duration, world: World) -> Self {
+        Self { lanes: Arc::default(), wait_max, world }
     }
 
-    /// Waits for the turn in the lane of `scope`.
+    /// Waits for the permit to write to `scope`.
     ///
     /// # Errors
-    /// - [`Reason::OrganizationBusy`] if as many wait as may.
-    pub async fn enter(&self, scope: Scope) -> Result<Turn, Error> {
+    /// - [`Reason::OrganizationBusy`] if it would come too late, or did not come in time.
+    pub async fn enter(&self, scope: Scope) -> Result<WritePermit, Error> {
         let presence = self.join(scope)?;
-        let guard = Arc::clone(&presence.turn).lock_owned().await;
-        Ok(Turn { _guard: guard, _presence: presence })
+        let permit = Arc::clone(&presence.permit).lock_owned();
+        let guard = tokio::time::timeout(self.wait_max, permit).await.map_err(|_| busy())?;
+        let began_at = self.world.clock.monotonic();
+        Ok(WritePermit { began_at, _guard: guard, presence })
     }
 
     fn join(&self, scope: Scope) -> Result<Presence, Error> {
+        let now = self.world.clock.monotonic();
         let mut lanes = self.lanes.lock();
-        let lane = lanes.entry(scope).or_default();
-        if lane.present >= self.waiting_max {
-            return Err(Error::new(Reason::OrganizationBusy, "too many writes wait for this organization")
-                .retry_after(Duration::from_millis(500)));
+        let write_time = lanes.write_time;
+        let lane = lanes.by_scope.entry(scope).or_insert_with(|| Lane::new(write_time));
+        if lane.write_time * lane.present > lane.wait_limit(self.wait_max, now) {
+            return Err(busy());
+        }
+        if lane.present == 1 {
+            lane.crowded_since = Some(now);
         }
         lane.present += 1;
-        Ok(Presence { scope, turn: Arc::clone(&lane.turn), lanes: Arc::clone(&self.lanes) })
+        Ok(Presence { scope, permit: Arc::clone(&lane.permit), queue: self.clone() })
+    }
+}
+
+impl Lane {
+    fn new(write_time: Duration) -> Self {
+        Self { permit: Arc::default(), present: 0, crowded_since: None, write_time }
+    }
+
+    fn wait_limit(&self, wait_max: Duration, now: Monotonic) -> Duration {
+        match self.crowded_since {
+            Some(since) if now.since(since) > wait_max => wait_max / LASTING_PART,
+            _ => wait_max,
+        }
+    }
+
+    fn leave(&mut self) {
+        self.present -= 1;
+        if self.present <= 1 {
+            self.crowded_since = None;
+        }
     }
 }
 
 /// The right to write; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
-    // Before the presence: the lane must outlive the turn in it.
+pub(super) struct WritePermit {
+    began_at: Monotonic,
+    // Before the presence: the lane must outlive the permit in it.
     _guard: OwnedMutexGuard<()>,
-    _presence: Presence,
+    presence: Presence,
+}
+
+impl Drop for WritePermit {
+    fn drop(&mut self) {
+        let Presence { scope, queue, .. } = &self.presence;
+        let took = queue.world.clock.monotonic().since(self.began_at);
+        let mut lanes = queue.lanes.lock();
+        lanes.write_time = averaged(lanes.write_time, took);
+        if let Some(lane) = lanes.by_scope.get_mut(scope) {
+            lane.write_time = averaged(lane.write_time, took);
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Presence {
     scope: Scope,
-    turn: Arc<tokio::sync::Mutex<()>>,
-    lanes: Arc<Mutex<HashMap<Scope, Lane>>>,
+    permit: Arc<tokio::sync::Mutex<()>>,
+    queue: Queue,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let mut lanes = self.lanes.lock();
-        if let Some(lane) = lanes.get_mut(&self.scope) {
-            lane.present -= 1;
+        let mut lanes = self.queue.lanes.lock();
+        if let Some(lane) = lanes.by_scope.get_mut(&self.scope) {
+            lane.leave();
             if lane.present == 0 {
-                lanes.remove(&self.scope);
+                lanes.by_scope.remove(&self.scope);
             }
         }
     }
+}
+
+/// Moves an average a little towards what was just seen.
+fn averaged(average: Duration, seen: Duration) -> Duration {
+    (average * 7 + seen) / 8
+}
+
+fn busy() -> Error {
+    Error::new(Reason::OrganizationBusy, "too many writes wait for this organization").retry_after(RETRY_AFTER)
 }

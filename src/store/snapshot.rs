@@ -1,9 +1,8 @@
 //! A look at one organization that stands still while it is read.
 
-use sea_orm::{
-    AccessMode, DatabaseExecutor, DatabaseTransaction, DbBackend, IsolationLevel, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{AccessMode, ConnectionTrait, DbBackend, IsolationLevel, TransactionOptions};
 
+use super::pool::{Bound, Executor, Transaction};
 use super::source::must_take_writes;
 use super::{Reads, Store};
 use crate::changelog;
@@ -15,7 +14,7 @@ use crate::domain::revision::Position;
 /// One organization and the installation as they were at one moment. [`end`](Self::end) it, and do not drop it while it
 /// is being read: run it where no caller's hanging up drops it.
 pub struct Snapshot {
-    db: DatabaseTransaction,
+    db: Transaction,
     /// How far the organization's log had come.
     pub organization: Position,
     /// How far the installation's log had come.
@@ -35,7 +34,7 @@ impl Store {
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
     /// - [`DatabaseUnavailable`](crate::domain::error::Reason::DatabaseUnavailable), on a standby too: it may lag.
     pub async fn snapshot(&self, organization: OrganizationId) -> Result<Snapshot, Error> {
-        let db = self.begin_still().await?;
+        let db = self.begin_still(self.in_transaction).await?;
         match heads(&db, organization).await {
             Ok((organization, installation)) => Ok(Snapshot { db, organization, installation }),
             Err(error) => {
@@ -46,8 +45,8 @@ impl Store {
         }
     }
 
-    /// Begins a transaction whose first statement fixes what all of them read.
-    pub(super) async fn begin_still(&self) -> Result<DatabaseTransaction, Error> {
+    /// Begins a transaction whose first statement fixes what all of them read; each is waited for within `bound`.
+    pub(super) async fn begin_still(&self, bound: Bound) -> Result<Transaction, Error> {
         // SQLite's read transactions are snapshots by themselves.
         let is_postgres = self.reader.get_database_backend() == DbBackend::Postgres;
         let options = TransactionOptions {
@@ -55,12 +54,12 @@ impl Store {
             access_mode: is_postgres.then_some(AccessMode::ReadOnly),
             sqlite_transaction_mode: None,
         };
-        Ok(self.reader.begin_with_options(options).await?)
+        Ok(self.reader.begin(options, bound).await?)
     }
 }
 
 /// Reads the heads before anything else.
-async fn heads(db: &DatabaseTransaction, organization: OrganizationId) -> Result<(Position, Position), Error> {
+async fn heads(db: &Transaction, organization: OrganizationId) -> Result<(Position, Position), Error> {
     must_take_writes(db).await?;
     let position = changelog::head(db, Scope::Organization(organization)).await?;
     let position = position.ok_or_else(|| Error::not_found("organization", organization))?;
@@ -72,7 +71,7 @@ impl Snapshot {
     /// Reads inside the snapshot.
     #[must_use]
     pub fn reads(&self) -> Reads<'_> {
-        Reads { db: DatabaseExecutor::Transaction(&self.db) }
+        Reads { db: Executor::Transaction(&self.db) }
     }
 
     /// Lets it go.

@@ -1,8 +1,9 @@
 //! The log as the index follows it.
 
+use std::time::Duration;
+
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
-    QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::encoding::{optional_key, optional_principal, state};
 use super::entity::{api_keys, grants, group_members, memberships, resources, service_accounts, sessions, users};
 use super::error::unavailable;
 use super::grant::grant;
+use super::pool::{Bound, Executor, Transaction};
 use super::service_account::DELETED;
 use super::{Reads, Store};
 use crate::changelog::{self, Cursor, Moved, Reading, Source, State, scope_key, scope_of};
@@ -21,13 +23,20 @@ use crate::domain::place::ResourceKey;
 use crate::domain::revision::{Position, Revision, Tag};
 use crate::domain::time::Timestamp;
 
+/// How long a poll of the log may take. Above it nothing is proven, and the next one asks on new connections if nobody else
+/// was answered either.
+const POLL: Bound = Bound { wait: Duration::from_secs(2), is_generous: false };
+/// How long it may take to read what a poll has found.
+const FOLLOW: Bound = Bound { wait: Duration::from_secs(4), is_generous: false };
+/// How long one statement of a load may take: a large organization takes longer than any call's statement may.
+const LOAD: Bound = Bound { wait: Duration::from_secs(61), is_generous: true };
+
 impl Source for Store {
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(async move {
-            let db = self.begin_still().await?;
+            let db = self.begin_still(LOAD).await?;
             must_take_writes(&db).await?;
             if db.get_database_backend() == DbBackend::Postgres {
-                // A large organization takes longer than any call's statement may.
                 db.execute_unprepared("set local statement_timeout = '60s'").await?;
             }
             // The head first: what follows is read in the same snapshot.
@@ -48,17 +57,19 @@ impl Source for Store {
 
     fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
         Box::pin(async move {
-            let commits = changelog::commits_after(&self.reader, scope, from.revision).await?;
+            let reader = self.reader.within(FOLLOW);
+            let commits = changelog::commits_after(&reader, scope, from.revision).await?;
             let facts = commits.iter().flat_map(|commit| &commit.facts);
-            meet_all(&DatabaseExecutor::Connection(&self.reader), facts).await?;
+            meet_all(&Executor::Pool(&reader), facts).await?;
             Ok(commits)
         })
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(async move {
-            must_take_writes(&self.reader).await?;
-            Ok(changelog::head_positions(&self.reader, scopes).await?)
+            let reader = self.reader.within(POLL);
+            must_take_writes(&reader).await?;
+            Ok(changelog::head_positions(&reader, scopes).await?)
         })
     }
 
@@ -103,7 +114,7 @@ impl Store {
         let values: [Value; 1] = [cursor.0.to_string().into()];
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
         let mut moved = Moved::default();
-        for row in self.reader.query_all_raw(statement).await? {
+        for row in self.reader.within(POLL).query_all_raw(statement).await? {
             if row.try_get("", "is_standby")? {
                 return Err(unavailable("a standby proves nothing current"));
             }
@@ -126,7 +137,7 @@ impl Store {
         let values: [Value; 1] = [cursor.0.cast_signed().into()];
         let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
         let mut moved = Moved { cursor, scopes: Vec::new() };
-        for row in self.reader.query_all_raw(statement).await? {
+        for row in self.reader.within(POLL).query_all_raw(statement).await? {
             let sequence = Cursor(row.try_get::<i64>("", "sequence")?.cast_unsigned());
             moved.cursor = Cursor(moved.cursor.0.max(sequence.0));
             let scope = scope_of(row.try_get("", "scope")?);
@@ -149,8 +160,8 @@ pub(super) async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Er
     }
 }
 
-async fn organization_facts(db: &DatabaseTransaction, id: OrganizationId) -> Result<Vec<Fact>, Error> {
-    let reads = Reads { db: DatabaseExecutor::Transaction(db) };
+async fn organization_facts(db: &Transaction, id: OrganizationId) -> Result<Vec<Fact>, Error> {
+    let reads = Reads { db: Executor::Transaction(db) };
     let Some(organization) = reads.organization(id).await? else {
         return Err(Error::internal("a log without its organization"));
     };
@@ -179,7 +190,7 @@ async fn organization_facts(db: &DatabaseTransaction, id: OrganizationId) -> Res
 }
 
 /// What counts everywhere: whoever is shut out, sessions that ended early, keys taken back, and who holds what above.
-async fn installation_facts(db: &DatabaseTransaction, now: Timestamp) -> Result<Vec<Fact>, Error> {
+async fn installation_facts(db: &Transaction, now: Timestamp) -> Result<Vec<Fact>, Error> {
     let mut facts = Vec::new();
     let shut_out = users::Entity::find().filter(users::Column::State.ne(UserState::Active.word())).all(db).await?;
     for row in shut_out {
@@ -207,7 +218,7 @@ async fn installation_facts(db: &DatabaseTransaction, now: Timestamp) -> Result<
 }
 
 /// The columns that count in a check: names and metadata can be many times as large.
-async fn resource_facts(db: &DatabaseTransaction, organization: OrganizationId) -> Result<Vec<Fact>, Error> {
+async fn resource_facts(db: &Transaction, organization: OrganizationId) -> Result<Vec<Fact>, Error> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>, Option<Uuid>);
     let rows: Vec<Row> = resources::Entity::find()
         .select_only()
@@ -226,10 +237,7 @@ async fn resource_facts(db: &DatabaseTransaction, organization: OrganizationId) 
     rows.into_iter().map(fact).collect()
 }
 
-async fn service_account_facts(
-    db: &DatabaseTransaction,
-    organization: Option<OrganizationId>,
-) -> Result<Vec<Fact>, DbErr> {
+async fn service_account_facts(db: &Transaction, organization: Option<OrganizationId>) -> Result<Vec<Fact>, DbErr> {
     let of = match organization {
         Some(id) => service_accounts::Column::OrganizationId.eq(id.0),
         None => service_accounts::Column::OrganizationId.is_null(),
@@ -242,7 +250,7 @@ async fn service_account_facts(
         .collect())
 }
 
-async fn grant_facts(db: &DatabaseTransaction, scope: Scope) -> Result<Vec<Fact>, Error> {
+async fn grant_facts(db: &Transaction, scope: Scope) -> Result<Vec<Fact>, Error> {
     let rows = grants::Entity::find().filter(grants::Column::Scope.eq(scope_key(scope))).all(db).await?;
     rows.iter().map(|row| grant(row).map(Fact::Grant)).collect()
 }

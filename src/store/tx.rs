@@ -1,14 +1,15 @@
 //! One writing transaction: the lock, the rows, the changes, the commit.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseExecutor, DatabaseTransaction, EntityTrait, QueryFilter,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, SqliteTransactionMode,
+    TransactionOptions,
 };
 use uuid::Uuid;
 
 use super::entity::idempotency_records;
-use super::error::{is_connection_lost, unavailable};
-use super::queue::Turn;
+use super::error::{Ending, commit_unknown, ending_of, unavailable};
+use super::pool::{Executor, Transaction};
+use super::queue::WritePermit;
 use super::{Reads, Store};
 use crate::changelog::{self, Author, Change, Log};
 use crate::domain::cardinality::Counters;
@@ -40,7 +41,7 @@ impl Lock {
 
 /// A writing transaction under a lock. Dropping it without a commit rolls it back.
 pub struct Tx {
-    pub(super) db: DatabaseTransaction,
+    pub(super) db: Transaction,
     pub(super) now: Timestamp,
     store: Store,
     author: Author,
@@ -49,8 +50,10 @@ pub struct Tx {
     changes: Vec<Change>,
     installation_changes: Vec<Change>,
     pub(super) has_mail: bool,
-    // Last: the next writer's turn comes when the transaction is over.
-    _turn: Turn,
+    /// The request id whose answer is stored with the commit.
+    remembered: Option<Replay>,
+    // Last: the next writer gets the permit when the transaction is over.
+    _permit: WritePermit,
 }
 
 impl std::fmt::Debug for Tx {
@@ -82,7 +85,7 @@ pub struct Replay {
 }
 
 /// On SQLite the write lock at once; on PostgreSQL as every connection begins.
-const WRITING: TransactionOptions = TransactionOptions {
+pub(super) const WRITING: TransactionOptions = TransactionOptions {
     isolation_level: None,
     access_mode: None,
     sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -92,14 +95,14 @@ const WRITING: TransactionOptions = TransactionOptions {
 const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
 
 impl Store {
-    /// Waits for the turn, begins, and takes the lock.
+    /// Waits for the write permit, begins, and takes the lock.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] if there is no such organization.
-    /// - [`Reason::OrganizationBusy`] if too many wait.
+    /// - [`Reason::OrganizationBusy`] if the permit would not come, or did not come, in time.
     pub async fn begin(&self, lock: Lock, author: Author) -> Result<Tx, Error> {
-        let turn = self.queue.enter(lock.scope()).await?;
-        let db = self.writer.begin_with_options(WRITING).await?;
+        let permit = self.queue.enter(lock.scope()).await?;
+        let db = self.writer.begin(WRITING, self.in_transaction).await?;
 
         let log = match lock {
             Lock::Installation => None,
@@ -127,17 +130,69 @@ impl Store {
             changes: Vec::new(),
             installation_changes: Vec::new(),
             has_mail: false,
-            _turn: turn,
+            remembered: None,
+            _permit: permit,
         })
     }
 
-    /// Says whether a commit whose answer was lost has happened. Waits for the lock, so that it is over either way.
-    async fn is_committed(&self, scope: Scope, position: Position) -> Result<bool, Error> {
-        let db = self.writer.begin().await?;
-        let log = changelog::head_lock(&db, scope).await?;
-        let commits = changelog::commits_after(&db, scope, position.revision).await?;
+    /// Finds out what became of a COMMIT that failed with `error`.
+    async fn settle(&self, error: DbErr, proof: Option<Proof>) -> Result<(), Error> {
+        if ending_of(&error) == Ending::Refused {
+            return Err(error.into());
+        }
+        let Some(proof) = proof else { return Err(commit_unknown(error)) };
+        match self.is_committed(&proof).await {
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(unavailable(error)),
+            Ok(None) => Err(commit_unknown(error)),
+            Err(lookup) => {
+                tracing::warn!(cause = lookup.cause(), "what became of a commit cannot be looked up");
+                Err(commit_unknown(error))
+            }
+        }
+    }
+
+    /// Returns whether a commit has happened, as another connection sees it; `None` while that is open.
+    async fn is_committed(&self, proof: &Proof) -> Result<Option<bool>, Error> {
+        if self.writer.get_database_backend() == DbBackend::Sqlite {
+            // What is not there now may stand in the write-ahead log, or be under way.
+            let is_there = proof.is_in(&self.reader).await?;
+            return Ok(is_there.then_some(true));
+        }
+        let db = self.writer.begin(WRITING, self.in_transaction).await?;
+        // Waits until the other transaction is over: for its lock on the head, or for the head that it inserts.
+        changelog::head_await(&db, proof.scope).await?;
+        let is_there = proof.is_in(&db).await?;
         db.rollback().await?;
-        Ok(log.is_some() && commits.first().is_some_and(|commit| commit.position == position))
+        Ok(Some(is_there))
+    }
+}
+
+/// What is in the database if, and only if, a transaction was committed.
+struct Proof {
+    /// A log whose head that transaction locked.
+    scope: Scope,
+    mark: Mark,
+}
+
+enum Mark {
+    Commit(Position),
+    Answer(Replay),
+}
+
+impl Proof {
+    async fn is_in(&self, db: &impl ConnectionTrait) -> Result<bool, Error> {
+        match &self.mark {
+            Mark::Commit(position) => {
+                let commits = changelog::commits_after(db, self.scope, position.revision).await?;
+                Ok(commits.first().is_some_and(|commit| commit.position == *position))
+            }
+            Mark::Answer(replay) => {
+                let key = (replay.caller, replay.request.0);
+                let found = idempotency_records::Entity::find_by_id(key).one(db).await?;
+                Ok(found.is_some_and(|row| row.request_hash == replay.hash))
+            }
+        }
     }
 }
 
@@ -161,7 +216,7 @@ impl Tx {
     /// Reads inside the transaction.
     #[must_use]
     pub fn reads(&self) -> Reads<'_> {
-        Reads { db: DatabaseExecutor::Transaction(&self.db) }
+        Reads { db: Executor::Transaction(&self.db) }
     }
 
     /// Tells the time of the commit.
@@ -228,7 +283,7 @@ impl Tx {
     ///
     /// # Errors
     /// - [`Reason::ConcurrentUpdate`] if another organization's writer has just used it.
-    pub async fn remember(&self, replay: &Replay, response: &serde_json::Value) -> Result<(), Error> {
+    pub async fn remember(&mut self, replay: &Replay, response: &serde_json::Value) -> Result<(), Error> {
         idempotency_records::Entity::delete_many()
             .filter(idempotency_records::Column::Caller.eq(replay.caller))
             .filter(idempotency_records::Column::RequestId.eq(replay.request.0))
@@ -243,6 +298,7 @@ impl Tx {
             expires_at: Set(self.now.plus(REPLAY_WINDOW).as_micros()),
         };
         idempotency_records::Entity::insert(row).exec_without_returning(&self.db).await?;
+        self.remembered = Some(*replay);
         Ok(())
     }
 
@@ -250,17 +306,19 @@ impl Tx {
     ///
     /// # Errors
     /// - [`Reason::ConcurrentUpdate`]; nothing has happened then.
-    /// - [`Reason::DatabaseUnavailable`]; nothing has happened, unless the answer to COMMIT was lost and the database does
-    ///   not come back to tell. A request id makes trying again safe.
+    /// - [`Reason::DatabaseUnavailable`]; nothing has happened then.
+    /// - [`Reason::CommitUnknown`]: the answer to COMMIT was lost, and no other connection could settle it in time.
     pub async fn commit(mut self) -> Result<Committed, Error> {
         let organization = self.log.as_ref().map(|log| log.head.position);
         let mut committed = Committed { organization, installation: None, has_mail: self.has_mail };
-        let mut written = None;
+        let lock = self.log.as_ref().map(|log| log.scope);
+        let remembered = self.remembered.zip(lock);
+        let mut proof = remembered.map(|(replay, scope)| Proof { scope, mark: Mark::Answer(replay) });
         if let Some(log) = self.log.as_mut().filter(|_| !self.changes.is_empty()) {
             log.head.counters = serde_json::to_string(&self.counters).map_err(Error::internal)?;
             let position = changelog::append(&self.db, log, &self.author, &self.changes, self.now).await?;
             committed.organization = Some(position);
-            written = Some((log.scope, position));
+            proof = Some(Proof { scope: log.scope, mark: Mark::Commit(position) });
         }
         if !self.installation_changes.is_empty() {
             let log = changelog::head_lock(&self.db, Scope::Installation).await?;
@@ -268,17 +326,14 @@ impl Tx {
             let changes = &self.installation_changes;
             let position = changelog::append(&self.db, &log, &self.author, changes, self.now).await?;
             committed.installation = Some(position);
-            written = written.or(Some((Scope::Installation, position)));
+            proof = proof.or(Some(Proof { scope: Scope::Installation, mark: Mark::Commit(position) }));
         }
 
         let Self { db, store, .. } = self;
-        match (db.commit().await, written) {
-            (Ok(()), _) => Ok(committed),
-            (Err(error), Some((scope, position))) if is_connection_lost(&error) => {
-                if store.is_committed(scope, position).await? { Ok(committed) } else { Err(unavailable(error)) }
-            }
-            (Err(error), _) => Err(error.into()),
+        if let Err(error) = db.commit().await {
+            store.settle(error, proof).await?;
         }
+        Ok(committed)
     }
 
     /// Undoes everything. Dropping does so too; this waits for it.

@@ -62,6 +62,7 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         (&metrics.subscriptions, subscriptions as u64),
         (&metrics.subscription_bytes, subscription_bytes as u64),
         (&metrics.histories_replaced, engine.histories_replaced()),
+        (&metrics.connections_replaced, endpoints.edge.services.store.connections_replaced()),
     ];
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

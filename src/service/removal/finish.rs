@@ -13,6 +13,7 @@ use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::removal::Assets;
 use crate::domain::resource::Resource;
+use crate::domain::revision::Token;
 use crate::rpc::Rpc;
 use crate::service::clearing::{Clearing, judge_anew};
 use crate::service::{Context, Services};
@@ -56,6 +57,28 @@ impl Services {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Finishes a removal whose last hindrance a commit has just ended, and returns the revision at which it then stands.
+    ///
+    /// That commit is acknowledged whatever happens here: what cannot be finished now, [`keep_removals`] finishes.
+    pub(super) async fn finish_committed(
+        self: &Arc<Self>,
+        organization: OrganizationId,
+        membership: MembershipId,
+        committed: Option<Token>,
+    ) -> Option<Token> {
+        let finish = async {
+            self.finish_removal(organization, membership).await?;
+            self.token_before_reading(organization).await
+        };
+        match finish.await {
+            Ok(token) => Some(token),
+            Err(error) => {
+                tracing::warn!(cause = error.cause(), reason = error.reason.name(), "a removal is finished later");
+                committed
+            }
+        }
     }
 
     /// Clears what a removed member owned and ends the membership, a slice a commit.

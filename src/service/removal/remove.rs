@@ -46,8 +46,7 @@ impl Services {
             .await?;
         self.removals_begun.send_replace(());
         if !context.validate_only && written.value.awaiting.is_empty() {
-            self.finish_removal(organization, membership).await?;
-            written.token = Some(self.token_before_reading(organization).await?);
+            written.token = self.finish_committed(organization, membership, written.token).await;
         }
         Ok(written)
     }

@@ -31,6 +31,8 @@ impl Database {
         InstallationKey::load_or_create(&key_file, &World::system()).expect("a key of the test's own");
         config.installation_key_file = Some(key_file);
         config.database_connections = 6;
+        // Unoptimized, many at once, on a machine that does other things besides.
+        config.write_wait = super::PATIENCE;
         if self == Self::Postgres {
             config.database_url = Some(clone_template().await);
         }
@@ -62,8 +64,13 @@ async fn make_template() -> String {
     let name = format!("guildhall_{}", std::process::id());
     execute(&format!("drop database if exists {name}")).await;
     execute(&format!("create database {name}")).await;
-    let settings =
-        Settings { url: cluster_url(&name), connections_max: 2, patience: super::PATIENCE, waiting_writers_max: 1 };
+    let settings = Settings {
+        url: cluster_url(&name),
+        connections_max: 2,
+        patience: super::PATIENCE,
+        write_wait: super::PATIENCE,
+        sqlite_hook: None,
+    };
     Store::open(&settings, World::system()).await.expect("a schema").close().await;
     name
 }
