@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use guildhall::authz::{Engine, Requirement, Settings};
-use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
 use guildhall::clock::World;
 use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
@@ -60,6 +60,11 @@ fn installation() -> State {
 }
 
 impl Source for Organizations {
+    fn relation(&self, organization: OrganizationId, _: Subject) -> Reading<'_, Relation> {
+        let catalog = self.numbers.contains_key(&organization).then(|| "synthetic".to_owned());
+        Box::pin(async move { Ok(Relation { catalog, is_here: true }) })
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(async move {
             let Scope::Organization(id) = scope else { return Ok(Some(installation())) };

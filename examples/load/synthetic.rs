@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
 use guildhall::domain::fact::{Commit, Scope};
 use guildhall::domain::id::OrganizationId;
+use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
 
 use crate::shape::Shape;
@@ -36,6 +37,13 @@ impl Synthetic {
 }
 
 impl Source for Synthetic {
+    fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation> {
+        if self.numbers.contains_key(&organization) {
+            return Box::pin(async { Ok(Relation { catalog: Some("synthetic".into()), is_here: true }) });
+        }
+        self.store.relation(organization, subject)
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         match self.number(scope) {
             Some(number) => {

@@ -239,7 +239,13 @@ impl Engine {
         let bound = self.settings.staleness_bound;
         for _ in 0..VIEWS_MAX {
             let slot = match self.residence.slot(id).filter(|slot| slot.snapshot().is_some()) {
-                Some(slot) => slot,
+                Some(slot) => {
+                    // Before anything is read for them that is not read for an organization that is not there.
+                    if self.view_now(id, bound).is_some_and(|view| !view.is_seen_by(caller)) {
+                        self.must_stand_to(id, requirement, caller).await?;
+                    }
+                    slot
+                }
                 None => self.loaded(id, requirement, caller).await?,
             };
             let (reached, max_age) = match requirement {

@@ -23,7 +23,7 @@ mod view;
 pub use caller::{Caller, may_ask, may_ask_about};
 pub use engine::{Engine, MemoryPart, Settings};
 pub use feed::follow;
-pub use index::{OrganizationIndex, Page, PermissionHeld, SubjectKey, Viewer};
+pub use index::{Candidates, OrganizationIndex, Page, PermissionHeld, Seen, SubjectKey, Viewer};
 pub use installation::InstallationIndex;
 pub use question::{Answer, Asked, Denial, Item, Question, Questions, Session, Whom};
 pub use stream::{ITEMS_MAX, Output, Stream, Update};

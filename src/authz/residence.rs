@@ -16,16 +16,17 @@ use super::inbox::{Inbox, StreamId};
 use super::index::OrganizationIndex;
 use super::slot::Slot;
 use super::view::Requirement;
-use crate::changelog::State;
+use crate::changelog::{Relation, State};
 use crate::clock::Monotonic;
+use crate::domain::catalog::find;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
-use crate::domain::place::Subject;
+use crate::domain::place::{Place, Subject};
 use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
-/// Most organizations that are remembered not to exist.
+/// Most pairs of an organization and a caller for whom it is remembered not to exist.
 const ABSENT_MAX: usize = 10_000;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -38,12 +39,20 @@ pub(super) struct Residence {
     /// Of `bytes`, what subscriptions keep.
     pinned_bytes: AtomicUsize,
     evictions: AtomicU64,
-    absent: Mutex<Map<OrganizationId, Monotonic>>,
+    /// Until when organizations do not exist for callers: those that there are not, and those to which the caller does not
+    /// stand in any way.
+    absent: Mutex<Absent>,
     loads: Semaphore,
     /// How many calls wait for a load, by caller.
     waiting: Mutex<Map<Subject, usize>>,
     /// One at a time: a fold takes as much memory again as the organization.
     pub folds: Semaphore,
+}
+
+#[derive(Default)]
+struct Absent {
+    until: Map<OrganizationId, Map<Subject, Monotonic>>,
+    count: usize,
 }
 
 impl Residence {
@@ -91,22 +100,31 @@ impl Residence {
         let _permit = self.folds.acquire().await;
     }
 
-    /// Forgets that an organization does not exist.
+    /// Forgets for whom an organization does not exist.
     pub fn exists(&self, id: OrganizationId) {
-        self.absent.lock().remove(&id);
-    }
-
-    fn is_absent(&self, id: OrganizationId, now: Monotonic) -> bool {
-        self.absent.lock().get(&id).is_some_and(|until| now < *until)
-    }
-
-    fn note_absent(&self, id: OrganizationId, now: Monotonic, absence: Duration) {
         let mut absent = self.absent.lock();
-        if absent.len() >= ABSENT_MAX {
-            absent.retain(|_, until| now < *until);
+        let forgotten = absent.until.remove(&id).map_or(0, |callers| callers.len());
+        absent.count -= forgotten;
+    }
+
+    fn is_absent(&self, id: OrganizationId, caller: Subject, now: Monotonic) -> bool {
+        let absent = self.absent.lock();
+        absent.until.get(&id).and_then(|callers| callers.get(&caller)).is_some_and(|until| now < *until)
+    }
+
+    fn note_absent(&self, id: OrganizationId, caller: Subject, now: Monotonic, absence: Duration) {
+        let mut absent = self.absent.lock();
+        if absent.count >= ABSENT_MAX {
+            absent.until.retain(|_, callers| {
+                callers.retain(|_, until| now < *until);
+                !callers.is_empty()
+            });
+            absent.count = absent.until.values().map(Map::len).sum();
         }
-        if absent.len() < ABSENT_MAX {
-            absent.insert(id, Monotonic(now.0 + absence));
+        if absent.count < ABSENT_MAX
+            && absent.until.entry(id).or_default().insert(caller, Monotonic(now.0 + absence)).is_none()
+        {
+            absent.count += 1;
         }
     }
 
@@ -200,7 +218,7 @@ impl Engine {
     /// Gives the slot of an organization, loaded.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`], at once if it is known that there is no such organization.
+    /// - [`Reason::NotFound`], also if the caller does not stand to it in any way: then it is not loaded.
     /// - [`Reason::IndexLoading`] if too many wait for a load; what the source says.
     pub(super) async fn loaded(
         self: &Arc<Self>,
@@ -208,12 +226,52 @@ impl Engine {
         requirement: Requirement,
         caller: Subject,
     ) -> Result<Arc<Slot>, Error> {
-        if matches!(requirement, Requirement::MaxAge(_)) && self.residence.is_absent(id, self.world.clock.monotonic()) {
-            return Err(Error::not_found("organization", id));
-        }
+        self.must_stand_to(id, requirement, caller).await?;
         // In a task of its own: a load that outlasts its first caller's deadline is there for the next.
         let engine = Arc::clone(self);
         tokio::spawn(async move { engine.load_in_turn(id, caller).await }).await.map_err(Error::internal)?
+    }
+
+    /// Ensures that a caller stands to an organization in some way: so nobody has others' organizations loaded. One that there
+    /// is not costs the same statement, and is remembered in the same way.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`].
+    pub(super) async fn must_stand_to(
+        &self,
+        id: OrganizationId,
+        requirement: Requirement,
+        caller: Subject,
+    ) -> Result<(), Error> {
+        let asked_at = self.world.clock.monotonic();
+        if matches!(requirement, Requirement::MaxAge(_)) && self.residence.is_absent(id, caller, asked_at) {
+            return Err(Error::not_found("organization", id));
+        }
+        let Relation { catalog, is_here } = self.source.relation(id, caller).await?;
+        let stands = catalog.is_some_and(|catalog| is_here || self.stands_above(caller, &catalog));
+        if stands {
+            return Ok(());
+        }
+        self.residence.note_absent(id, caller, asked_at, self.settings.absence);
+        Err(Error::not_found("organization", id))
+    }
+
+    /// Returns whether a subject holds something above the organizations that follow a catalog.
+    fn stands_above(&self, subject: Subject, catalog: &str) -> bool {
+        self.installation.load().held_above(subject).any(|grant| match &grant.place {
+            Place::Installation => true,
+            // One that is not known here yet is known once the organization is loaded.
+            Place::Product(product) => find(catalog).is_none_or(|catalog| catalog.name() == product),
+            Place::Organization | Place::Resource(_) => false,
+        })
+    }
+
+    /// Refuses a caller who does not see a loaded organization as one that is not there is refused.
+    pub async fn refuse_stranger(&self, id: OrganizationId, requirement: Requirement, caller: Subject) -> Error {
+        match self.must_stand_to(id, requirement, caller).await {
+            Ok(()) => Error::not_found("organization", id),
+            Err(error) => error,
+        }
     }
 
     /// Loads an organization, unless somebody else has while this waited.
@@ -271,10 +329,10 @@ impl Engine {
         let asked_at = self.world.clock.monotonic();
         // What is proven of a view is proven of both its halves.
         self.catch_up_installation().await?;
-        let (mut index, mut known) = (self.read(id, asked_at).await?, Position::default());
+        let (mut index, mut known) = (self.read(id).await?, Position::default());
         while let Some((behind, told)) = slot.publish_loaded(index, known) {
             // Read after it was told: that commit is in the log, or it is no more.
-            (index, known) = (self.caught_up(id, behind, asked_at).await?, told);
+            (index, known) = (self.caught_up(id, behind).await?, told);
         }
         if let Some(snapshot) = slot.snapshot() {
             self.residence.measure(slot, snapshot.bytes());
@@ -285,29 +343,21 @@ impl Engine {
     }
 
     /// Applies to what was read what the log holds after it; reads it anew if that history was replaced.
-    async fn caught_up(
-        &self,
-        id: OrganizationId,
-        mut index: OrganizationIndex,
-        asked_at: Monotonic,
-    ) -> Result<OrganizationIndex, Error> {
+    async fn caught_up(&self, id: OrganizationId, mut index: OrganizationIndex) -> Result<OrganizationIndex, Error> {
         loop {
             let commits = self.source.read_from(Scope::Organization(id), index.position()).await?;
             match continues(&commits, index.position()) {
                 Some([]) => return Ok(index),
                 Some(news) => index.apply_all(news),
-                None => return self.read(id, asked_at).await,
+                None => return self.read(id).await,
             }
         }
     }
 
     /// Reads an organization whole.
-    async fn read(&self, id: OrganizationId, asked_at: Monotonic) -> Result<OrganizationIndex, Error> {
-        let Some(state) = self.source.load(Scope::Organization(id)).await? else {
-            self.residence.note_absent(id, asked_at, self.settings.absence);
-            return Err(Error::not_found("organization", id));
-        };
-        self.build(state).await
+    async fn read(&self, id: OrganizationId) -> Result<OrganizationIndex, Error> {
+        let state = self.source.load(Scope::Organization(id)).await?;
+        self.build(state.ok_or_else(|| Error::not_found("organization", id))?).await
     }
 
     /// Lays an organization out. A large one takes a while, on a thread where nobody waits for the next turn.

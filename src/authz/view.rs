@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::index::{OrganizationIndex, Page, PermissionHeld, SubjectKey, Viewer};
+use super::index::{OrganizationIndex, Page, PermissionHeld, Seen, SubjectKey, Viewer};
 use super::installation::InstallationIndex;
 use super::question::{Answer, Asked, Denial, Question, Whom};
 use crate::domain::catalog::{PermissionId, TypeId};
@@ -84,6 +84,12 @@ impl View {
         page: (Option<&str>, usize),
     ) -> Page<Arc<str>, Arc<str>> {
         self.organization.resources(&self.installation, whom, permission, kind, viewer, page, self.now)
+    }
+
+    /// Returns what a subject sees of each type.
+    #[must_use]
+    pub fn seen(&self, subject: Subject) -> Seen {
+        self.organization.seen(&self.installation, subject, self.now)
     }
 
     /// Gives who has a permission on a target: so many after a subject.

@@ -16,6 +16,8 @@ pub use read::{commits_after, head, head_positions, tag};
 
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Fact, Scope};
+use crate::domain::id::OrganizationId;
+use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision, Tag};
 
 /// A future that a [`Source`] gives.
@@ -43,8 +45,21 @@ pub struct Moved {
     pub scopes: Vec<(Scope, Position)>,
 }
 
+/// How a subject stands to an organization, as far as one statement tells: the same one whether there is such an organization
+/// or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relation {
+    /// The catalog that the organization follows; nothing if there is no such organization.
+    pub catalog: Option<String>,
+    /// Whether the subject is in the organization, or holds something there.
+    pub is_here: bool,
+}
+
 /// What a follower of the log reads from.
 pub trait Source: Send + Sync + 'static {
+    /// Reads how a subject stands to an organization, before it is loaded for them.
+    fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation>;
+
     /// Reads everything that stands in `scope`; `None` if there is no such organization.
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>>;
 

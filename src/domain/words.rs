@@ -47,6 +47,13 @@ impl Query {
         self.prefixes.first().map_or("", String::as_str)
     }
 
+    /// Returns the word at which a name is found, if it is.
+    #[must_use]
+    pub fn found_in(&self, name: &str) -> Option<String> {
+        let words = words(name);
+        words.iter().find(|word| self.finds_at(&words, word)).cloned()
+    }
+
     /// Says whether a name with the words `words`, in order, is found at its word `at`: by the leading prefix there for
     /// the first time, and by every other one anywhere.
     #[must_use]

@@ -2,8 +2,9 @@
 
 use super::{Context, Services};
 use crate::authz::{Answer, Questions, Requirement, View, may_ask};
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Kind};
 use crate::domain::id::OrganizationId;
+use crate::domain::place::Subject;
 
 /// Answers to some questions, all at one view.
 #[derive(Debug)]
@@ -30,10 +31,27 @@ impl Services {
     ) -> Result<Checked, Error> {
         let caller = context.subject()?;
         let view = self.engine.view(organization, requirement, caller).await?;
-        may_ask(&view, caller, questions.asked())?;
+        if let Err(error) = may_ask(&view, caller, questions.asked()) {
+            return Err(self.refusal(organization, requirement, caller, error).await);
+        }
         context.note(organization, view.now());
         let mut answers = Vec::with_capacity(questions.count());
         view.answer_all(questions.asked(), |answer| answers.push(answer));
         Ok(Checked { answers, view })
+    }
+
+    /// Returns the refusal of a caller: where they do not see the organization, the one of an organization that is not there,
+    /// found in the same way.
+    pub(super) async fn refusal(
+        &self,
+        organization: OrganizationId,
+        requirement: Requirement,
+        caller: Subject,
+        error: Error,
+    ) -> Error {
+        match error.kind() {
+            Kind::NotFound => self.engine.refuse_stranger(organization, requirement, caller).await,
+            _ => error,
+        }
     }
 }

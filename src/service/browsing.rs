@@ -1,19 +1,27 @@
 //! The tree as one caller sees it, page by page.
+//!
+//! The index proposes and the tables decide: candidates come from what the caller holds, so that a page costs by what it
+//! shows; each is evaluated from the tables before it is returned.
+
+use std::collections::HashMap;
 
 use super::context::see;
 use super::shown::{Shown, show};
 use super::{Context, Read, Services};
-use crate::domain::access::{decide, is_visible};
-use crate::domain::catalog::ResourceType;
+use crate::authz::{Requirement, Seen, View};
+use crate::domain::access::is_visible;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
-use crate::domain::place::ResourceKey;
-use crate::domain::resource::Under;
+use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::resource::{Resource, Under};
+use crate::domain::time::Timestamp;
 use crate::domain::words::Query;
-use crate::store::BrowseKey;
+use crate::store::{BrowseKey, Reads};
 
-/// How many rows are read at once, and how often for one page: it comes back short only after very many that are not seen.
-const ROWS_MAX: u32 = 1_000;
+/// How many rows are read at once.
+const ROWS_MAX: usize = 1_000;
+/// How often more is proposed for one page, where the tables do not agree with the index or names that are found stand
+/// elsewhere.
 const CHUNKS_MAX: usize = 40;
 
 /// Asks for a page of resources.
@@ -43,58 +51,166 @@ pub struct BrowsedResources {
 }
 
 impl Services {
-    /// Gives a page of the resources that the caller sees.
+    /// Returns a page of the resources that the caller sees.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] for the organization and the parent; [`Reason::ResourceTypeUnknown`].
+    /// - [`Reason::IndexStale`], and what [`Engine::view`](crate::authz::Engine::view) fails with.
     pub async fn browse_resources(
         &self,
         context: &Context,
         request: BrowseResources,
     ) -> Result<Read<BrowsedResources>, Error> {
-        let BrowseResources { organization, under, kind, query, size, after } = request;
+        let (organization, subject, now) = (request.organization, context.subject()?, self.world.now());
         let token = self.token_before_reading(organization).await?;
-        let (reads, now) = (self.store.reads(), self.world.now());
-        let parent = if let Under::Resource(key) = &under { Some(key) } else { None };
-        let actor = reads.actor(organization, context.subject()?, parent.map_or(&[], std::slice::from_ref)).await?;
+        let reads = self.store.reads();
+        let parent = if let Under::Resource(key) = &request.under { Some(key) } else { None };
+        let actor = reads.actor(organization, subject, parent.map_or(&[], std::slice::from_ref)).await?;
         see(&actor, organization, parent, now)?;
-        if kind.as_ref().is_some_and(|kind| actor.catalog.resource_type(kind).is_none()) {
+        if request.kind.as_ref().is_some_and(|kind| actor.catalog.resource_type(kind).is_none()) {
             let message = "is not declared by the organization's catalog";
             return Err(Error::invalid("resource_type", Reason::ResourceTypeUnknown, message));
         }
 
-        // What stands under something that the caller does not see stands at the top for them.
-        let is_top = matches!(under, Under::Organization);
-        let sees_all = |(_, kind): (_, &ResourceType)| decide(&actor.at(None), kind.visible_by, now).is_allowed();
-        let read =
-            if is_top && !actor.catalog.resource_types().all(sees_all) { Under::Anything } else { under.clone() };
-        let (mut resources, mut last, mut from) = (Vec::new(), None, after);
+        let view = self.engine.view(organization, Requirement::AtLeast(token), subject).await?;
+        self.must_be_fresh(&view)?;
+        let seen = view.seen(subject);
+        let browsing = Browsing { request: &request, subject, now, reads, view, seen };
+        let value = match &request.query {
+            None => browsing.by_key().await?,
+            Some(query) => browsing.by_name(query).await?,
+        };
+        Ok(Read { value, token })
+    }
+}
+
+/// One page in the making.
+struct Browsing<'a> {
+    request: &'a BrowseResources,
+    subject: Subject,
+    now: Timestamp,
+    reads: Reads<'a>,
+    view: View,
+    seen: Seen,
+}
+
+/// What is on the page so far.
+#[derive(Default)]
+struct Filling {
+    resources: Vec<Shown>,
+    last: Option<BrowseKey>,
+    /// Whether something that is seen follows: only then the page has a token (CM-13).
+    is_full: bool,
+}
+
+impl Browsing<'_> {
+    /// Fills the page in the order of types and ids.
+    async fn by_key(&self) -> Result<BrowsedResources, Error> {
+        let BrowseResources { under, kind, size, after, .. } = self.request;
+        let mut filling = Filling::default();
+        let mut from = after.as_ref().map(|after| after.key.clone());
         for _ in 0..CHUNKS_MAX {
-            let page = reads
-                .resource_page(organization, &read, kind.as_deref(), query.as_ref(), from.as_ref(), ROWS_MAX.max(size))
-                .await?;
-            let keys: Vec<ResourceKey> = page.rows.iter().map(|(_, resource)| resource.key.clone()).collect();
-            let actor = reads.actor(organization, context.subject()?, &keys).await?;
-            for (key, resource) in page.rows {
-                if !actor.knows(&resource.key) || !is_visible(&actor.at(Some(&resource.key)), now) {
-                    continue;
-                }
-                let shown = show(&actor, resource, now)?;
-                if is_top && shown.resource.parent.is_some() {
-                    continue;
-                }
-                // A page ends where something that is seen follows, so that its token tells of nothing else (CM-13).
-                if resources.len() == size as usize {
-                    return Ok(Read { value: BrowsedResources { resources, next: last }, token });
-                }
-                resources.push(shown);
-                last = Some(key);
-            }
-            from = page.next;
-            if from.is_none() {
-                break;
+            let wanted = *size as usize + 1 - filling.resources.len();
+            let seen = (&self.seen, &self.seen);
+            let proposed = self.view.organization.candidates(seen, under, kind.as_deref(), from.as_ref(), wanted);
+            let is_last = proposed.keys.len() < wanted;
+            from = proposed.keys.last().cloned();
+            let found = self.reads.resources_named(self.request.organization, &proposed.keys).await?;
+            let mut found: HashMap<ResourceKey, Resource> =
+                found.into_iter().map(|resource| (resource.key.clone(), resource)).collect();
+            let rows = proposed.keys.into_iter().filter_map(|key| {
+                let resource = found.remove(&key)?;
+                Some((BrowseKey { word: String::new(), key }, resource))
+            });
+            self.fill(&mut filling, rows.collect()).await?;
+            if is_last || filling.is_full {
+                return Ok(filling.end(None));
             }
         }
-        Ok(Read { value: BrowsedResources { resources, next: from }, token })
+        Ok(filling.end(from.map(|key| BrowseKey { word: String::new(), key })))
+    }
+
+    /// Fills the page with what a query finds. Of types that the caller sees whole, the table of words is searched; of
+    /// others, the names of what they see.
+    async fn by_name(&self, query: &Query) -> Result<BrowsedResources, Error> {
+        let BrowseResources { organization, kind, after, .. } = self.request;
+        let whole: Vec<&str> = self.seen.whole().filter(|name| kind.as_ref().is_none_or(|kind| kind == name)).collect();
+        let mut named = self.named_in_part(query).await?;
+        let (mut filling, mut from) = (Filling::default(), after.clone());
+        for _ in 0..CHUNKS_MAX {
+            let page = self.reads.resources_found(*organization, query, &whole, from.as_ref(), ROWS_MAX as u64).await?;
+            let mut rows = page.rows;
+            let later = match &page.next {
+                Some(next) => named.split_off(named.partition_point(|(key, _)| key <= next)),
+                None => Vec::new(),
+            };
+            rows.append(&mut named);
+            named = later;
+            rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            self.fill(&mut filling, rows).await?;
+            from = page.next;
+            if from.is_none() || filling.is_full {
+                return Ok(filling.end(None));
+            }
+        }
+        Ok(filling.end(from))
+    }
+
+    /// Returns what a query finds among the resources of types that the caller sees in part, after where the page begins.
+    async fn named_in_part(&self, query: &Query) -> Result<Vec<(BrowseKey, Resource)>, Error> {
+        let BrowseResources { organization, under, kind, after, .. } = self.request;
+        let in_part = self.seen.in_part();
+        let seen = (&in_part, &self.seen);
+        let keys = self.view.organization.candidates(seen, under, kind.as_deref(), None, usize::MAX).keys;
+        let mut found = Vec::new();
+        for keys in keys.chunks(ROWS_MAX) {
+            for resource in self.reads.resources_named(*organization, keys).await? {
+                let Some(word) = query.found_in(&resource.display_name) else { continue };
+                let key = BrowseKey { word, key: resource.key.clone() };
+                if after.as_ref().is_none_or(|after| key > *after) {
+                    found.push((key, resource));
+                }
+            }
+        }
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found)
+    }
+
+    /// Adds those of some rows that the caller sees, until the page is full.
+    async fn fill(&self, filling: &mut Filling, rows: Vec<(BrowseKey, Resource)>) -> Result<(), Error> {
+        let BrowseResources { organization, under, size, .. } = self.request;
+        for rows in rows.chunks(ROWS_MAX) {
+            let keys: Vec<ResourceKey> = rows.iter().map(|(place, _)| place.key.clone()).collect();
+            let actor = self.reads.actor(*organization, self.subject, &keys).await?;
+            for (place, resource) in rows {
+                if !actor.knows(&place.key) || !is_visible(&actor.at(Some(&place.key)), self.now) {
+                    continue;
+                }
+                let is_there = match under {
+                    // What stands under something that the caller does not see stands at the top for them.
+                    Under::Organization => true,
+                    under => under.takes(resource.parent.as_ref()),
+                };
+                let shown = show(&actor, resource.clone(), self.now)?;
+                if !is_there || (*under == Under::Organization && shown.resource.parent.is_some()) {
+                    continue;
+                }
+                if filling.resources.len() == *size as usize {
+                    filling.is_full = true;
+                    return Ok(());
+                }
+                filling.resources.push(shown);
+                filling.last = Some(place.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Filling {
+    /// Ends the page. `from` is where it goes on if it is short for another reason than the end of the list.
+    fn end(self, from: Option<BrowseKey>) -> BrowsedResources {
+        let next = if self.is_full { self.last } else { from };
+        BrowsedResources { resources: self.resources, next }
     }
 }

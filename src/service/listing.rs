@@ -76,7 +76,7 @@ impl Services {
         let kind = view.organization.catalog().resource_type(&request.kind).map(|(id, _)| id).ok_or_else(|| {
             Error::invalid("resource_type", Reason::ResourceTypeUnknown, "is not declared by the catalog")
         })?;
-        let Ok(whom) = request.whom else { return Ok((Page { items: Vec::new(), next: None }, view)) };
+        let Ok(whom) = request.whom else { return Ok((Page::default(), view)) };
         let page = view.resources(whom, permission, kind, viewer, (request.after.as_deref(), request.size));
         Ok((page, view))
     }
@@ -108,14 +108,27 @@ impl Services {
     ) -> Result<(View, Viewer), Error> {
         let caller = context.subject()?;
         let view = self.engine.view(organization, requirement, caller).await?;
-        may_ask_about(&view, caller, subject)?;
+        if let Err(error) = may_ask_about(&view, caller, subject) {
+            return Err(self.refusal(organization, requirement, caller, error).await);
+        }
         context.note(organization, view.now());
+        self.must_be_fresh(&view)?;
+        let may_check = view.right_to_check(caller).is_allowed();
+        Ok((view, Viewer { subject: caller, may_check }))
+    }
+}
+
+impl Services {
+    /// Ensures that a view is fresh enough to list from.
+    ///
+    /// # Errors
+    /// - [`Reason::IndexStale`].
+    pub(super) fn must_be_fresh(&self, view: &View) -> Result<(), Error> {
         if view.is_stale {
             return Err(Error::new(Reason::IndexStale, "the index is not proven fresh enough to list what is allowed")
                 .retry_after(self.engine.settings().poll_interval));
         }
-        let may_check = view.right_to_check(caller).is_allowed();
-        Ok((view, Viewer { subject: caller, may_check }))
+        Ok(())
     }
 }
 

@@ -31,9 +31,12 @@ impl Reads<'_> {
         subject: Subject,
         targets: &[ResourceKey],
     ) -> Result<Actor, Error> {
-        let (catalog, organization_is_active, standing) = self.standing(organization, subject).await?;
+        let found = self.standing(organization, subject).await;
+        // An organization that is not there costs the same statements as one that the subject does not see.
+        let standing = found.as_ref().map_or(&Standing::Stranger, |(_, _, standing)| standing);
         let chains = self.chains(organization, targets).await?;
-        let grants = self.grants_at(organization, subject, &standing, &chains).await?;
+        let grants = self.grants_at(organization, subject, standing, &chains).await?;
+        let (catalog, organization_is_active, standing) = found?;
         Ok(Actor { catalog, organization_is_active, standing, chains, grants })
     }
 

@@ -48,7 +48,7 @@ pub use installation::{InstallationRow, SigningKeyRow};
 pub use outbox::OutboxMail;
 pub use principal::Principals;
 pub use removal::RemovalKey;
-pub use resource_page::{BrowseKey, Browsed};
+pub use resource_page::{BrowseKey, FoundResources};
 pub use roster::{RosterPage, RosterQuery, RosterRow};
 pub use service_account::KeyOwner;
 pub use snapshot::Snapshot;
@@ -96,6 +96,12 @@ impl Store {
     #[must_use]
     pub fn connections_replaced(&self) -> u64 {
         self.writer.replaced().max(self.reader.replaced())
+    }
+
+    /// Returns how many statements were sent, on PostgreSQL and for reads on SQLite.
+    #[must_use]
+    pub fn statements_read(&self) -> u64 {
+        self.reader.statements()
     }
 
     /// Closes the pools; what is under way ends first.

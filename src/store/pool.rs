@@ -47,6 +47,8 @@ struct Shared {
     options: ConnectOptions,
     current: Mutex<Arc<Generation>>,
     replaced: AtomicU64,
+    /// How many statements were sent.
+    statements: AtomicU64,
     closing: TaskTracker,
 }
 
@@ -92,6 +94,7 @@ impl Generation {
         bound: Bound,
         statement: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
+        pool.shared.statements.fetch_add(1, Ordering::Relaxed);
         let answers_before = self.answers.load(Ordering::Relaxed);
         let is_silent = || self.answers.load(Ordering::Relaxed) == answers_before;
         let mut statement = pin!(statement);
@@ -133,6 +136,7 @@ impl Pool {
             options,
             current: Mutex::new(Generation::new(first)),
             replaced: AtomicU64::new(0),
+            statements: AtomicU64::new(0),
             closing: TaskTracker::new(),
         };
         Ok(Self { shared: Arc::new(shared), bound })
@@ -146,6 +150,11 @@ impl Pool {
     /// Returns how often all connections were replaced because the database did not answer.
     pub fn replaced(&self) -> u64 {
         self.shared.replaced.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many statements were sent, those that begin and end transactions included.
+    pub fn statements(&self) -> u64 {
+        self.shared.statements.load(Ordering::Relaxed)
     }
 
     /// Returns the connection pool of the driver as it is now, for migrations.

@@ -1,4 +1,4 @@
-//! Resources by pages: under a parent, of a type, or by the words of their names.
+//! Resources by pages: by the words of their names, and by their keys.
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -8,11 +8,11 @@ use super::resource::resource;
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
-use crate::domain::resource::{Resource, Under};
+use crate::domain::resource::Resource;
 use crate::domain::words::{Query, words};
 
 /// A row after which a page begins.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 pub struct BrowseKey {
     /// The word that was found, with a query; empty without.
     pub word: String,
@@ -20,9 +20,9 @@ pub struct BrowseKey {
     pub key: ResourceKey,
 }
 
-/// Rows in order, and after which the next page begins.
+/// Resources that a query found, in order.
 #[derive(Clone, Debug)]
-pub struct Browsed {
+pub struct FoundResources {
     /// Each with its place in the order.
     pub rows: Vec<(BrowseKey, Resource)>,
     /// After which row there may be more.
@@ -30,86 +30,25 @@ pub struct Browsed {
 }
 
 impl Reads<'_> {
-    /// Reads resources of an organization from after `after` on, going through at most `rows` rows: those that
-    /// `under` says, of one type, found by a query.
+    /// Reads the resources of some types whose names a query finds, from after `after` on, going through at most `rows` words.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn resource_page(
-        &self,
-        organization: OrganizationId,
-        under: &Under,
-        kind: Option<&str>,
-        query: Option<&Query>,
-        after: Option<&BrowseKey>,
-        rows: u32,
-    ) -> Result<Browsed, Error> {
-        let is_there = |resource: &Resource| {
-            under.takes(resource.parent.as_ref()) && kind.is_none_or(|kind| *resource.key.kind == *kind)
-        };
-        match query {
-            None => self.resource_rows(organization, under, kind, after, rows).await,
-            Some(query) => {
-                let mut page = self.found_rows(organization, query, kind, after, rows).await?;
-                page.rows.retain(|(_, resource)| is_there(resource));
-                Ok(page)
-            }
-        }
-    }
-
-    async fn resource_rows(
-        &self,
-        organization: OrganizationId,
-        under: &Under,
-        kind: Option<&str>,
-        after: Option<&BrowseKey>,
-        rows: u32,
-    ) -> Result<Browsed, Error> {
-        let mut query = resources::Entity::find().filter(resources::Column::OrganizationId.eq(organization.0));
-        query = match under {
-            Under::Anything => query,
-            Under::Organization => query.filter(resources::Column::ParentType.is_null()),
-            Under::Resource(parent) => query
-                .filter(resources::Column::ParentType.eq(&*parent.kind))
-                .filter(resources::Column::ParentId.eq(&*parent.id)),
-        };
-        if let Some(kind) = kind {
-            query = query.filter(resources::Column::Kind.eq(kind));
-        }
-        if let Some(BrowseKey { key, .. }) = after {
-            let later_id =
-                Condition::all().add(resources::Column::Kind.eq(&*key.kind)).add(resources::Column::Id.gt(&*key.id));
-            query = query.filter(Condition::any().add(resources::Column::Kind.gt(&*key.kind)).add(later_id));
-        }
-        let query = query.order_by_asc(resources::Column::Kind).order_by_asc(resources::Column::Id);
-        let found = query.limit(u64::from(rows)).all(&self.db).await?;
-        let is_full = found.len() == rows as usize;
-        let place = |row: resources::Model| {
-            let resource = resource(row)?;
-            Ok((BrowseKey { word: String::new(), key: resource.key.clone() }, resource))
-        };
-        let found = found.into_iter().map(place).collect::<Result<Vec<_>, Error>>()?;
-        let next = found.last().filter(|_| is_full).map(|(key, _)| key.clone());
-        Ok(Browsed { rows: found, next })
-    }
-
-    async fn found_rows(
+    pub async fn resources_found(
         &self,
         organization: OrganizationId,
         query: &Query,
-        kind: Option<&str>,
+        kinds: &[&str],
         after: Option<&BrowseKey>,
-        rows: u32,
-    ) -> Result<Browsed, Error> {
+        rows: u64,
+    ) -> Result<FoundResources, Error> {
         use resource_words::Column;
         let mut words_found = resource_words::Entity::find()
             .filter(Column::OrganizationId.eq(organization.0))
+            .filter(Column::Kind.is_in(kinds.iter().copied()))
             .filter(Column::Word.gte(query.leading()))
             // The last of all characters: no word that begins so is behind it.
             .filter(Column::Word.lt(format!("{}{}", query.leading(), char::MAX)));
-        if let Some(kind) = kind {
-            words_found = words_found.filter(Column::Kind.eq(kind));
-        }
         if let Some(BrowseKey { word, key }) = after {
             let later_id = Condition::all().add(Column::Kind.eq(&*key.kind)).add(Column::Id.gt(&*key.id));
             let later_key = Condition::any().add(Column::Kind.gt(&*key.kind)).add(later_id);
@@ -122,10 +61,10 @@ impl Reads<'_> {
             .order_by_asc(Column::Word)
             .order_by_asc(Column::Kind)
             .order_by_asc(Column::Id)
-            .limit(u64::from(rows))
+            .limit(rows)
             .all(&self.db)
             .await?;
-        let is_full = words_found.len() == rows as usize;
+        let is_full = words_found.len() as u64 == rows;
         let places: Vec<BrowseKey> = words_found
             .into_iter()
             .map(|row| BrowseKey { word: row.word, key: ResourceKey { kind: row.kind.into(), id: row.id.into() } })
@@ -137,10 +76,14 @@ impl Reads<'_> {
             let resource = named.iter().find(|resource| resource.key == place.key)?;
             query.finds_at(&words(&resource.display_name), &place.word).then(|| (place, resource.clone()))
         });
-        Ok(Browsed { rows: rows.collect(), next })
+        Ok(FoundResources { rows: rows.collect(), next })
     }
 
-    async fn resources_named(
+    /// Reads the resources with these keys, those that there are, in no order.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resources_named(
         &self,
         organization: OrganizationId,
         keys: &[ResourceKey],

@@ -15,11 +15,11 @@ use super::grant::grant;
 use super::pool::{Bound, Executor, Transaction};
 use super::service_account::DELETED;
 use super::{Reads, Store};
-use crate::changelog::{self, Cursor, Moved, Reading, Source, State, scope_key, scope_of};
+use crate::changelog::{self, Cursor, Moved, Reading, Relation, Source, State, scope_key, scope_of};
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Fact, MemberState, Scope, UserState};
 use crate::domain::id::{OrganizationId, UserId};
-use crate::domain::place::ResourceKey;
+use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::revision::{Position, Revision, Tag};
 use crate::domain::time::Timestamp;
 
@@ -32,6 +32,26 @@ const FOLLOW: Bound = Bound { wait: Duration::from_secs(4), is_generous: false }
 const LOAD: Bound = Bound { wait: Duration::from_secs(61), is_generous: true };
 
 impl Source for Store {
+    fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation> {
+        Box::pin(async move {
+            let id = match subject {
+                Subject::User(id) => id.0,
+                Subject::ServiceAccount(id) => id.0,
+            };
+            let sql = "select (select catalog from organizations where id = $1) as catalog, \
+                       (case when exists (select 1 from memberships where organization_id = $1 and user_id = $2) \
+                       or exists (select 1 from service_accounts where id = $2 and organization_id = $1) \
+                       or exists (select 1 from grants where scope = $1 and principal_id = $2) \
+                       then 1 else 0 end) as is_here";
+            let values: [Value; 2] = [organization.0.into(), id.into()];
+            let statement = Statement::from_sql_and_values(self.reader.get_database_backend(), sql, values);
+            let row = self.reader.query_one_raw(statement).await?;
+            let row = row.ok_or_else(|| Error::internal("a select without from returns a row"))?;
+            let is_here: i32 = row.try_get("", "is_here")?;
+            Ok(Relation { catalog: row.try_get("", "catalog")?, is_here: is_here != 0 })
+        })
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(async move {
             let db = self.begin_still(LOAD).await?;

@@ -40,6 +40,10 @@ pub(super) struct Base {
     pub by_key: Table,
     /// The ids of all resources, one after another.
     pub keys: Box<str>,
+    /// The registered resources by what they stand directly under, [`NOBODY`] for nothing, and then by their key.
+    pub children: Box<[Number]>,
+    /// The registered resources that have an owner, by the owner and then by their key.
+    pub owned: Box<[Number]>,
     /// The roles of each combination: where they begin, and the roles.
     pub combinations: (Box<[u32]>, Box<[u16]>),
     /// What is held elsewhere than at the organization, or expires: by holder, then by place.
@@ -151,6 +155,13 @@ pub(super) struct Resource {
     pub is_registered: bool,
 }
 
+impl Resource {
+    /// Returns what it stands directly under; [`NOBODY`] at the top.
+    pub fn parent(&self) -> Number {
+        if self.above_count == 0 { NOBODY } else { self.above[0] }
+    }
+}
+
 /// One thing held at one place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
@@ -188,6 +199,24 @@ impl Base {
     pub fn key(&self, resource: &Resource) -> &str {
         let start = resource.key_start as usize;
         &self.keys[start..start + usize::from(resource.key_bytes)]
+    }
+
+    /// Returns what stands directly under a resource, or at the top for [`NOBODY`].
+    pub fn children_of(&self, parent: Number) -> &[Number] {
+        self.run(&self.children, parent, |resource| resource.parent())
+    }
+
+    /// Returns what a holder owns.
+    pub fn owned_by(&self, owner: Holder) -> &[Number] {
+        self.run(&self.owned, Holder::stored(Some(owner)), |resource| resource.owner)
+    }
+
+    /// Returns the part of a table of resources, in the order of what `of` gives, for which it gives `value`.
+    fn run<'a>(&self, table: &'a [Number], value: u32, of: impl Fn(&Resource) -> u32) -> &'a [Number] {
+        let of = |number: &Number| of(&self.resources[*number as usize]);
+        let from = table.partition_point(|number| of(number) < value);
+        let count = table[from..].partition_point(|number| of(number) == value);
+        &table[from..from + count]
     }
 
     /// Gives the groups of a member.
@@ -311,7 +340,11 @@ impl Base {
             + size_of_val(&*self.expiries)
             + size_of_val(&*self.combinations.0)
             + size_of_val(&*self.combinations.1);
-        let resources = size_of_val(&*self.resources) + self.by_key.bytes() + self.keys.len();
+        let resources = size_of_val(&*self.resources)
+            + self.by_key.bytes()
+            + self.keys.len()
+            + size_of_val(&*self.children)
+            + size_of_val(&*self.owned);
         let groups = size_of_val(&*self.groups) + size_of_val(&*self.accounts);
         [members, grants, resources, groups, size_of::<Self>()]
     }

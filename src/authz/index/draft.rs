@@ -207,6 +207,8 @@ impl Draft {
         });
         let hashes: Vec<_> = hashes.collect();
         let by_key = Table::build(resources.len(), hashes.into_iter());
+        let children = by(&resources, |resource| Some(resource.parent()));
+        let owned = by(&resources, |resource| (resource.owner != NOBODY).then_some(resource.owner));
         Base {
             seed,
             member_ids,
@@ -219,11 +221,22 @@ impl Draft {
             resources,
             by_key,
             keys,
+            children,
+            owned,
             combinations,
             entries,
             expiries,
         }
     }
+}
+
+/// Returns the registered resources for which `of` gives something, in the order of that and then of their keys.
+fn by(resources: &[Resource], of: impl Fn(&Resource) -> Option<u32>) -> Box<[Number]> {
+    let registered = (0..).zip(resources).filter(|(_, resource)| resource.is_registered);
+    let mut sorted: Vec<(u32, Number)> =
+        registered.filter_map(|(number, resource)| Some((of(resource)?, number))).collect();
+    sorted.sort_unstable();
+    sorted.into_iter().map(|(_, number)| number).collect()
 }
 
 /// Writes the groups of one member, and says where they begin.

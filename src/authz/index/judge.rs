@@ -17,19 +17,26 @@ use crate::domain::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// Whether what is held here counts.
-    is_in: bool,
+    pub is_in: bool,
     /// Whether the subject is in the organization itself: an ACTIVE member, or a machine of its own.
     is_at_home: bool,
     /// What the subject is among.
-    holders: SmallVec<[Holder; 8]>,
+    pub holders: SmallVec<[Holder; 8]>,
     /// As what the subject would own.
-    owner: Option<Holder>,
+    pub owner: Option<Holder>,
 }
 
 /// The target and what it stands under; nothing for the organization and for what is not registered.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     places: SmallVec<[Number; CHAIN_MAX]>,
+}
+
+impl Chain {
+    /// Returns the target and what it stands under, the nearest first.
+    pub fn places(&self) -> &[Number] {
+        &self.places
+    }
 }
 
 impl OrganizationIndex {
@@ -116,7 +123,7 @@ impl OrganizationIndex {
     }
 
     /// Gives the grants above the organization that count for the subject, each with its role.
-    fn counting_above<'a>(
+    pub(super) fn counting_above<'a>(
         &'a self,
         installation: &'a InstallationIndex,
         subject: Subject,
@@ -226,7 +233,7 @@ impl OrganizationIndex {
     }
 
     /// Says whether a resource is registered, and what it stands under.
-    fn parent_of(&self, number: Number) -> (bool, Option<Number>) {
+    pub(super) fn parent_of(&self, number: Number) -> (bool, Option<Number>) {
         match self.overlay.resource(number) {
             Some(resource) => (resource.is_registered, resource.parent),
             None => {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::OrganizationIndex;
+use super::extent::Extent;
 use super::judge::Span;
 use super::number::Number;
 use crate::authz::installation::InstallationIndex;
@@ -38,6 +39,14 @@ pub struct Page<T, K> {
     pub items: Vec<T>,
     /// After which key the list goes on, if it does.
     pub next: Option<K>,
+    /// How many entries were looked at for it.
+    pub looked_at: usize,
+}
+
+impl<T, K> Default for Page<T, K> {
+    fn default() -> Self {
+        Self { items: Vec::new(), next: None, looked_at: 0 }
+    }
 }
 
 /// How far a list of subjects has come: what kind of subject, and which.
@@ -98,33 +107,52 @@ impl OrganizationIndex {
         (after, size): (Option<&str>, usize),
         now: Timestamp,
     ) -> Page<Arc<str>, Arc<str>> {
-        let mut page = Page { items: Vec::new(), next: None };
+        let mut page = Page::default();
         let Ok(until) = super::judge::session_until(installation, session, now) else { return page };
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active && until != Span::NEVER)
         else {
             return page;
         };
-        let seeing = self.standing(installation, viewer.subject).unwrap_or_default();
-        let visible_by = self.words.catalog.resource_types().nth(usize::from(kind.0)).map(|(_, kind)| kind.visible_by);
-        for (looked_at, (id, number)) in self.resources_after(kind.0, after).enumerate() {
-            if page.items.len() == size || looked_at == LOOKED_AT_MAX {
-                return page;
-            }
-            page.next = Some(Arc::clone(&id));
-            if !self.resource_now(number).is_registered {
+        let mut extent = self.extent(installation, subject, &standing, permission, now);
+        if !viewer.may_check {
+            let seeing = self.standing(installation, viewer.subject).unwrap_or_default();
+            extent =
+                self.common(extent, self.extent(installation, viewer.subject, &seeing, self.visible_by(kind), now));
+        }
+        for number in self.of_type(&extent, kind.0, after) {
+            page.looked_at += 1;
+            if !self.parent_of(number).0 {
                 continue;
             }
-            let chain = self.chain(Some(number));
-            let has = |subject, standing, permission| {
-                self.judge(installation, subject, standing, &chain, permission, now) != Span::NEVER
-            };
-            let is_visible = viewer.may_check || visible_by.is_some_and(|view| has(viewer.subject, &seeing, view));
-            if is_visible && has(subject, &standing, permission) {
-                page.items.push(id);
+            // A page ends where something that is listed follows, so that its token reports nothing else (CM-13).
+            if page.items.len() == size {
+                page.next = page.items.last().cloned();
+                break;
             }
+            page.items.push(self.id_of(number).into());
         }
-        page.next = None;
         page
+    }
+
+    /// Returns the permission by which resources of a type are seen.
+    fn visible_by(&self, kind: TypeId) -> PermissionId {
+        let kinds = self.words.catalog.resource_types();
+        let found = kinds.map(|(_, kind)| kind.visible_by).nth(usize::from(kind.0));
+        found.expect("the type is one of the catalog")
+    }
+
+    /// Returns the resources of a type in an extent, those after an id, in the order of their ids. Of an extent that is all
+    /// there are, some may not be registered.
+    pub(super) fn of_type<'a>(
+        &'a self,
+        extent: &Extent,
+        kind: u16,
+        after: Option<&'a str>,
+    ) -> Box<dyn Iterator<Item = Number> + 'a> {
+        match extent {
+            Extent::All => Box::new(self.resources_after(kind, after).map(|(_, number)| number)),
+            Extent::Below(roots) => Box::new(self.within(roots, kind, after).into_iter()),
+        }
     }
 
     /// Gives who has a permission on a target, those after `after`: members of the organization, then service accounts
@@ -139,7 +167,7 @@ impl OrganizationIndex {
         now: Timestamp,
     ) -> Page<Subject, SubjectKey> {
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
-        let mut page = Page { items: Vec::new(), next: None };
+        let mut page = Page::default();
         if !self.is_active {
             return page;
         }
@@ -151,6 +179,7 @@ impl OrganizationIndex {
             if page.items.len() == size || looked_at == LOOKED_AT_MAX {
                 return page;
             }
+            page.looked_at += 1;
             page.next = Some(key);
             let Some(subject) = subject else { continue };
             let Some(standing) = self.standing(installation, subject) else { continue };

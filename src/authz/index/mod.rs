@@ -5,7 +5,9 @@
 //! a new base beside the running one ([`OrganizationIndex::folded`]). `judge` evaluates the rule on it, `list` enumerates.
 
 mod base;
+mod browse;
 mod draft;
+mod extent;
 mod judge;
 mod list;
 mod number;
@@ -31,6 +33,7 @@ use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
+pub use browse::{Candidates, Seen};
 pub use list::{Page, PermissionHeld, SubjectKey, Viewer};
 
 /// An overlay is folded in when it holds more than this share of the base...

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use imbl::shared_ptr::DefaultSharedPtr;
-use imbl::{GenericHashMap, OrdMap};
+use imbl::{GenericHashMap, OrdMap, OrdSet};
 
-use super::number::{Holder, Holding, Number, mix};
+use super::number::{Holder, Holding, NOBODY, Number, mix};
 use super::touched::Touched;
 use crate::domain::fact::MemberState;
 
@@ -34,6 +34,12 @@ pub(super) struct Overlay {
     pub new_groups: OrdMap<u128, Number>,
     pub new_accounts: OrdMap<u128, Number>,
     new_resources: OrdMap<Key, Number>,
+    /// The registered resources among those above, by what they stand directly under, [`NOBODY`] for nothing.
+    children: OrdSet<(Number, Number)>,
+    /// The registered resources among those above that have an owner, by the owner as it is stored.
+    owned: OrdSet<(u32, Number)>,
+    /// Where something that each holder holds has changed.
+    places: OrdSet<(Holder, Number)>,
 }
 
 /// A resource's type and id.
@@ -130,7 +136,33 @@ impl Overlay {
 
     pub fn put_resource(&mut self, number: Number, resource: ResourceNow) {
         self.touch(RESOURCE, number.into());
+        if let Some(before) = self.resources.get(&number).filter(|before| before.is_registered) {
+            self.children.remove(&(before.parent.unwrap_or(NOBODY), number));
+            self.owned.remove(&(Holder::stored(before.owner), number));
+        }
+        if resource.is_registered {
+            self.children.insert((resource.parent.unwrap_or(NOBODY), number));
+            if resource.owner.is_some() {
+                self.owned.insert((Holder::stored(resource.owner), number));
+            }
+        }
         self.resources.insert(number, resource);
+    }
+
+    /// Returns the changed resources that stand directly under one, or at the top for [`NOBODY`].
+    pub fn children_of(&self, parent: Number) -> impl Iterator<Item = Number> {
+        self.children.range((parent, 0)..=(parent, Number::MAX)).map(|(_, number)| *number)
+    }
+
+    /// Returns the changed resources that a holder owns.
+    pub fn owned_by(&self, owner: Holder) -> impl Iterator<Item = Number> {
+        let owner = Holder::stored(Some(owner));
+        self.owned.range((owner, 0)..=(owner, Number::MAX)).map(|(_, number)| *number)
+    }
+
+    /// Returns the places at which something that a holder holds has changed.
+    pub fn places_of(&self, holder: Holder) -> impl Iterator<Item = Number> {
+        self.places.range((holder, 0)..=(holder, Number::MAX)).map(|(_, place)| *place)
     }
 
     /// Finds a resource that came later; `hash` is its key's.
@@ -161,6 +193,7 @@ impl Overlay {
         self.touch(SPOT, spot_value(holder, place));
         self.touch(HOLDER, Holder::stored(Some(holder)).into());
         self.entries -= 1;
+        self.places.insert((holder, place));
         self.spots.insert((holder, place), holdings.into());
     }
 
@@ -176,7 +209,7 @@ impl Overlay {
 
     /// Estimates the bytes it takes: a persistent map spends about this much on an entry.
     pub fn bytes(&self) -> usize {
-        const ENTRY_BYTES: usize = 256;
+        const ENTRY_BYTES: usize = 288;
         self.touched.as_ref().map_or(0, |touched| touched.bytes()) + self.entries * ENTRY_BYTES
     }
 }

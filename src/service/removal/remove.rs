@@ -35,9 +35,17 @@ impl Services {
         request: RemoveMember,
     ) -> Result<Written<Removed>, Error> {
         let organization = request.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        see(&actor, organization, None, self.world.now())?;
-        let membership = whom(&actor, &request, self.world.now())?;
+        let (reads, now) = (self.store.reads(), self.world.now());
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        let found = see(&actor, organization, None, now).and_then(|()| whom(&actor, &request, now));
+        let membership = match (found, &context.replay) {
+            (Ok(membership), _) => Some(membership),
+            // Who has left does not see the organization any more, and is told that they have left.
+            (Err(_), Some(replay)) if request.membership.is_none() && reads.replayed(replay, now).await?.is_some() => {
+                None
+            }
+            (Err(error), _) => return Err(error),
+        };
         let request = RemoveMember { reason: text::reason("reason", &request.reason)?, ..request };
 
         let call = context.clone();
@@ -45,7 +53,10 @@ impl Services {
             .write(context, Lock::Organization(organization), move |tx| remove(tx, call.clone(), request.clone()))
             .await?;
         self.removals_begun.send_replace(());
-        if !context.validate_only && written.value.awaiting.is_empty() {
+        if let Some(membership) = membership
+            && !context.validate_only
+            && written.value.awaiting.is_empty()
+        {
             written.token = self.finish_committed(organization, membership, written.token).await;
         }
         Ok(written)

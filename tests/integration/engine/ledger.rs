@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
 use guildhall::domain::error::{Error, Reason};
 use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
-use guildhall::domain::place::{Place, Principal};
+use guildhall::domain::place::{Place, Principal, Subject};
 use guildhall::domain::revision::{Position, Revision, Tag};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -38,6 +38,8 @@ struct Book {
     commits: u64,
     /// How often each was asked for.
     loads: HashMap<Scope, usize>,
+    /// How often it was asked how somebody stands to each.
+    relations: HashMap<Scope, usize>,
     failing: HashSet<Scope>,
     delays: Option<Rng>,
 }
@@ -129,6 +131,11 @@ impl Ledger {
         self.book.lock().loads.get(&Scope::Organization(id)).copied().unwrap_or(0)
     }
 
+    /// Returns how often it was asked how somebody stands to an organization.
+    pub fn relations(&self, id: OrganizationId) -> usize {
+        self.book.lock().relations.get(&Scope::Organization(id)).copied().unwrap_or(0)
+    }
+
     /// Lets the next load of an organization fail.
     pub fn fail(&self, id: OrganizationId) {
         self.book.lock().failing.insert(Scope::Organization(id));
@@ -201,6 +208,17 @@ fn stand(state: &mut Vec<Fact>, fact: &Fact) {
 }
 
 impl Source for Ledger {
+    fn relation(&self, organization: OrganizationId, _: Subject) -> Reading<'_, Relation> {
+        Box::pin(async move {
+            self.pause().await;
+            let scope = Scope::Organization(organization);
+            let mut book = self.book.lock();
+            *book.relations.entry(scope).or_default() += 1;
+            let catalog = book.logs.contains_key(&scope).then(|| "of the ledger".to_owned());
+            Ok(Relation { catalog, is_here: true })
+        })
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(async move {
             self.pause().await;

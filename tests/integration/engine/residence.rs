@@ -149,8 +149,8 @@ async fn what_does_not_exist_is_not_asked_for_again_for_a_moment() {
     let (nobody, absence) = (organization(7), stage.engine.settings().absence);
     let ask = async |requirement| {
         let refused = stage.engine.view(nobody, requirement, operator().subject).await.unwrap_err();
-        assert_eq!(refused.reason, Reason::NotFound);
-        stage.ledger.loads(nobody)
+        assert_eq!((refused.reason, stage.ledger.loads(nobody)), (Reason::NotFound, 0));
+        stage.ledger.relations(nobody)
     };
     let token =
         Token { epoch: 1, organization: nobody, position: Position::default(), installation: Position::default() };

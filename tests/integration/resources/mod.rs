@@ -4,6 +4,7 @@
 
 mod accounts;
 mod contacts;
+mod costs;
 mod deletion;
 mod moves;
 mod ownership;

@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
 use guildhall::clock::{Clock, Entropy, Monotonic};
 use guildhall::domain::error::{Error, Reason};
 use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::id::OrganizationId;
+use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
 use guildhall::domain::time::Timestamp;
 use guildhall_client::Clock as _;
@@ -51,6 +53,13 @@ impl Log {
 }
 
 impl Source for Log {
+    fn relation(&self, organization: OrganizationId, _: Subject) -> Reading<'_, Relation> {
+        Box::pin(self.read(move |now| {
+            let head = self.history.head(Scope::Organization(organization), now);
+            Relation { catalog: head.map(|_| "of the log".to_owned()), is_here: true }
+        }))
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(self.read(move |now| self.history.state(scope, now)))
     }

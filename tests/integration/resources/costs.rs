@@ -1,0 +1,151 @@
+//! A list costs by what its caller sees: what is hidden from them costs nothing, and is not found by the time it takes.
+
+use guildhall::authz::{Requirement, Viewer};
+use guildhall::domain::place::Subject;
+use guildhall::proto;
+use guildhall::proto::browse_resources_request::Under;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::person;
+use crate::harness::messages::{
+    browse, change, check, create_group, get_organization, grant, item, list_members, list_resources, membership,
+    register_all, user,
+};
+use crate::harness::{Organization, Person, TestApp, as_member, assert_refused, project};
+use crate::on_both;
+
+/// How much more there is that is hidden.
+const HIDDEN: usize = 400;
+
+/// What one page costs: statements sent, and entries of the index looked at.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    browsed: u64,
+    found_by_name: u64,
+    under_top: u64,
+    listed: u64,
+    looked_at: usize,
+}
+
+async fn hide_more(organization: &Organization) {
+    let name = |at: usize| project(&format!("m-hidden-{at:03}"));
+    for chunk in 0..HIDDEN / 100 {
+        let resources = (0..100).map(|at| (name(chunk * 100 + at), None));
+        organization.owner.call.register_resources(vec![register_all(&organization.id, resources)]).await.unwrap();
+    }
+}
+
+/// Counts the statements that a call sends.
+macro_rules! statements {
+    ($app:expr, $call:expr) => {{
+        let before = $app.app.services().store.statements_read();
+        let answer = $call.await;
+        ($app.app.services().store.statements_read() - before, answer)
+    }};
+}
+
+async fn costs(app: &TestApp, organization: &Organization, who: &Person) -> Cost {
+    let id = organization.id.as_str();
+    let seen = |answer: proto::BrowseResourcesResponse| {
+        assert_eq!(answer.next_page_token, "", "nothing that is seen follows");
+        let ids = answer.resources.into_iter().map(|it| it.resource.unwrap().id);
+        assert_eq!(ids.collect::<Vec<_>>(), ["a-seen", "z-seen"]);
+    };
+    let (browsed, answer) = statements!(app, who.call.browse_resources(browse(id)));
+    seen(answer.unwrap());
+    let request = proto::BrowseResourcesRequest { query: "named".into(), ..browse(id) };
+    let (found_by_name, answer) = statements!(app, who.call.browse_resources(request));
+    seen(answer.unwrap());
+    let request = proto::BrowseResourcesRequest { under: Some(Under::Top(proto::Top {})), ..browse(id) };
+    let (under_top, answer) = statements!(app, who.call.browse_resources(request));
+    seen(answer.unwrap());
+    let (listed, answer) =
+        statements!(app, who.call.list_resources(list_resources(id, user(&who.user_id), "project.view")));
+    let answer = answer.unwrap();
+    assert_eq!((answer.resource_ids.len(), answer.next_page_token.as_str()), (2, ""));
+
+    let subject = Subject::User(Uuid::parse_str(&who.user_id).unwrap().into());
+    let organization = Uuid::parse_str(id).unwrap().into();
+    let view = app.app.services().engine.view(organization, Requirement::Fresh, subject).await.unwrap();
+    let catalog = view.organization.catalog();
+    let (kind, _) = catalog.resource_type("project").unwrap();
+    let viewer = Viewer { subject, may_check: false };
+    let permission = catalog.permission("project.view").unwrap();
+    let page = view.resources((subject, None), permission, kind, viewer, (None, 10));
+    assert_eq!(page.items.len(), 2);
+    Cost { browsed, found_by_name, under_top, listed, looked_at: page.looked_at }
+}
+
+on_both! {
+    async fn what_is_hidden_costs_nothing_in_any_list_of_resources(app) {
+        let organization = app.found().await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        for name in ["a-seen", "z-seen"] {
+            let request = proto::RegisterResourceRequest {
+                display_name: "Named alike".into(),
+                ..crate::harness::messages::register(id, project(name))
+            };
+            owner.register_resource(request).await.unwrap();
+        }
+        let who = person(&app, &organization, "bob", &["user"]).await;
+        let to_see = ["a-seen", "z-seen"].map(|name| grant(membership(&who.membership_id), as_member(project(name))));
+        owner.change_grants(change(id, to_see.to_vec())).await.unwrap();
+
+        let before = costs(&app, &organization, &who).await;
+        hide_more(&organization).await;
+        assert_eq!(costs(&app, &organization, &who).await, before);
+        assert_eq!(before.looked_at, 2);
+    }
+
+    async fn a_stranger_is_refused_by_the_statements_of_an_organization_that_is_not_there_and_has_nothing_loaded(app) {
+        let organization = app.found().await;
+        let stranger = app.somebody("eve@example.test").await;
+        // A server that has nothing loaded.
+        let app = app.restart().await;
+        let call = app.sign_in(&stranger.email, "").await.call;
+        let loaded = app.app.services().engine.organizations();
+        let absent = Uuid::from_u128(7).to_string();
+        let whom = stranger.user_id.as_str();
+
+        let calls = async |id: &str| {
+            let mut counts = Vec::new();
+            let question = item(whom, "project.view", Some(project("alpha")));
+            let (count, answer) = statements!(app, call.check(check(id, question)));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            let (count, answer) = statements!(app, call.list_resources(list_resources(id, user(whom), "project.view")));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            let question = item(whom, "project.view", Some(project("alpha")));
+            let request = proto::CheckRequest { consistency: None, ..check(id, question) };
+            let (count, answer) = statements!(app, call.check(request));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            let (count, answer) = statements!(app, call.browse_resources(browse(id)));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            let (count, answer) = statements!(app, call.get_organization(get_organization(id)));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            let (count, answer) = statements!(app, call.list_members(list_members(id)));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            let (count, answer) = statements!(app, call.create_group(create_group(id, "Readers")));
+            assert_refused(answer, Code::NotFound, "NOT_FOUND");
+            counts.push(count);
+            counts
+        };
+        let there = calls(&organization.id).await;
+        assert_eq!(calls(&absent).await, there);
+        assert_eq!(app.app.services().engine.organizations(), loaded, "a stranger had something loaded");
+
+        // Loaded by somebody who may, it is refused to the stranger in the same way.
+        let owner = app.sign_in(&organization.owner.email, "").await;
+        let question = item(&organization.owner.user_id, "project.view", Some(project("alpha")));
+        owner.call.check(check(&organization.id, question)).await.unwrap();
+        assert_eq!(app.app.services().engine.organizations(), loaded + 1);
+        app.clock.advance(app.app.services().engine.settings().absence);
+        assert_eq!(calls(&organization.id).await, there);
+    }
+}
