@@ -147,7 +147,6 @@ impl App {
             sealer: sealer.clone(),
             world: world.clone(),
             settings: service::Settings {
-                epoch: first.epoch,
                 join_url: config.join_url.clone(),
                 unsubscribe_url: config.unsubscribe_url.clone(),
                 access_token_lifetime: config::ACCESS_TOKEN_LIFETIME,

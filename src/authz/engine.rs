@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::inbox::{Inbox, StreamId};
 use super::installation::InstallationIndex;
@@ -75,7 +76,7 @@ pub struct Engine {
     pub(super) source: Arc<dyn Source>,
     pub(super) world: World,
     pub(super) settings: Settings,
-    pub(super) epoch: u32,
+    epoch: AtomicU32,
     pub(super) installation: ArcSwap<InstallationIndex>,
     pub(super) installation_turn: tokio::sync::Mutex<()>,
     /// What the installation's log has come through, to recognise tokens by.
@@ -85,6 +86,8 @@ pub struct Engine {
     pub(super) residence: Residence,
     /// What the last poll has proven of every loaded organization, and of the installation.
     pub(super) proof: Latest,
+    /// When the last full round of comparisons began: what no poll can notice is younger than that.
+    pub(super) round: Latest,
     /// Keys the hash of the ids that clients choose.
     pub(super) seed: u64,
     streams: AtomicU64,
@@ -92,6 +95,12 @@ pub struct Engine {
     inboxes: Mutex<HashMap<StreamId, Arc<Inbox>>>,
     /// How often a history was replaced by another (a standby promoted, a restore).
     pub(super) histories_replaced: AtomicU64,
+    /// How often another database was found to answer, or one that was set back.
+    databases_exchanged: AtomicU64,
+    /// How often either was found: what was learned before may be of a history that is no more.
+    breaks: AtomicU64,
+    /// Rings when it was.
+    broken_off: Notify,
     /// How often an overlay was folded into a new base.
     pub(super) folds: AtomicU64,
     /// From where the first poll goes on.
@@ -125,20 +134,25 @@ impl Engine {
             seed: u64::from_le_bytes(world.random()),
             world,
             settings,
-            epoch,
+            epoch: AtomicU32::new(epoch),
             installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             installation_turn: tokio::sync::Mutex::new(()),
             installation_recent: Mutex::new(VecDeque::from([state.position])),
             installation_marked: AtomicU64::new(state.position.revision.0),
             residence: Residence::new(&settings),
             proof: Latest::default(),
+            round: Latest::default(),
             streams: AtomicU64::new(0),
             inboxes: Mutex::default(),
             histories_replaced: AtomicU64::new(0),
+            databases_exchanged: AtomicU64::new(0),
+            breaks: AtomicU64::new(0),
+            broken_off: Notify::new(),
             folds: AtomicU64::new(0),
             beginning,
         };
         engine.proof.raise(asked_at);
+        engine.round.raise(asked_at);
         Ok(Arc::new(engine))
     }
 
@@ -213,6 +227,54 @@ impl Engine {
         self.histories_replaced.load(Ordering::Relaxed)
     }
 
+    /// Says how often another database was found to answer than before, or one that was set back.
+    #[must_use]
+    pub fn databases_exchanged(&self) -> u64 {
+        self.databases_exchanged.load(Ordering::Relaxed)
+    }
+
+    /// Returns how often the history that this process lives in was found to be no more, in part or as a whole. What was
+    /// learned at another number may be of the lost part.
+    #[must_use]
+    pub fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Acquire)
+    }
+
+    /// Waits until a history is found to be no more; returns at once if one was since the last time.
+    pub async fn broken_off(&self) {
+        self.broken_off.notified().await;
+    }
+
+    /// Notes that another database answers, or one that was set back. Nothing that is remembered counts until it is
+    /// learned anew.
+    pub(super) fn note_exchange(&self) {
+        self.databases_exchanged.fetch_add(1, Ordering::Relaxed);
+        self.note_break();
+    }
+
+    /// Notes that one log was replaced by another history.
+    pub(super) fn note_replaced(&self) {
+        self.histories_replaced.fetch_add(1, Ordering::Relaxed);
+        self.note_break();
+    }
+
+    fn note_break(&self) {
+        self.breaks.fetch_add(1, Ordering::AcqRel);
+        self.residence.forget_absences();
+        self.broken_off.notify_one();
+    }
+
+    /// Returns what counts restores that revision tokens must not survive.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the epoch that the database has now. Returns whether it is another.
+    pub(super) fn take_epoch(&self, epoch: u32) -> bool {
+        self.epoch.swap(epoch, Ordering::Relaxed) != epoch
+    }
+
     /// Says how old what the feed has proven is.
     #[must_use]
     pub fn feed_age(&self) -> Duration {
@@ -279,9 +341,10 @@ impl Engine {
         let asked_at = self.world.clock.monotonic();
         slot.used_at().touch(asked_at);
         let age = asked_at.since(proven_at);
-        let is_stale = age > max_age.min(self.settings.staleness_bound);
+        let bound = self.settings.staleness_bound;
+        let is_stale = age > max_age.min(bound) || asked_at.since(self.round.at()) > bound;
         let now = self.world.now();
-        Some(View { organization, installation, age, is_stale, now, epoch: self.epoch, id })
+        Some(View { organization, installation, age, is_stale, now, epoch: self.epoch(), id })
     }
 
     /// Says whether a position is known to be of the history that an organization has now; the beginning is of every one.

@@ -15,6 +15,7 @@ mod question;
 mod reaching;
 mod registry;
 mod residence;
+mod round;
 mod slot;
 mod stream;
 mod touched;

@@ -126,8 +126,6 @@ pub struct Services {
 /// What is configured of the use cases.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Counts restores that revision tokens must not survive.
-    pub epoch: u32,
     /// Where an invitation's link leads; the token is added as `#token=…`.
     pub join_url: String,
     /// Where a notification's link leads by which an address wants no more of them; the token is added as `?token=…`,

@@ -151,7 +151,7 @@ impl Services {
         let (Lock::Organization(organization) | Lock::NewOrganization(organization)) = lock else { return None };
         // What this server knows to have counted before: whoever asks elsewhere at the write's revision gets it as well.
         let installation = installation.unwrap_or_else(|| self.engine.installation().position());
-        Some(Token { epoch: self.settings.epoch, organization, position, installation })
+        Some(Token { epoch: self.engine.epoch(), organization, position, installation })
     }
 
     /// Names a revision that whatever is read after this takes in.
@@ -160,6 +160,6 @@ impl Services {
         let installation = self.engine.installation().position();
         let position = self.store.reads().position(organization).await?;
         let position = position.ok_or_else(|| Error::not_found("organization", organization))?;
-        Ok(Token { epoch: self.settings.epoch, organization, position, installation })
+        Ok(Token { epoch: self.engine.epoch(), organization, position, installation })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use guildhall::changelog::{Cursor, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Source, State};
 use guildhall::domain::error::{Error, Reason};
 use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
@@ -161,6 +161,10 @@ impl Ledger {
 }
 
 impl Book {
+    fn cursor(&self) -> Cursor {
+        Cursor { lineage: Some(Lineage(1)), position: self.commits }
+    }
+
     fn append(&mut self, scope: Scope, facts: Vec<Fact>) -> Position {
         self.commits += 1;
         let log = self.logs.get_mut(&scope).expect("a log");
@@ -236,7 +240,7 @@ impl Source for Ledger {
         })
     }
 
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+    fn positions<'a>(&'a self, scopes: &'a [Scope], _: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(async move {
             self.pause().await;
             let book = self.book.lock();
@@ -255,15 +259,17 @@ impl Source for Ledger {
     }
 
     fn cursor(&self) -> Reading<'_, Cursor> {
-        Box::pin(async move { Ok(Cursor(self.book.lock().commits)) })
+        Box::pin(async move { Ok(self.book.lock().cursor()) })
     }
 
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
         Box::pin(async move {
             let moved = {
                 let book = self.book.lock();
-                let moved = book.logs.iter().filter(|(_, log)| log.moved_at > cursor.0);
-                Moved { cursor: Cursor(book.commits), scopes: moved.map(|(scope, log)| (*scope, log.head())).collect() }
+                let moved = book.logs.iter().filter(|(_, log)| log.moved_at > cursor.position);
+                let scopes = moved.map(|(scope, log)| (*scope, log.head())).collect();
+                let continuity = book.cursor().continuity_after(&cursor);
+                Moved { cursor: book.cursor(), scopes, continuity, ..Moved::default() }
             };
             // What it found is old by the time that it is told.
             self.pause().await;
