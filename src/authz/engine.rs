@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use super::history::History;
 use super::inbox::{Inbox, StreamId};
 use super::installation::InstallationIndex;
 use super::residence::Residence;
@@ -18,7 +18,7 @@ use crate::changelog::{Cursor, Source};
 use crate::clock::World;
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::Scope;
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{ApiKeyId, OrganizationId};
 use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision};
 
@@ -76,7 +76,6 @@ pub struct Engine {
     pub(super) source: Arc<dyn Source>,
     pub(super) world: World,
     pub(super) settings: Settings,
-    epoch: AtomicU32,
     pub(super) installation: ArcSwap<InstallationIndex>,
     pub(super) installation_turn: tokio::sync::Mutex<()>,
     /// What the installation's log has come through, to recognise tokens by.
@@ -92,15 +91,8 @@ pub struct Engine {
     pub(super) seed: u64,
     streams: AtomicU64,
     /// The inboxes of all open streams: what counts everywhere at once may end any of them.
-    inboxes: Mutex<HashMap<StreamId, Arc<Inbox>>>,
-    /// How often a history was replaced by another (a standby promoted, a restore).
-    pub(super) histories_replaced: AtomicU64,
-    /// How often another database was found to answer, or one that was set back.
-    databases_exchanged: AtomicU64,
-    /// How often either was found: what was learned before may be of a history that is no more.
-    breaks: AtomicU64,
-    /// Rings when it was.
-    broken_off: Notify,
+    pub(super) inboxes: Mutex<HashMap<StreamId, (Arc<Inbox>, Option<ApiKeyId>)>>,
+    pub(super) history: History,
     /// How often an overlay was folded into a new base.
     pub(super) folds: AtomicU64,
     /// From where the first poll goes on.
@@ -134,7 +126,6 @@ impl Engine {
             seed: u64::from_le_bytes(world.random()),
             world,
             settings,
-            epoch: AtomicU32::new(epoch),
             installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             installation_turn: tokio::sync::Mutex::new(()),
             installation_recent: Mutex::new(VecDeque::from([state.position])),
@@ -144,10 +135,7 @@ impl Engine {
             round: Latest::default(),
             streams: AtomicU64::new(0),
             inboxes: Mutex::default(),
-            histories_replaced: AtomicU64::new(0),
-            databases_exchanged: AtomicU64::new(0),
-            breaks: AtomicU64::new(0),
-            broken_off: Notify::new(),
+            history: History::new(epoch),
             folds: AtomicU64::new(0),
             beginning,
         };
@@ -219,60 +207,6 @@ impl Engine {
     /// Waits until no fold is under way: for measuring.
     pub async fn folded(&self) {
         self.residence.no_fold_under_way().await;
-    }
-
-    /// Says how often a history was found replaced by another.
-    #[must_use]
-    pub fn histories_replaced(&self) -> u64 {
-        self.histories_replaced.load(Ordering::Relaxed)
-    }
-
-    /// Says how often another database was found to answer than before, or one that was set back.
-    #[must_use]
-    pub fn databases_exchanged(&self) -> u64 {
-        self.databases_exchanged.load(Ordering::Relaxed)
-    }
-
-    /// Returns how often the history that this process lives in was found to be no more, in part or as a whole. What was
-    /// learned at another number may be of the lost part.
-    #[must_use]
-    pub fn breaks(&self) -> u64 {
-        self.breaks.load(Ordering::Acquire)
-    }
-
-    /// Waits until a history is found to be no more; returns at once if one was since the last time.
-    pub async fn broken_off(&self) {
-        self.broken_off.notified().await;
-    }
-
-    /// Notes that another database answers, or one that was set back. Nothing that is remembered counts until it is
-    /// learned anew.
-    pub(super) fn note_exchange(&self) {
-        self.databases_exchanged.fetch_add(1, Ordering::Relaxed);
-        self.note_break();
-    }
-
-    /// Notes that one log was replaced by another history.
-    pub(super) fn note_replaced(&self) {
-        self.histories_replaced.fetch_add(1, Ordering::Relaxed);
-        self.note_break();
-    }
-
-    fn note_break(&self) {
-        self.breaks.fetch_add(1, Ordering::AcqRel);
-        self.residence.forget_absences();
-        self.broken_off.notify_one();
-    }
-
-    /// Returns what counts restores that revision tokens must not survive.
-    #[must_use]
-    pub fn epoch(&self) -> u32 {
-        self.epoch.load(Ordering::Relaxed)
-    }
-
-    /// Takes over the epoch that the database has now. Returns whether it is another.
-    pub(super) fn take_epoch(&self, epoch: u32) -> bool {
-        self.epoch.swap(epoch, Ordering::Relaxed) != epoch
     }
 
     /// Says how old what the feed has proven is.
@@ -369,9 +303,9 @@ impl Engine {
     }
 
     /// Numbers a new stream, which is told from now on when its caller's credential may have ended.
-    pub(super) fn open_stream(&self, inbox: &Arc<Inbox>) -> StreamId {
+    pub(super) fn open_stream(&self, inbox: &Arc<Inbox>, key: Option<ApiKeyId>) -> StreamId {
         let id = StreamId(self.streams.fetch_add(1, Ordering::Relaxed));
-        self.inboxes.lock().insert(id, Arc::clone(inbox));
+        self.inboxes.lock().insert(id, (Arc::clone(inbox), key));
         id
     }
 
@@ -382,7 +316,7 @@ impl Engine {
 
     /// Wakes every stream, so that it looks at its caller's credential, and tells how far the installation has come.
     pub(super) fn ring_all(&self) {
-        self.inboxes.lock().values().for_each(|inbox| inbox.ring());
+        self.inboxes.lock().values().for_each(|(inbox, _)| inbox.ring());
     }
 
     /// Tells that this process has committed: whatever is loaded of it is brought up to date before the caller goes on.

@@ -20,6 +20,7 @@ use crate::domain::error::{Error, Kind};
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
 use crate::domain::revision::Position;
+use crate::workers::Pulse;
 
 /// How many organizations are brought up to date at once.
 const FOLLOWED_AT_ONCE: usize = 8;
@@ -28,14 +29,14 @@ const FOLLOWED_AT_ONCE: usize = 8;
 ///
 /// A poll that fails proves nothing; the index grows older and in the end allows nothing. After a failure every loaded
 /// head is compared, since another server may answer by then.
-pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
+pub async fn follow(engine: Arc<Engine>, pulse: Pulse, stop: CancellationToken) {
     let mut feed = Feed {
         cursor: engine.beginning,
         is_in_doubt: false,
         has_failed: false,
-        is_withheld: false,
         round: Round::new(engine.world.clock.monotonic()),
         engine,
+        pulse,
     };
     loop {
         let world = &feed.engine.world;
@@ -45,6 +46,7 @@ pub async fn follow(engine: Arc<Engine>, stop: CancellationToken) {
             () = pause => {}
         }
         feed.turn().await;
+        feed.pulse.beat();
     }
 }
 
@@ -55,9 +57,8 @@ struct Feed {
     /// Whether everything is to be compared before anything is proven.
     is_in_doubt: bool,
     has_failed: bool,
-    /// Whether the source cannot tell which history answers.
-    is_withheld: bool,
     round: Round,
+    pulse: Pulse,
 }
 
 /// Scopes with news, and how far the database has come with each; nothing where it has no such scope.
@@ -114,13 +115,9 @@ impl Feed {
             self.engine.note_exchange();
             tracing::warn!("another database answers, or one that was set back: all of memory is compared with it");
         }
-        let is_withheld = self.cursor.lineage.is_none();
-        if is_withheld && !self.is_withheld {
-            tracing::warn!(
-                "the database does not tell which one it is: only comparing all of memory proves it current"
-            );
+        if self.engine.note_withheld(self.cursor.lineage.is_none()) {
+            tracing::warn!("the database does not tell which one it is: only comparing with it proves memory current");
         }
-        self.is_withheld = is_withheld;
     }
 
     /// Reads the heads of some organizations, and the installation's, in the history that the poll found.
@@ -144,10 +141,11 @@ impl Feed {
         let news = stream::iter(news.into_iter().map(Ok));
         news.try_for_each_concurrent(FOLLOWED_AT_ONCE, |(scope, head)| async move {
             let Scope::Organization(id) = scope else { return Ok(()) };
-            match self.engine.slot(id) {
-                Some(slot) => follow_one(&self.engine, id, &slot, head).await,
-                None => Ok(()),
-            }
+            let Some(slot) = self.engine.slot(id) else { return Ok(()) };
+            follow_one(&self.engine, id, &slot, head).await?;
+            // A turn in which all of memory is replaced may take long, and is not stuck.
+            self.pulse.beat();
+            Ok(())
         })
         .await
     }

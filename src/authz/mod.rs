@@ -8,6 +8,7 @@ mod caller;
 mod engine;
 mod feed;
 mod following;
+mod history;
 mod inbox;
 mod index;
 mod installation;

@@ -54,7 +54,7 @@ pub use access::Checked;
 pub use activity::{Activity, keep_activity};
 pub use api_key::{ApiKeys, CreateApiKey, IssuedKey, ListApiKeys, RevokeApiKey};
 pub use apply::Changed;
-pub use bearer::{Bearer, Bearers, Permit};
+pub use bearer::{Bearer, Bearers, Permit, keep_keys};
 pub use browsing::{BrowseResources, BrowsedResources};
 pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
 pub use catalog::{CatalogName, Catalogs, ShownCatalog};
