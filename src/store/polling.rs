@@ -38,12 +38,12 @@ impl Store {
         let rows = naming_history(&self.reader.within(POLL), cursor.lineage.is_some(), |here| {
             let sql = format!(
                 "with here as (select {here}, pg_snapshot_xmin(pg_current_snapshot())::text as xmin, \
-                     (select epoch from installation where id = 1) as epoch, \
-                     (extract(epoch from clock_timestamp()) * 1000000)::bigint as database_time) \
-                     select here.*, c.scope, c.revision, c.tag from here left join \
-                     (select distinct on (scope) scope, revision, tag from commits where txid >= ($1::text)::xid8 \
-                     and txid < pg_snapshot_xmax(pg_current_snapshot()) \
-                     order by scope, revision desc) c on true"
+                 (select epoch from installation where id = 1) as epoch, \
+                 (extract(epoch from clock_timestamp()) * 1000000)::bigint as database_time) \
+                 select here.*, c.scope, c.revision, c.tag from here left join \
+                 (select distinct on (scope) scope, revision, tag from commits where txid >= ($1::text)::xid8 \
+                 and txid < pg_snapshot_xmax(pg_current_snapshot()) \
+                 order by scope, revision desc) c on true"
             );
             let values: [Value; 1] = [cursor.position.to_string().into()];
             Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
@@ -95,8 +95,9 @@ impl Store {
     /// Reads where the log of all scopes together has come to.
     pub(super) async fn present(&self) -> Result<Cursor, Error> {
         if self.reader.get_database_backend() != DbBackend::Postgres {
-            let moved = self.moved_since_sequence(Cursor::default()).await?;
-            return Ok(moved.cursor);
+            // Past every commit: none is to be named.
+            let end = Cursor { lineage: None, position: i64::MAX.cast_unsigned() };
+            return Ok(self.moved_since_sequence(end).await?.cursor);
         }
         let rows = naming_history(&self.reader, true, |here| {
             let sql = format!("select {here}, pg_snapshot_xmin(pg_current_snapshot())::text as xmin");
@@ -115,12 +116,14 @@ impl Store {
         if self.reader.get_database_backend() != DbBackend::Postgres {
             return Ok(changelog::head_positions(&self.reader.within(POLL), scopes).await?);
         }
-        // One text however many there are: a statement for each number of them would be planned each time.
+        // One text however many there are: a statement for each number of them would be planned each time. And each is
+        // found by its key: for a thousand of a hundred thousand, the planner would rather read them all.
         let keys: Vec<String> = scopes.iter().map(|scope| scope_key(*scope).to_string()).collect();
         let rows = naming_history(&self.reader.within(POLL), of.is_some(), |here| {
             let sql = format!(
-                "with here as (select {here}) select here.*, h.scope, h.revision, h.tag from here \
-                     left join heads h on h.scope = any (string_to_array($1, ',')::uuid[])"
+                "with here as (select {here}) select here.*, h.scope, h.revision, h.tag from here left join \
+                 (select h.* from unnest(string_to_array($1, ',')::uuid[]) as k (scope) cross join lateral \
+                 (select scope, revision, tag from heads where heads.scope = k.scope limit 1) h) h on true"
             );
             let values: [Value; 1] = [keys.join(",").into()];
             Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
