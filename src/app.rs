@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -24,6 +25,7 @@ use crate::service::{self, Bearers, Services, StartError};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::Metrics;
 use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, TlsError};
+use crate::workers::Workers;
 
 /// Why a server does not start. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +96,7 @@ pub struct App {
     background: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     followers: Vec<JoinHandle<()>>,
-    grace: std::time::Duration,
+    grace: Duration,
 }
 
 impl App {
@@ -147,7 +149,6 @@ impl App {
             sealer: sealer.clone(),
             world: world.clone(),
             settings: service::Settings {
-                epoch: first.epoch,
                 join_url: config.join_url.clone(),
                 unsubscribe_url: config.unsubscribe_url.clone(),
                 access_token_lifetime: config::ACCESS_TOKEN_LIFETIME,
@@ -177,15 +178,15 @@ impl App {
         };
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;
-        let followers = vec![
-            tokio::spawn(authz::follow(engine, background.clone())),
-            tokio::spawn(worker.run(Arc::clone(&services.mail), background.clone())),
-            tokio::spawn(service::keep_activity(Arc::clone(&services), background.clone())),
-            tokio::spawn(service::keep_removals(Arc::clone(&services), background.clone())),
-        ];
+        let workers = Arc::new(Workers::new(Arc::clone(&services.world.clock)));
+        let followers = background_tasks(&workers, &services, worker, &background);
         let servers = vec![
             tokio::spawn(serve_grpc(listener, listening, edge.clone(), hot_path, health_service, soft.clone())),
-            tokio::spawn(serve_http(http_listener, transport::router(edge, health.clone()), background.clone())),
+            tokio::spawn(serve_http(
+                http_listener,
+                transport::router(edge, health.clone(), workers),
+                background.clone(),
+            )),
         ];
         transport::set_serving(&reporter, true).await;
         health.set(true);
@@ -235,6 +236,61 @@ impl App {
             }
         }
         self.services.store.clone().close().await;
+    }
+}
+
+/// After how long without progress each background task is stuck: several times what a turn takes at the most.
+const FEED_BOUND: Duration = Duration::from_secs(15);
+const WORKER_BOUND: Duration = Duration::from_mins(2);
+/// A turn finishes up to a hundred removals, each slice by slice.
+const REMOVALS_BOUND: Duration = Duration::from_mins(10);
+/// How often the background tasks are looked at.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// Starts the tasks that work beside the calls, until `stop`.
+fn background_tasks(
+    workers: &Arc<Workers>,
+    services: &Arc<Services>,
+    mails: Worker,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let services = || Arc::clone(services);
+    vec![
+        workers.spawn("feed", FEED_BOUND, |pulse| authz::follow(Arc::clone(&services().engine), pulse, stop.clone())),
+        workers.spawn("mail", WORKER_BOUND, |pulse| mails.run(Arc::clone(&services().mail), pulse, stop.clone())),
+        workers.spawn("activity", WORKER_BOUND, |pulse| service::keep_activity(services(), pulse, stop.clone())),
+        workers.spawn("removals", REMOVALS_BOUND, |pulse| service::keep_removals(services(), pulse, stop.clone())),
+        workers.spawn("keys", WORKER_BOUND, |pulse| service::keep_keys(services(), pulse, stop.clone())),
+        tokio::spawn(oversee(Arc::clone(workers), services(), stop.clone())),
+    ]
+}
+
+/// Logs once what the readiness detail says until it is over: that a task makes no progress, that nothing is allowed.
+async fn oversee(workers: Arc<Workers>, services: Arc<Services>, stop: CancellationToken) {
+    let clock = &services.world.clock;
+    let (mut looked_at, mut was_stale) = (clock.monotonic(), false);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(LOOK_PERIOD) => {}
+        }
+        let now = clock.monotonic();
+        let has_slept = now.since(std::mem::replace(&mut looked_at, now)) > LOOK_PERIOD * 4;
+        if has_slept {
+            // The machine was suspended or had no time for anybody: let the others have a turn first.
+            continue;
+        }
+        workers.tell();
+        let is_stale = services.engine.is_stale();
+        match (std::mem::replace(&mut was_stale, is_stale), is_stale) {
+            (false, true) => tracing::error!(
+                feed_age = ?services.engine.feed_age(),
+                round_age = ?services.engine.round_age(),
+                "nothing is allowed: too long nothing was proven current",
+            ),
+            (true, false) => tracing::info!("memory is proven current again"),
+            _ => {}
+        }
     }
 }
 

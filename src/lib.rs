@@ -15,6 +15,7 @@ pub mod service;
 pub mod store;
 pub mod telemetry;
 pub mod transport;
+pub mod workers;
 
 /// The generated messages, servers and clients of `guildhall.v1`.
 pub mod proto {

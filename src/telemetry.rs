@@ -115,6 +115,11 @@ struct CallLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct WorkerLabels {
+    worker: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RpcLabels {
     rpc: &'static str,
 }
@@ -138,10 +143,18 @@ pub struct Metrics {
     pub subscription_bytes: Gauge,
     /// How long ago the feed proved everything current.
     pub feed_age: Gauge<f64, AtomicU64>,
+    /// How long ago the last full round of comparing memory with the database began.
+    pub round_age: Gauge<f64, AtomicU64>,
     /// Histories that were found replaced by another.
     pub histories_replaced: Gauge,
     /// How often all connections to the database were replaced because it did not answer.
     pub connections_replaced: Gauge,
+    /// How often another database was found to answer than before.
+    pub databases_exchanged: Gauge,
+    /// 1 if the database does not tell which history it has.
+    pub history_withheld: Gauge,
+    worker_silence: Family<WorkerLabels, Gauge<f64, AtomicU64>>,
+    worker_stuck: Family<WorkerLabels, Gauge>,
     /// Streams of checks that are open.
     pub streams: Gauge,
 }
@@ -191,6 +204,27 @@ impl Metrics {
             "database_connections_replaced",
             "Times that all connections to the database were replaced: it did not answer",
         );
+        let databases_exchanged = gauge("databases_exchanged", "Times that another database answered than before");
+        let history_withheld = gauge("history_withheld", "Whether the database does not tell which history it has");
+        let (round_age, worker_silence) = (Gauge::default(), Family::default());
+        let worker_stuck: Family<WorkerLabels, Gauge> = Family::default();
+        registry.register_with_unit(
+            "round_age",
+            "Time since the last full round of comparing memory with the database began",
+            Unit::Seconds,
+            round_age.clone(),
+        );
+        registry.register_with_unit(
+            "worker_silence",
+            "Time since a background task made progress",
+            Unit::Seconds,
+            worker_silence.clone(),
+        );
+        registry.register(
+            "worker_stuck",
+            "Whether a background task makes no progress, or has panicked",
+            worker_stuck.clone(),
+        );
         registry.register_with_unit(
             "feed_age",
             "Time since everything in memory was proven current",
@@ -213,8 +247,13 @@ impl Metrics {
             subscriptions,
             subscription_bytes,
             feed_age,
+            round_age,
             histories_replaced,
             connections_replaced,
+            databases_exchanged,
+            history_withheld,
+            worker_silence,
+            worker_stuck,
             streams,
         }
     }
@@ -226,6 +265,13 @@ impl Metrics {
             counter.inc();
         }
         metrics.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Takes in how a background task is.
+    pub fn worker(&self, worker: &'static str, silence: Duration, is_stuck: bool) {
+        let labels = WorkerLabels { worker };
+        self.worker_silence.get_or_create(&labels).set(silence.as_secs_f64());
+        self.worker_stuck.get_or_create(&labels).set(i64::from(is_stuck));
     }
 
     /// Writes everything in the OpenMetrics text format.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use guildhall::authz::{Engine, Requirement, Settings};
-use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
+use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::World;
 use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
@@ -84,7 +84,7 @@ impl Source for Organizations {
         })
     }
 
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+    fn positions<'a>(&'a self, scopes: &'a [Scope], _: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(async move {
             let log = self.log.lock();
             let at = |scope: &Scope| match scope {
@@ -100,11 +100,11 @@ impl Source for Organizations {
     }
 
     fn cursor(&self) -> Reading<'_, Cursor> {
-        Box::pin(async { Ok(Cursor(0)) })
+        Box::pin(async { Ok(Cursor { lineage: Some(Lineage(1)), position: 0 }) })
     }
 
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
-        Box::pin(async move { Ok(Moved { cursor, scopes: Vec::new() }) })
+        Box::pin(async move { Ok(Moved { cursor, continuity: Continuity::Unbroken, ..Moved::default() }) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
+use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::domain::fact::{Commit, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Subject;
@@ -61,11 +61,11 @@ impl Source for Synthetic {
         }
     }
 
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+    fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(async move {
             let (mine, others): (Vec<Scope>, Vec<Scope>) =
                 scopes.iter().partition(|scope| self.number(**scope).is_some());
-            let mut positions = if others.is_empty() { Vec::new() } else { self.store.positions(&others).await? };
+            let mut positions = if others.is_empty() { Vec::new() } else { self.store.positions(&others, of).await? };
             positions.extend(mine.into_iter().map(|scope| (scope, POSITION)));
             Ok(positions)
         })

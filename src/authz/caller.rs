@@ -26,10 +26,11 @@ pub struct Caller {
 
 impl Engine {
     /// Asks that a credential which was verified once still stands: that it has not expired, and that neither the user
-    /// was shut out, nor the session ended, nor the key taken back.
+    /// was shut out, nor the session ended, nor the key taken back, nor lost with a part of the history.
     ///
     /// # Errors
-    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::UserDisabled`].
+    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
+    ///   [`Reason::UserDisabled`].
     pub fn must_be_alive(&self, caller: &Caller) -> Result<(), Error> {
         let installation = self.installation.load();
         if caller.expires_at.is_some_and(|expires_at| self.world.now() >= expires_at) {
@@ -40,6 +41,9 @@ impl Engine {
         }
         if caller.key.is_some_and(|key| installation.is_key_revoked(key)) {
             return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
+        }
+        if caller.key.is_some_and(|key| self.is_key_lost(key)) {
+            return Err(Error::new(Reason::CredentialInvalid, "the credential is not one of this service"));
         }
         match caller.subject {
             Subject::User(user) if !installation.is_user_active(user) => {

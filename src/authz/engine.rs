@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::history::History;
 use super::inbox::{Inbox, StreamId};
 use super::installation::InstallationIndex;
 use super::residence::Residence;
@@ -17,7 +18,7 @@ use crate::changelog::{Cursor, Source};
 use crate::clock::World;
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::Scope;
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{ApiKeyId, OrganizationId};
 use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision};
 
@@ -75,7 +76,6 @@ pub struct Engine {
     pub(super) source: Arc<dyn Source>,
     pub(super) world: World,
     pub(super) settings: Settings,
-    pub(super) epoch: u32,
     pub(super) installation: ArcSwap<InstallationIndex>,
     pub(super) installation_turn: tokio::sync::Mutex<()>,
     /// What the installation's log has come through, to recognise tokens by.
@@ -85,13 +85,14 @@ pub struct Engine {
     pub(super) residence: Residence,
     /// What the last poll has proven of every loaded organization, and of the installation.
     pub(super) proof: Latest,
+    /// When the last full round of comparisons began: what no poll can notice is younger than that.
+    pub(super) round: Latest,
     /// Keys the hash of the ids that clients choose.
     pub(super) seed: u64,
     streams: AtomicU64,
     /// The inboxes of all open streams: what counts everywhere at once may end any of them.
-    inboxes: Mutex<HashMap<StreamId, Arc<Inbox>>>,
-    /// How often a history was replaced by another (a standby promoted, a restore).
-    pub(super) histories_replaced: AtomicU64,
+    pub(super) inboxes: Mutex<HashMap<StreamId, (Arc<Inbox>, Option<ApiKeyId>)>>,
+    pub(super) history: History,
     /// How often an overlay was folded into a new base.
     pub(super) folds: AtomicU64,
     /// From where the first poll goes on.
@@ -125,20 +126,21 @@ impl Engine {
             seed: u64::from_le_bytes(world.random()),
             world,
             settings,
-            epoch,
             installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             installation_turn: tokio::sync::Mutex::new(()),
             installation_recent: Mutex::new(VecDeque::from([state.position])),
             installation_marked: AtomicU64::new(state.position.revision.0),
             residence: Residence::new(&settings),
             proof: Latest::default(),
+            round: Latest::default(),
             streams: AtomicU64::new(0),
             inboxes: Mutex::default(),
-            histories_replaced: AtomicU64::new(0),
+            history: History::new(epoch),
             folds: AtomicU64::new(0),
             beginning,
         };
         engine.proof.raise(asked_at);
+        engine.round.raise(asked_at);
         Ok(Arc::new(engine))
     }
 
@@ -205,12 +207,6 @@ impl Engine {
     /// Waits until no fold is under way: for measuring.
     pub async fn folded(&self) {
         self.residence.no_fold_under_way().await;
-    }
-
-    /// Says how often a history was found replaced by another.
-    #[must_use]
-    pub fn histories_replaced(&self) -> u64 {
-        self.histories_replaced.load(Ordering::Relaxed)
     }
 
     /// Says how old what the feed has proven is.
@@ -285,9 +281,10 @@ impl Engine {
         let asked_at = self.world.clock.monotonic();
         slot.used_at().touch(asked_at);
         let age = asked_at.since(proven_at);
-        let is_stale = age > max_age.min(self.settings.staleness_bound);
+        let bound = self.settings.staleness_bound;
+        let is_stale = age > max_age.min(bound) || asked_at.since(self.round.at()) > bound;
         let now = self.world.now();
-        Some(View { organization, installation, age, is_stale, now, epoch: self.epoch, id })
+        Some(View { organization, installation, age, is_stale, now, epoch: self.epoch(), id })
     }
 
     /// Says whether a position is known to be of the history that an organization has now; the beginning is of every one.
@@ -312,9 +309,9 @@ impl Engine {
     }
 
     /// Numbers a new stream, which is told from now on when its caller's credential may have ended.
-    pub(super) fn open_stream(&self, inbox: &Arc<Inbox>) -> StreamId {
+    pub(super) fn open_stream(&self, inbox: &Arc<Inbox>, key: Option<ApiKeyId>) -> StreamId {
         let id = StreamId(self.streams.fetch_add(1, Ordering::Relaxed));
-        self.inboxes.lock().insert(id, Arc::clone(inbox));
+        self.inboxes.lock().insert(id, (Arc::clone(inbox), key));
         id
     }
 
@@ -325,7 +322,7 @@ impl Engine {
 
     /// Wakes every stream, so that it looks at its caller's credential, and tells how far the installation has come.
     pub(super) fn ring_all(&self) {
-        self.inboxes.lock().values().for_each(|inbox| inbox.ring());
+        self.inboxes.lock().values().for_each(|(inbox, _)| inbox.ring());
     }
 
     /// Tells that this process has committed: whatever is loaded of it is brought up to date before the caller goes on.

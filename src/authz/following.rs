@@ -8,7 +8,7 @@ use super::index::OrganizationIndex;
 use super::installation::InstallationIndex;
 use super::slot::{Slot, remember};
 use super::touched::Touched;
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Commit, Scope};
 use crate::domain::id::OrganizationId;
 use crate::domain::revision::{Position, Revision};
@@ -58,15 +58,56 @@ impl Engine {
             return Ok(());
         }
         if mine.revision > told.revision {
-            // Ahead of the poll, by a hint that came later; or of a history that was cut off. The head tells.
-            let heads = self.source.positions(&[Scope::Organization(id)]).await?;
-            if heads.first().is_some_and(|(_, head)| head.revision >= mine.revision) {
-                return Ok(());
-            }
-            let _turn = slot.turn.lock().await;
-            return self.replace(id, slot).await;
+            // Ahead of the poll, by a commit that came later; or of a history that was cut off.
+            return self.keep_if_in_log(id, slot).await;
         }
         self.catch_up(id, slot, told).await
+    }
+
+    /// Follows the head that the database has of a slot, or has not.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub(super) async fn compare(
+        self: &Arc<Self>,
+        id: OrganizationId,
+        slot: &Arc<Slot>,
+        head: Option<Position>,
+    ) -> Result<(), Error> {
+        match head {
+            Some(head) => self.follow_to(id, slot, head).await,
+            // Founded since the heads were read, or in the part of a history that is lost.
+            None => self.keep_if_in_log(id, slot).await,
+        }
+    }
+
+    /// Follows the head that the database has of the installation.
+    ///
+    /// # Errors
+    /// What the source says; [`Reason::DatabaseUnavailable`](crate::domain::error::Reason::DatabaseUnavailable) from a
+    /// database that holds no installation.
+    pub(super) async fn compare_installation(&self, head: Option<Position>) -> Result<(), Error> {
+        let Some(head) = head else {
+            return Err(Error::new(Reason::DatabaseUnavailable, "the database holds no installation"));
+        };
+        if self.installation.load().position() == head {
+            return Ok(());
+        }
+        self.catch_up_installation().await
+    }
+
+    /// Keeps a snapshot whose newest commit is in the log, and replaces another.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub(super) async fn keep_if_in_log(&self, id: OrganizationId, slot: &Slot) -> Result<(), Error> {
+        let _turn = slot.turn.lock().await;
+        let Some(snapshot) = slot.snapshot() else { return Ok(()) };
+        let mine = snapshot.position();
+        if self.source.tag(Scope::Organization(id), mine.revision).await? == Some(mine.tag) {
+            return Ok(());
+        }
+        self.replace(id, slot).await
     }
 
     /// Applies what the log holds past the snapshot, up to `target` or as far as it goes, the turn being held.
@@ -172,11 +213,24 @@ impl Engine {
 
     /// Drops a snapshot whose history is no more, loads anew and resets the streams, the turn being held.
     pub(super) async fn replace(&self, id: OrganizationId, slot: &Slot) -> Result<(), Error> {
-        self.histories_replaced.fetch_add(1, Ordering::Relaxed);
+        self.note_replaced();
         tracing::warn!(organization = %id, "the log of an organization was replaced by another history");
+        self.clear(id, slot);
+        match self.load(id, slot).await {
+            // It was founded in the part that is lost.
+            Err(error) if error.reason == Reason::NotFound => {
+                self.forget(id);
+                Ok(())
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Drops a snapshot, the turn being held, and resets the streams that hold something of it.
+    fn clear(&self, id: OrganizationId, slot: &Slot) {
         slot.clear();
+        self.residence.measure(slot, 0);
         slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
-        self.load(id, slot).await
     }
 
     /// Brings the installation to the head of its log.
@@ -200,7 +254,7 @@ impl Engine {
                     (after, touched)
                 }
                 None => {
-                    self.histories_replaced.fetch_add(1, Ordering::Relaxed);
+                    self.note_replaced();
                     tracing::warn!("the installation's log was replaced by another history");
                     self.installation_recent.lock().clear();
                     let state = self.source.load(Scope::Installation).await?;
@@ -223,9 +277,7 @@ impl Engine {
     /// Drops an organization that cannot be followed, and resets its streams; whoever asks next loads it anew.
     pub(super) async fn drop_snapshot(&self, id: OrganizationId, slot: &Slot) {
         let _turn = slot.turn.lock().await;
-        slot.clear();
-        self.residence.measure(slot, 0);
-        slot.registry.lock().inboxes().for_each(|inbox| inbox.mark_replaced(id));
+        self.clear(id, slot);
     }
 }
 

@@ -22,7 +22,7 @@ impl Engine {
             let message = "names a revision of another organization";
             return Err(Error::invalid("consistency.at_least", Reason::RevisionInvalid, message));
         }
-        if token.epoch != self.epoch {
+        if token.epoch != self.epoch() {
             return Err(vanished());
         }
         self.reach_revision(id, slot, token.position.revision).await?;
@@ -33,12 +33,16 @@ impl Engine {
         if head.revision < token.position.revision {
             return Err(vanished());
         }
-        let known = match slot.recent(token.position.revision) {
-            Some(position) => Some(position.tag),
-            None => self.source.tag(Scope::Organization(id), token.position.revision).await?,
-        };
-        if known != Some(token.position.tag) {
-            return Err(vanished());
+        let recent = slot.recent(token.position.revision);
+        if recent != Some(token.position) {
+            let known = self.source.tag(Scope::Organization(id), token.position.revision).await?;
+            if known != Some(token.position.tag) {
+                return Err(vanished());
+            }
+            if recent.is_some() {
+                // The log knows it, and memory came by another way: it is memory whose history is no more.
+                self.keep_if_in_log(id, slot).await?;
+            }
         }
 
         self.reach_installation(token.installation).await
@@ -56,14 +60,17 @@ impl Engine {
             return Err(vanished());
         }
         let recent = remembered(&self.installation_recent.lock(), named.revision);
-        let known = match recent {
-            Some(position) => Some(position.tag),
-            None => self.source.tag(Scope::Installation, named.revision).await?,
-        };
-        if known != Some(named.tag) {
+        if recent == Some(named) {
+            return Ok(());
+        }
+        if self.source.tag(Scope::Installation, named.revision).await? != Some(named.tag) {
             return Err(vanished());
         }
-        Ok(())
+        match recent {
+            // As above.
+            Some(_) => self.catch_up_installation().await,
+            None => Ok(()),
+        }
     }
 
     /// Follows the log as far as `revision`, if it goes that far. A caller names it: nothing is believed of it.
@@ -89,16 +96,10 @@ impl Engine {
     pub(super) async fn reach_head(self: &Arc<Self>, id: OrganizationId, slot: &Arc<Slot>) -> Result<(), Error> {
         let asked_at = self.world.clock.monotonic();
         let scopes = [Scope::Organization(id), Scope::Installation];
-        for (scope, position) in self.source.positions(&scopes).await? {
-            match scope {
-                // As told by a poll: a head that went back is noticed.
-                Scope::Organization(_) => self.follow_to(id, slot, position).await?,
-                Scope::Installation if self.installation.load().position() != position => {
-                    self.catch_up_installation().await?;
-                }
-                Scope::Installation => {}
-            }
-        }
+        let heads = self.source.positions(&scopes, None).await?;
+        let head = |scope| heads.iter().find(|(other, _)| *other == scope).map(|(_, position)| *position);
+        self.compare(id, slot, head(Scope::Organization(id))).await?;
+        self.compare_installation(head(Scope::Installation)).await?;
         slot.proof().raise(asked_at);
         Ok(())
     }

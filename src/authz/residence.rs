@@ -107,6 +107,11 @@ impl Residence {
         absent.count -= forgotten;
     }
 
+    /// Forgets that any organization does not exist: in another history it may.
+    pub fn forget_absences(&self) {
+        *self.absent.lock() = Absent::default();
+    }
+
     fn is_absent(&self, id: OrganizationId, caller: Subject, now: Monotonic) -> bool {
         let absent = self.absent.lock();
         absent.until.get(&id).and_then(|callers| callers.get(&caller)).is_some_and(|until| now < *until)
@@ -314,7 +319,7 @@ impl Engine {
     }
 
     /// Removes a slot that a failed load has left behind. Whoever else waits for it holds a clone, and tries by itself.
-    fn forget(&self, id: OrganizationId) {
+    pub(super) fn forget(&self, id: OrganizationId) {
         let mut slots = self.residence.slots.write();
         if let Some(slot) = slots.get(&id).filter(|slot| slot.snapshot().is_none() && Arc::strong_count(slot) <= 2) {
             // A stream that finds it still must not join it.

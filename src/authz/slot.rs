@@ -117,6 +117,9 @@ impl Slot {
         let mut told = self.told.lock();
         if position.revision >= told.revision {
             *told = position;
+        } else {
+            // Told late, or of a history that was set back. A position that is none has whoever loads read the log.
+            told.tag.0 = !told.tag.0;
         }
         self.snapshot()
     }

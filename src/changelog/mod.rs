@@ -19,6 +19,7 @@ use crate::domain::fact::{Commit, Fact, Scope};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision, Tag};
+use crate::domain::time::Timestamp;
 
 /// A future that a [`Source`] gives.
 pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -32,9 +33,42 @@ pub struct State {
     pub facts: Vec<Fact>,
 }
 
-/// Where a poll has got to; opaque, made and read by the source alone.
+/// Where a poll has got to: in which history, and how far. Opaque: made and read by the source alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(pub u64);
+pub struct Cursor {
+    /// Which history answered; nothing where the database withholds it.
+    pub lineage: Option<Lineage>,
+    /// How far it had come, in an order of the source's own.
+    pub position: u64,
+}
+
+impl Cursor {
+    /// Returns what an answer that came to `self` says after one that came to `earlier`, of scopes that it does not name.
+    #[must_use]
+    pub fn continuity_after(&self, earlier: &Self) -> Continuity {
+        match (earlier.lineage, self.lineage) {
+            (before, now) if before != now || self.position < earlier.position => Continuity::Broken,
+            (Some(_), Some(_)) => Continuity::Unbroken,
+            _ => Continuity::Unknown,
+        }
+    }
+}
+
+/// Tells histories of databases apart, as far as the source can: of two that differ neither continues the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lineage(pub u128);
+
+/// What a poll says of the scopes that it does not name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Continuity {
+    /// The history that the cursor is of goes on: they have not moved.
+    Unbroken,
+    /// Another database answers than the one that made the cursor, or one that was set back: nothing is known of them.
+    Broken,
+    /// The source cannot tell: nothing is proven of them until they are compared.
+    #[default]
+    Unknown,
+}
 
 /// What a poll found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +77,12 @@ pub struct Moved {
     pub cursor: Cursor,
     /// Scopes with commits that the poll before could not see, each with its newest such commit.
     pub scopes: Vec<(Scope, Position)>,
+    /// What that says of all others.
+    pub continuity: Continuity,
+    /// Counts restores that revision tokens must not survive; nothing where the source does not count them.
+    pub epoch: Option<u32>,
+    /// What the database's own clock said, if it has one.
+    pub database_time: Option<Timestamp>,
 }
 
 /// How a subject stands to an organization, as far as one statement tells: the same one whether there is such an organization
@@ -66,16 +106,20 @@ pub trait Source: Send + Sync + 'static {
     /// Reads the commits of `scope` from `from` on, itself included, so that its tag can be compared.
     fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>>;
 
-    /// Reads how far each of `scopes` has come; those that do not exist are left out.
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>>;
+    /// Reads how far each of `scopes` has come; those that do not exist are left out. Only a database that takes writes
+    /// may answer, and if a history is named, only one of that.
+    fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>>;
 
-    /// Reads the tag of one commit; `None` if there is none.
+    /// Reads the tag of one commit; `None` if there is none. Only a database that takes writes may answer.
     fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>>;
 
     /// Gives the cursor of now: a poll from it finds what is committed after. What is loaded after it misses nothing.
     fn cursor(&self) -> Reading<'_, Cursor>;
 
-    /// Asks what moved since `cursor`. One such answer proves every scope current as of the moment it was asked, once
-    /// what it names is applied. Only a database that takes writes may answer.
+    /// Asks what moved since `cursor`, and in which history. An answer of the same one proves every scope current as of
+    /// the moment it was asked, once what it names is applied. Only a database that takes writes may answer.
+    ///
+    /// A source whose commits have no order names nothing and says [`Continuity::Unknown`]: it is followed by
+    /// [`Source::positions`] alone.
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved>;
 }

@@ -19,6 +19,7 @@ use crate::auth::Sealer;
 use crate::clock::{Monotonic, World};
 use crate::domain::error::Error;
 use crate::store::{OutboxMail, Store};
+use crate::workers::Pulse;
 
 /// How the worker goes about it.
 #[derive(Clone, Debug)]
@@ -95,9 +96,10 @@ impl Worker {
     ///
     /// Once stopped it takes no more mails and ends when those it has are sent or put off, within
     /// [`send_timeout`](Settings::send_timeout) and what the database takes. What fails is logged and tried again.
-    pub async fn run(self, nudge: Arc<Notify>, stop: CancellationToken) {
+    pub async fn run(self, nudge: Arc<Notify>, pulse: Pulse, stop: CancellationToken) {
         let mut next_sweep = self.world.clock.monotonic();
         while !stop.is_cancelled() {
+            pulse.beat();
             self.sweep(&mut next_sweep).await;
             let taken = match self.take().await {
                 Ok(taken) => taken,
@@ -108,7 +110,11 @@ impl Worker {
             };
             // There may be more due, and a mail that was sent may have put one that tells of it in its place.
             if !taken.is_empty() {
-                futures_util::stream::iter(taken).for_each_concurrent(None, |mail| self.deliver(mail)).await;
+                let deliver = async |mail| {
+                    self.deliver(mail).await;
+                    pulse.beat();
+                };
+                futures_util::stream::iter(taken).for_each_concurrent(None, deliver).await;
                 continue;
             }
             tokio::select! {
@@ -267,6 +273,10 @@ mod tests {
             Worker::new(self.store.clone(), Self::sealer(), transport, self.world.clone(), Settings::default())
         }
 
+        fn pulse(&self) -> Pulse {
+            Pulse::new("mail", Duration::MAX, self.clock.clone())
+        }
+
         fn mails(&self) -> PathBuf {
             self.directory.path().join("mails")
         }
@@ -308,7 +318,7 @@ mod tests {
         let post = Post::open().await;
         post.invite().await;
         let (nudge, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let running = tokio::spawn(post.worker().run(nudge.clone(), stop.clone()));
+        let running = tokio::spawn(post.worker().run(nudge.clone(), post.pulse(), stop.clone()));
 
         post.clock.idle.notified().await;
         let sent = post.sent();
@@ -367,7 +377,7 @@ mod tests {
         post.put(Post::sealer().seal(Purpose::OutboxMail, b"{}", &post.world)).await;
         post.invite().await;
         let stop = CancellationToken::new();
-        let running = tokio::spawn(post.worker().run(Arc::new(Notify::new()), stop.clone()));
+        let running = tokio::spawn(post.worker().run(Arc::new(Notify::new()), post.pulse(), stop.clone()));
 
         post.clock.idle.notified().await;
         assert_eq!(post.sent().len(), 2);

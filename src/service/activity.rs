@@ -15,6 +15,7 @@ use super::Services;
 use crate::domain::error::Error;
 use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::time::Timestamp;
+use crate::workers::Pulse;
 
 /// About how long a note waits to be written.
 const PERIOD: Duration = Duration::from_secs(20);
@@ -72,7 +73,7 @@ impl Services {
 }
 
 /// Writes what is noted, about every 20 seconds until `stop`, and once more then.
-pub async fn keep_activity(services: Arc<Services>, stop: CancellationToken) {
+pub async fn keep_activity(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -81,5 +82,6 @@ pub async fn keep_activity(services: Arc<Services>, stop: CancellationToken) {
         if let Err(error) = services.write_activity().await {
             tracing::warn!(cause = error.cause(), "when people were last active could not be written");
         }
+        pulse.beat();
     }
 }

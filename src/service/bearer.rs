@@ -4,7 +4,12 @@
 //! comparison in constant time, because nobody can steer a digest, and the digest costs a tenth of a microsecond. What is
 //! remembered is asked again of the installation's index every time: an ended session, a revoked key or a disabled user
 //! is refused at once all the same. What is refused is not remembered at all, so that guessing fills no memory.
+//!
+//! What was verified counts in the history that it was verified in. Once that is found to be no more, even in part
+//! ([`Engine::breaks`](crate::authz::Engine::breaks)), it is verified anew. That a history was exchanged can go unnoticed
+//! where none of it is in memory, so the keys in use are looked for besides, again and again.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -13,14 +18,21 @@ use std::time::Duration;
 
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use tokio_util::sync::CancellationToken;
 
 use super::{Caller, Services};
 use crate::auth::{SecretKind, hash_of, kind_of, looks_like_jwt};
 use crate::domain::error::{Error, Reason};
+use crate::domain::id::ApiKeyId;
 use crate::domain::place::Subject;
+use crate::workers::Pulse;
 
 /// How many verified credentials are remembered.
 const REMEMBERED_MAX: usize = 100_000;
+/// About how often the keys in use are looked for.
+const PERIOD: Duration = Duration::from_secs(10);
+/// How many of them one statement looks for.
+const LOOKED_FOR: usize = 1_000;
 /// After how long a refused call, and a refused stream, may be tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
@@ -54,13 +66,15 @@ impl Default for Bearers {
 #[derive(Debug)]
 pub struct Bearer {
     caller: Caller,
+    /// How often histories had been found to be no more before it was verified.
+    verified_at: u64,
     calls: AtomicU32,
     streams: AtomicU32,
 }
 
 impl Bearer {
-    fn new(caller: Caller) -> Self {
-        Self { caller, calls: AtomicU32::new(0), streams: AtomicU32::new(0) }
+    fn new(caller: Caller, verified_at: u64) -> Self {
+        Self { caller, verified_at, calls: AtomicU32::new(0), streams: AtomicU32::new(0) }
     }
 
     /// Tells whose it is.
@@ -123,15 +137,27 @@ impl Services {
     /// - What [`Engine::must_be_alive`](crate::authz::Engine::must_be_alive) says.
     pub async fn authenticate(&self, credential: &str) -> Result<Arc<Bearer>, Error> {
         let digest = Digest(hash_of(credential));
-        if let Some(bearer) = self.bearers.remembered.get(&digest) {
+        if let Some(bearer) = self.remembered(&digest) {
             return self.standing(&digest, bearer);
         }
+        // Before it is verified: what breaks off meanwhile is noticed.
+        let verified_at = self.engine.breaks();
         let caller = if kind_of(credential) == Some(SecretKind::ApiKey) {
             self.key_caller(&digest).await?
         } else {
             self.token_caller(credential)?
         };
-        self.remember(&digest, caller)
+        self.remember(&digest, caller, verified_at)
+    }
+
+    /// Finds what is remembered of a credential, and was verified in the history that stands.
+    fn remembered(&self, digest: &Digest) -> Option<Arc<Bearer>> {
+        let bearer = self.bearers.remembered.get(digest)?;
+        if bearer.verified_at == self.engine.breaks() {
+            return Some(bearer);
+        }
+        self.bearers.remembered.remove(digest);
+        None
     }
 
     /// Finds whose an access token is, the token of a call or the subject of a check. Its signature is verified once;
@@ -142,13 +168,14 @@ impl Services {
     /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::UserDisabled`].
     pub fn bearer(&self, token: &str) -> Result<Caller, Error> {
         let digest = Digest(hash_of(token));
-        let bearer = match self.bearers.remembered.get(&digest) {
+        let bearer = match self.remembered(&digest) {
             // A key that was presented before is remembered, too; here it is no more than unknown.
             Some(bearer) if bearer.caller.session.is_none() => return Err(unknown()),
             Some(bearer) => self.standing(&digest, bearer)?,
             None => {
+                let verified_at = self.engine.breaks();
                 let caller = self.token_caller(token)?;
-                self.remember(&digest, caller)?
+                self.remember(&digest, caller, verified_at)?
             }
         };
         Ok(bearer.caller)
@@ -172,6 +199,7 @@ impl Services {
         if owner.is_revoked || !owner.is_enabled {
             return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
         }
+        self.engine.find_key(owner.key);
         Ok(Caller {
             subject: Subject::ServiceAccount(owner.service_account),
             session: None,
@@ -181,9 +209,9 @@ impl Services {
     }
 
     /// Remembers a verified credential, once it is known to stand. Of two that verified it at once both get the same.
-    fn remember(&self, digest: &Digest, caller: Caller) -> Result<Arc<Bearer>, Error> {
+    fn remember(&self, digest: &Digest, caller: Caller, verified_at: u64) -> Result<Arc<Bearer>, Error> {
         self.engine.must_be_alive(&caller)?;
-        let verified = || Ok::<_, Infallible>(Arc::new(Bearer::new(caller)));
+        let verified = || Ok::<_, Infallible>(Arc::new(Bearer::new(caller, verified_at)));
         match self.bearers.remembered.get_or_insert_with(digest, verified) {
             Ok(bearer) => Ok(bearer),
             Err(never) => match never {},
@@ -196,6 +224,42 @@ impl Services {
             self.bearers.remembered.remove(digest);
         })?;
         Ok(bearer)
+    }
+
+    /// Looks for the keys by which calls were made and streams opened. One that the database does not have, though it was
+    /// good once, went with a part of the history: it is refused from now on, and its streams end.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn look_for_keys(&self) -> Result<(), Error> {
+        let remembered = self.bearers.remembered.iter().filter_map(|(_, bearer)| bearer.caller.key);
+        let mut keys = self.engine.keys_of_streams();
+        keys.extend(remembered);
+        let keys: Vec<ApiKeyId> = keys.into_iter().collect();
+        for keys in keys.chunks(LOOKED_FOR) {
+            let there = self.store.reads().api_keys_there(keys).await?;
+            let lost: HashSet<ApiKeyId> = keys.iter().copied().filter(|key| !there.contains(key)).collect();
+            if !lost.is_empty() {
+                tracing::warn!(count = lost.len(), "API keys are no more in the database, without having been revoked");
+                self.engine.lose_keys(&lost);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks for the keys in use, at once when a history is found to be no more, and about every 10 seconds, until `stop`.
+pub async fn keep_keys(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.engine.broken_off() => {}
+            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
+        }
+        if let Err(error) = services.look_for_keys().await {
+            tracing::debug!(cause = error.cause(), "the keys in use could not be looked for");
+        }
+        pulse.beat();
     }
 }
 

@@ -113,7 +113,7 @@ impl Services {
         let explaining = async move {
             let snapshot = services.store.snapshot(request.organization).await?;
             let token = Token {
-                epoch: services.settings.epoch,
+                epoch: services.engine.epoch(),
                 organization: request.organization,
                 position: snapshot.organization,
                 installation: snapshot.installation,

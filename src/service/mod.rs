@@ -54,7 +54,7 @@ pub use access::Checked;
 pub use activity::{Activity, keep_activity};
 pub use api_key::{ApiKeys, CreateApiKey, IssuedKey, ListApiKeys, RevokeApiKey};
 pub use apply::Changed;
-pub use bearer::{Bearer, Bearers, Permit};
+pub use bearer::{Bearer, Bearers, Permit, keep_keys};
 pub use browsing::{BrowseResources, BrowsedResources};
 pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
 pub use catalog::{CatalogName, Catalogs, ShownCatalog};
@@ -126,8 +126,6 @@ pub struct Services {
 /// What is configured of the use cases.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Counts restores that revision tokens must not survive.
-    pub epoch: u32,
     /// Where an invitation's link leads; the token is added as `#token=…`.
     pub join_url: String,
     /// Where a notification's link leads by which an address wants no more of them; the token is added as `?token=…`,

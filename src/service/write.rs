@@ -151,7 +151,7 @@ impl Services {
         let (Lock::Organization(organization) | Lock::NewOrganization(organization)) = lock else { return None };
         // What this server knows to have counted before: whoever asks elsewhere at the write's revision gets it as well.
         let installation = installation.unwrap_or_else(|| self.engine.installation().position());
-        Some(Token { epoch: self.settings.epoch, organization, position, installation })
+        Some(Token { epoch: self.engine.epoch(), organization, position, installation })
     }
 
     /// Returns a revision that whatever is read after this takes in. That there is such an organization is not ensured here: who
@@ -161,6 +161,6 @@ impl Services {
         let installation = self.engine.installation().position();
         let position = self.store.reads().position(organization).await?;
         let position = position.unwrap_or_default();
-        Ok(Token { epoch: self.settings.epoch, organization, position, installation })
+        Ok(Token { epoch: self.engine.epoch(), organization, position, installation })
     }
 }

@@ -20,6 +20,7 @@ mod invitation;
 mod membership;
 mod organization;
 mod outbox;
+mod polling;
 mod pool;
 mod principal;
 mod queue;

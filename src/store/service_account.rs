@@ -1,6 +1,9 @@
 //! Service accounts and their API keys. Keys are kept as SHA-256 hashes and found by them.
 
+use std::collections::HashSet;
+
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
 
 use super::encoding::optional_key;
 use super::entity::{api_keys, service_accounts};
@@ -111,6 +114,21 @@ impl Reads<'_> {
     pub async fn api_key(&self, account: ServiceAccountId, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         let row = api_keys::Entity::find_by_id(id.0).filter(api_keys::Column::ServiceAccountId.eq(account.0));
         Ok(row.one(&self.db).await?.as_ref().map(api_key))
+    }
+
+    /// Reads which of some API keys there are, good or not.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn api_keys_there(&self, ids: &[ApiKeyId]) -> Result<HashSet<ApiKeyId>, Error> {
+        let rows: Vec<Uuid> = api_keys::Entity::find()
+            .select_only()
+            .column(api_keys::Column::Id)
+            .filter(api_keys::Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        Ok(rows.into_iter().map(ApiKeyId::from).collect())
     }
 
     /// Finds whose the key with this hash is.

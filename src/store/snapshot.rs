@@ -2,8 +2,8 @@
 
 use sea_orm::{AccessMode, ConnectionTrait, DbBackend, IsolationLevel, TransactionOptions};
 
+use super::polling::must_take_writes;
 use super::pool::{Bound, Executor, Transaction};
-use super::source::must_take_writes;
 use super::{Reads, Store};
 use crate::changelog;
 use crate::domain::error::Error;

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect, Statement, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::catalog::meet_all;
 use super::encoding::{optional_key, optional_principal, state};
 use super::entity::{api_keys, grants, group_members, memberships, resources, service_accounts, sessions, users};
-use super::error::unavailable;
 use super::grant::grant;
+use super::polling::must_take_writes;
 use super::pool::{Bound, Executor, Transaction};
 use super::service_account::DELETED;
 use super::{Reads, Store};
-use crate::changelog::{self, Cursor, Moved, Reading, Relation, Source, State, scope_key, scope_of};
+use crate::changelog::{self, Cursor, Lineage, Moved, Reading, Relation, Source, State, scope_key};
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Fact, MemberState, Scope, UserState};
 use crate::domain::id::{OrganizationId, UserId};
@@ -23,9 +21,6 @@ use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::revision::{Position, Revision, Tag};
 use crate::domain::time::Timestamp;
 
-/// How long a poll of the log may take. Above it nothing is proven, and the next one asks on new connections if nobody else
-/// was answered either.
-const POLL: Bound = Bound { wait: Duration::from_secs(2), is_generous: false };
 /// How long it may take to read what a poll has found.
 const FOLLOW: Bound = Bound { wait: Duration::from_secs(4), is_generous: false };
 /// How long one statement of a load may take: a large organization takes longer than any call's statement may.
@@ -79,35 +74,26 @@ impl Source for Store {
         Box::pin(async move {
             let reader = self.reader.within(FOLLOW);
             let commits = changelog::commits_after(&reader, scope, from.revision).await?;
+            if from != Position::default() && commits.first().is_none_or(|first| first.position != from) {
+                // Whoever reads is about to drop what it has: a standby that lags is no reason.
+                must_take_writes(&reader).await?;
+            }
             let facts = commits.iter().flat_map(|commit| &commit.facts);
             meet_all(&Executor::Pool(&reader), facts).await?;
             Ok(commits)
         })
     }
 
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
-        Box::pin(async move {
-            let reader = self.reader.within(POLL);
-            must_take_writes(&reader).await?;
-            Ok(changelog::head_positions(&reader, scopes).await?)
-        })
+    fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
+        Box::pin(self.heads_in(scopes, of))
     }
 
     fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
-        Box::pin(async move { Ok(changelog::tag(&self.reader, scope, revision).await?) })
+        Box::pin(self.tag_of(scope, revision))
     }
 
     fn cursor(&self) -> Reading<'_, Cursor> {
-        Box::pin(async move {
-            let backend = self.reader.get_database_backend();
-            let sql = match backend {
-                DbBackend::Postgres => "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as cursor",
-                _ => "select coalesce(max(sequence), 0) as cursor from commits",
-            };
-            let row = self.reader.query_one_raw(Statement::from_string(backend, sql)).await?;
-            let row = row.ok_or_else(|| Error::internal("a database without a present"))?;
-            Ok(Cursor(row.try_get::<i64>("", "cursor")?.cast_unsigned()))
-        })
+        Box::pin(self.present())
     }
 
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
@@ -117,66 +103,6 @@ impl Source for Store {
                 _ => self.moved_since_sequence(cursor).await,
             }
         })
-    }
-}
-
-impl Store {
-    /// Finds commits by the transaction that wrote them. What the previous poll could not see was written by a
-    /// transaction that had not ended then, so its id is at or above that poll's `xmin`. Ids at or above `xmax` are of no
-    /// transaction that has ended here: they came with a restore from another cluster.
-    async fn moved_since_transaction(&self, cursor: Cursor) -> Result<Moved, Error> {
-        let sql = "with now as (select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, \
-                   pg_is_in_recovery() as is_standby) \
-                   select now.xmin, now.is_standby, c.scope, c.revision, c.tag from now left join \
-                   (select distinct on (scope) scope, revision, tag from commits where txid >= ($1::text)::xid8 \
-                   and txid < pg_snapshot_xmax(pg_current_snapshot()) \
-                   order by scope, revision desc) c on true";
-        let values: [Value; 1] = [cursor.0.to_string().into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        let mut moved = Moved::default();
-        for row in self.reader.within(POLL).query_all_raw(statement).await? {
-            if row.try_get("", "is_standby")? {
-                return Err(unavailable("a standby proves nothing current"));
-            }
-            let xmin: String = row.try_get("", "xmin")?;
-            moved.cursor = Cursor(xmin.parse().map_err(Error::internal)?);
-            let scope: Option<Uuid> = row.try_get("", "scope")?;
-            if let Some(scope) = scope {
-                let position = position(row.try_get("", "revision")?, row.try_get("", "tag")?);
-                moved.scopes.push((scope_of(scope), position));
-            }
-        }
-        Ok(moved)
-    }
-
-    /// Finds commits by their number: SQLite has one writer at a time, so numbers become visible in order.
-    async fn moved_since_sequence(&self, cursor: Cursor) -> Result<Moved, Error> {
-        // Beside max(), SQLite gives the other columns of the row that has it.
-        let sql =
-            "select scope, revision, tag, max(sequence) as sequence from commits where sequence > $1 group by scope";
-        let values: [Value; 1] = [cursor.0.cast_signed().into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
-        let mut moved = Moved { cursor, scopes: Vec::new() };
-        for row in self.reader.within(POLL).query_all_raw(statement).await? {
-            let sequence = Cursor(row.try_get::<i64>("", "sequence")?.cast_unsigned());
-            moved.cursor = Cursor(moved.cursor.0.max(sequence.0));
-            let scope = scope_of(row.try_get("", "scope")?);
-            moved.scopes.push((scope, position(row.try_get("", "revision")?, row.try_get("", "tag")?)));
-        }
-        Ok(moved)
-    }
-}
-
-/// Asks that the database takes writes: a standby may lag, and proves nothing current.
-pub(super) async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Error> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(());
-    }
-    let sql = "select pg_is_in_recovery() as is_standby";
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-    match row.map(|row| row.try_get::<bool>("", "is_standby")).transpose()? {
-        Some(false) => Ok(()),
-        _ => Err(unavailable("a standby proves nothing current")),
     }
 }
 
@@ -273,8 +199,4 @@ async fn service_account_facts(db: &Transaction, organization: Option<Organizati
 async fn grant_facts(db: &Transaction, scope: Scope) -> Result<Vec<Fact>, Error> {
     let rows = grants::Entity::find().filter(grants::Column::Scope.eq(scope_key(scope))).all(db).await?;
     rows.iter().map(|row| grant(row).map(Fact::Grant)).collect()
-}
-
-fn position(revision: i64, tag: i64) -> Position {
-    Position { revision: Revision(revision.cast_unsigned()), tag: Tag(tag.cast_unsigned()) }
 }

@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::call::Edge;
+use crate::workers::{Condition, Workers};
 
 /// Whether the server takes calls: not before the first load, and not while it drains.
 #[derive(Clone, Debug, Default)]
@@ -30,25 +31,50 @@ impl Health {
 struct Endpoints {
     edge: Edge,
     health: Health,
+    workers: Arc<Workers>,
 }
 
 /// Makes the router of /healthz, /readyz, /metrics and /.well-known/jwks.json.
-pub fn router(edge: Edge, health: Health) -> Router {
+pub fn router(edge: Edge, health: Health, workers: Arc<Workers>) -> Router {
     Router::new()
         // Liveness depends on nothing: a database that is away is no reason to be restarted.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/.well-known/jwks.json", get(jwks))
-        .with_state(Endpoints { edge, health })
+        .with_state(Endpoints { edge, health, workers })
 }
 
-async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, &'static str) {
-    if endpoints.health.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+/// Answers whether the server takes calls, and below that how it is. Nothing of the detail changes the status: a replica
+/// that is taken out because the database is away answers nobody.
+async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, String) {
+    let is_ready = endpoints.health.is_ready();
+    let (status, word) =
+        if is_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    (status, format!("{word}\n{}", detail(&endpoints)))
+}
+
+fn detail(endpoints: &Endpoints) -> String {
+    let engine = &endpoints.edge.services.engine;
+    let mut lines = vec![
+        format!("memory proven current {:.1} s ago", engine.feed_age().as_secs_f64()),
+        format!("memory compared with the database {:.1} s ago", engine.round_age().as_secs_f64()),
+    ];
+    if engine.is_stale() {
+        lines.push("nothing is allowed: too long nothing was proven current".into());
     }
+    if engine.is_history_withheld() {
+        lines.push("the database does not tell which one it is: only comparing proves anything current".into());
+    }
+    lines.extend(endpoints.workers.all().into_iter().map(|worker| {
+        let seconds = worker.silent_for.as_secs_f64();
+        match worker.condition {
+            Condition::Working => format!("worker {}: progress {seconds:.1} s ago", worker.name),
+            Condition::Stuck => format!("worker {}: STUCK, no progress for {seconds:.1} s", worker.name),
+            Condition::Panicked => format!("worker {}: PANICKED, restart the server", worker.name),
+        }
+    }));
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
@@ -63,11 +89,17 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         (&metrics.subscription_bytes, subscription_bytes as u64),
         (&metrics.histories_replaced, engine.histories_replaced()),
         (&metrics.connections_replaced, endpoints.edge.services.store.connections_replaced()),
+        (&metrics.databases_exchanged, engine.databases_exchanged()),
+        (&metrics.history_withheld, u64::from(engine.is_history_withheld())),
     ];
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
     metrics.feed_age.set(engine.feed_age().as_secs_f64());
+    metrics.round_age.set(engine.round_age().as_secs_f64());
+    for worker in endpoints.workers.all() {
+        metrics.worker(worker.name, worker.silent_for, worker.condition != Condition::Working);
+    }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], metrics.render())
 }

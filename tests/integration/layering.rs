@@ -19,16 +19,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["rpc"]),
+    ("workers", &["clock"]),
     // The spine: rows and the log below, what derives from the log beside them.
     ("changelog", &["domain"]),
     ("store", &["changelog", "clock", "domain"]),
-    ("authz", &["changelog", "clock", "domain"]),
+    ("authz", &["changelog", "clock", "domain", "workers"]),
     // Credentials and mails.
     ("auth", &["clock", "domain", "locked"]),
-    ("mail", &["auth", "clock", "domain", "locked", "store"]),
+    ("mail", &["auth", "clock", "domain", "locked", "store", "workers"]),
     // The way of a request.
-    ("service", &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store"]),
-    ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry"]),
+    (
+        "service",
+        &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store", "workers"],
+    ),
+    ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry", "workers"]),
     // A client like any other, and what builds everything.
     ("demo", &["app", "auth::InstallationKey", "clock", "config", "proto"]),
     (
@@ -45,6 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "transport",
+            "workers",
         ],
     ),
     ("main", &["app", "clock", "config", "demo", "store", "telemetry"]),

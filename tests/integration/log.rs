@@ -94,7 +94,7 @@ on_both! {
         let people = people(&app, &organization).await;
         let store = app.app.services().store.clone();
         let scope = scope(&organization);
-        let begun_at = store.positions(&[scope]).await.unwrap()[0].1;
+        let begun_at = store.positions(&[scope], None).await.unwrap()[0].1;
 
         // A reader that follows by the poll alone while the storm goes on.
         let is_over = Arc::new(AtomicBool::new(false));

@@ -20,6 +20,8 @@ mod connections;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod explanations;
 #[cfg(test)]
 mod groups;
@@ -61,3 +63,5 @@ mod surface;
 mod two_worlds;
 #[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod workers;

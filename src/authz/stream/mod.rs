@@ -93,7 +93,7 @@ impl<Q: Questions> Stream<Q> {
     #[must_use]
     pub fn new(engine: Arc<Engine>, caller: Caller) -> Self {
         let inbox = Arc::default();
-        let id = engine.open_stream(&inbox);
+        let id = engine.open_stream(&inbox, caller.key);
         Self {
             engine,
             caller,
@@ -199,8 +199,8 @@ impl<Q: Questions> Stream<Q> {
     /// Waits until there is something to say, and says it. Safe to drop while it waits.
     ///
     /// # Errors
-    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::UserDisabled`] once the
-    ///   caller's credential ends: the stream is to be ended.
+    /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
+    ///   [`Reason::UserDisabled`] once the caller's credential ends: the stream is to be ended.
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
             self.engine.must_be_alive(&self.caller)?;

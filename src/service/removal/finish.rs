@@ -18,6 +18,7 @@ use crate::rpc::Rpc;
 use crate::service::clearing::{Clearing, judge_anew};
 use crate::service::{Context, Services};
 use crate::store::{Lock, Tx};
+use crate::workers::Pulse;
 
 /// About how often it is looked for removals whose grace has ended.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ const FACTS_MAX: usize = 5_000;
 const KEPT_MAX: u64 = 1_000;
 
 /// Finishes removals for which nobody is waited any more, until it is told to stop.
-pub async fn keep_removals(services: Arc<Services>, stop: CancellationToken) {
+pub async fn keep_removals(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -40,6 +41,7 @@ pub async fn keep_removals(services: Arc<Services>, stop: CancellationToken) {
         if let Err(error) = services.finish_removals().await {
             tracing::warn!(cause = error.cause(), reason = error.reason.name(), "removals could not be finished");
         }
+        pulse.beat();
     }
 }
 

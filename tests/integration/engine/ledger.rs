@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
+use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::domain::error::{Error, Reason};
 use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
@@ -29,6 +29,8 @@ pub struct Ledger {
     loading: AtomicUsize,
     loading_most: AtomicUsize,
     is_slow: AtomicBool,
+    /// How many heads were read, each time that any were.
+    heads: Mutex<Vec<usize>>,
 }
 
 #[derive(Default)]
@@ -36,6 +38,10 @@ struct Book {
     logs: HashMap<Scope, Log>,
     /// Commits of all logs together.
     commits: u64,
+    names: Names,
+    epoch: Option<u32>,
+    /// Whether nothing can be asked.
+    is_away: bool,
     /// How often each was asked for.
     loads: HashMap<Scope, usize>,
     /// How often it was asked how somebody stands to each.
@@ -44,7 +50,30 @@ struct Book {
     delays: Option<Rng>,
 }
 
-#[derive(Default)]
+/// How much the ledger tells of which history it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Names {
+    /// Its name.
+    History(u128),
+    /// Nothing: the name is withheld.
+    Withheld,
+    /// Nothing, and its commits have no order either.
+    Nothing,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::History(1)
+    }
+}
+
+/// All that a ledger held at a moment.
+pub struct Copy {
+    logs: HashMap<Scope, Log>,
+    commits: u64,
+}
+
+#[derive(Clone, Default)]
 struct Log {
     commits: Vec<Commit>,
     /// Everything that stands after them.
@@ -62,6 +91,7 @@ impl Ledger {
             loading: AtomicUsize::new(0),
             loading_most: AtomicUsize::new(0),
             is_slow: AtomicBool::new(false),
+            heads: Mutex::default(),
         };
         let grant = Grant {
             id: GrantId(Uuid::from_u128(2)),
@@ -119,6 +149,38 @@ impl Ledger {
         position
     }
 
+    /// Copies all that is held.
+    pub fn copy(&self) -> Copy {
+        let book = self.book.lock();
+        Copy { logs: book.logs.clone(), commits: book.commits }
+    }
+
+    /// Lets another database answer from now on: what a copy holds, its counter so much further.
+    pub fn exchange(&self, copy: &Copy, names: Names, ahead: u64) {
+        let mut book = self.book.lock();
+        (book.logs, book.commits, book.names) = (copy.logs.clone(), copy.commits + ahead, names);
+    }
+
+    /// Says from now on how much is told of which history it is.
+    pub fn name(&self, names: Names) {
+        self.book.lock().names = names;
+    }
+
+    /// Counts another restore.
+    pub fn raise_epoch(&self, epoch: u32) {
+        self.book.lock().epoch = Some(epoch);
+    }
+
+    /// Lets nothing be asked, or again.
+    pub fn go_away(&self, is_away: bool) {
+        self.book.lock().is_away = is_away;
+    }
+
+    /// Takes how many heads were read, each time that any were.
+    pub fn heads_read(&self) -> Vec<usize> {
+        std::mem::take(&mut self.heads.lock())
+    }
+
     /// Gives all that stands in a scope.
     pub fn state(&self, scope: Scope) -> State {
         let book = self.book.lock();
@@ -168,6 +230,21 @@ impl Ledger {
 }
 
 impl Book {
+    fn cursor(&self) -> Cursor {
+        let lineage = match self.names {
+            Names::History(name) => Some(Lineage(name)),
+            Names::Withheld | Names::Nothing => None,
+        };
+        Cursor { lineage, position: self.commits }
+    }
+
+    fn must_be_there(&self) -> Result<(), Error> {
+        match self.is_away {
+            true => Err(Error::new(Reason::DatabaseUnavailable, "the ledger does not answer")),
+            false => Ok(()),
+        }
+    }
+
     fn append(&mut self, scope: Scope, facts: Vec<Fact>) -> Position {
         self.commits += 1;
         let log = self.logs.get_mut(&scope).expect("a log");
@@ -254,10 +331,12 @@ impl Source for Ledger {
         })
     }
 
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+    fn positions<'a>(&'a self, scopes: &'a [Scope], _: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(async move {
             self.pause().await;
+            self.heads.lock().push(scopes.len());
             let book = self.book.lock();
+            book.must_be_there()?;
             Ok(scopes.iter().filter_map(|scope| Some((*scope, book.logs.get(scope)?.head()))).collect())
         })
     }
@@ -273,15 +352,22 @@ impl Source for Ledger {
     }
 
     fn cursor(&self) -> Reading<'_, Cursor> {
-        Box::pin(async move { Ok(Cursor(self.book.lock().commits)) })
+        Box::pin(async move { Ok(self.book.lock().cursor()) })
     }
 
     fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
         Box::pin(async move {
             let moved = {
                 let book = self.book.lock();
-                let moved = book.logs.iter().filter(|(_, log)| log.moved_at > cursor.0);
-                Moved { cursor: Cursor(book.commits), scopes: moved.map(|(scope, log)| (*scope, log.head())).collect() }
+                book.must_be_there()?;
+                let moved = book.logs.iter().filter(|(_, log)| log.moved_at > cursor.position);
+                let scopes = moved.map(|(scope, log)| (*scope, log.head())).collect();
+                let continuity = book.cursor().continuity_after(&cursor);
+                let moved = Moved { cursor: book.cursor(), scopes, continuity, epoch: book.epoch, ..Moved::default() };
+                match book.names {
+                    Names::Nothing => Moved { scopes: Vec::new(), continuity: Continuity::Unknown, ..moved },
+                    Names::History(_) | Names::Withheld => moved,
+                }
             };
             // What it found is old by the time that it is told.
             self.pause().await;

@@ -4,6 +4,7 @@
 //! [`Stage`] is an engine with its ledger; a new promise of the engine that needs no wire goes beside those here.
 
 mod client;
+mod exchange;
 mod folding;
 mod ledger;
 mod pushes;

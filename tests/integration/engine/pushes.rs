@@ -12,6 +12,7 @@ use guildhall::authz::{Engine, Question, Settings, follow};
 use guildhall::clock::{Clock, World};
 use guildhall::domain::fact::{OrganizationState, Scope};
 use guildhall::domain::revision::{Position, Token};
+use guildhall::workers::Pulse;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -140,7 +141,8 @@ async fn play(seed: u64) -> u64 {
         .collect();
     let play = Play::begin(&histories, rng.draw()).await;
     let stop = CancellationToken::new();
-    let feed = tokio::spawn(follow(Arc::clone(&play.engine), stop.clone()));
+    let pulse = Pulse::new("feed", Duration::MAX, play.clock.clone());
+    let feed = tokio::spawn(follow(Arc::clone(&play.engine), pulse, stop.clone()));
     let mut clients = JoinSet::new();
     for number in 0..STREAMS {
         let questions = histories.iter().map(|history| questions(history, &mut rng)).collect();

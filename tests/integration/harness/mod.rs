@@ -17,9 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::app::{App, AppError};
+use guildhall::changelog::Source;
 use guildhall::clock::World;
 use guildhall::config::Config;
 use guildhall::proto;
+use guildhall::store::Store;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -127,8 +129,19 @@ impl TestApp {
         clock: Arc<ManualClock>,
         seed: u64,
     ) -> Result<Self, AppError> {
+        Self::start_over(config, data_dir, clock, seed, |store| Arc::new(store)).await
+    }
+
+    /// Starts a server whose index follows what `source` makes of the store.
+    pub async fn start_over(
+        config: Config,
+        data_dir: Arc<TempDir>,
+        clock: Arc<ManualClock>,
+        seed: u64,
+        source: impl FnOnce(Store) -> Arc<dyn Source>,
+    ) -> Result<Self, AppError> {
         let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) };
-        let app = App::start(&config, world).await?;
+        let app = App::start_with(&config, world, source).await?;
         let endpoint = Endpoint::from_shared(format!("http://{}", app.grpc_address)).expect("an address");
         let channel = endpoint.tcp_nodelay(true).connect().await.expect("a server that listens");
         let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).unwrap_or_default();

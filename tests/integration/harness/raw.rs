@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Status;
 
@@ -60,6 +61,17 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         self.connection.abort();
     }
+}
+
+/// Gets a page over plain HTTP: its status and its body.
+pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut connection = TcpStream::connect(address).await.expect("a server that listens");
+    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("a request");
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, connection.read_to_string(&mut answer));
+    read.await.expect("an answer in time").expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head.split(' ').nth(1).expect("a status").parse().expect("a number"), body.to_owned())
 }
 
 impl Unfinished {

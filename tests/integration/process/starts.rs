@@ -31,12 +31,18 @@ on_both! {
     async fn signs_of_life_metrics_and_keys_are_given_over_http(database: Database) {
         let server = Site::new(database).await.serve().await;
         assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
-        assert_eq!(server.get("/readyz"), (200, "ready\n".into()));
+        let (status, detail) = server.get("/readyz");
+        assert_eq!((status, detail.lines().next()), (200, Some("ready")), "{detail}");
+        for worker in ["feed", "mail", "activity", "removals", "keys"] {
+            assert!(detail.contains(&format!("\nworker {worker}: progress ")), "{detail}");
+        }
         assert_eq!(server.get("/no-such-page").0, 404);
 
         let (status, metrics) = server.get("/metrics");
         assert_eq!((status, metrics.lines().last()), (200, Some("# EOF")));
-        assert!(metrics.contains("guildhall_rpc_calls_total{"), "{metrics}");
+        for name in ["rpc_calls_total{", "feed_age_seconds", "round_age_seconds", "worker_stuck{worker=\"feed\"} 0"] {
+            assert!(metrics.contains(&format!("guildhall_{name}")), "{metrics}");
+        }
 
         let (status, keys) = server.get("/.well-known/jwks.json");
         let keys: serde_json::Value = serde_json::from_str(&keys).unwrap();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use guildhall::authz::{Engine, Settings, follow};
 use guildhall::clock::{Clock as _, World};
 use guildhall::domain::fact::Scope;
+use guildhall::workers::Pulse;
 
 use super::listener::serve_on;
 use super::time::SimulatedClock;
@@ -78,7 +79,8 @@ fn serve(listener: turmoil::net::TcpListener, court: Court, seed: u64) -> Served
                 Err(_) => world.clock.sleep(Duration::from_millis(300)).await,
             }
         };
-        tokio::spawn(follow(Arc::clone(&engine), tokio_util::sync::CancellationToken::new()));
+        let pulse = Pulse::new("feed", Duration::MAX, Arc::clone(&world.clock));
+        tokio::spawn(follow(Arc::clone(&engine), pulse, tokio_util::sync::CancellationToken::new()));
         tokio::spawn(commit(Arc::clone(&engine), Arc::clone(&history), clock.clone()));
         let service = Service {
             engine,

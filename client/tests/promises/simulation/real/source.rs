@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use guildhall::changelog::{Cursor, Moved, Reading, Relation, Source, State};
+use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::{Clock, Entropy, Monotonic};
 use guildhall::domain::error::{Error, Reason};
 use guildhall::domain::fact::{Commit, Scope};
@@ -72,7 +72,7 @@ impl Source for Log {
         }))
     }
 
-    fn positions<'a>(&'a self, scopes: &'a [Scope]) -> Reading<'a, Vec<(Scope, Position)>> {
+    fn positions<'a>(&'a self, scopes: &'a [Scope], _: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(self.read(move |now| {
             let heads = scopes.iter().filter_map(|scope| self.history.head(*scope, now));
             heads.map(|head| (head.scope, head.commit.position)).collect()
@@ -87,22 +87,28 @@ impl Source for Log {
     }
 
     fn cursor(&self) -> Reading<'_, Cursor> {
-        Box::pin(self.read(|now| Cursor(self.history.seen(now).len() as u64)))
+        Box::pin(self.read(|now| cursor(self.history.seen(now).len())))
     }
 
-    fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
+    fn moved_since(&self, since: Cursor) -> Reading<'_, Moved> {
         Box::pin(self.read(move |now| {
             let seen = self.history.seen(now);
             let mut scopes: Vec<(Scope, Position)> = Vec::new();
-            for it in &seen[usize::try_from(cursor.0).expect("a cursor of this log")..] {
+            for it in &seen[usize::try_from(since.position).expect("a cursor of this log")..] {
                 scopes.retain(|(scope, _)| *scope != it.scope);
                 scopes.push((it.scope, it.commit.position));
             }
             // The last one may be told of again.
             let again = self.random.draw(|random| random.usize(..2)).min(seen.len());
-            Moved { cursor: Cursor((seen.len() - again) as u64), scopes }
+            let (cursor, continuity) = (cursor(seen.len() - again), Continuity::Unbroken);
+            Moved { cursor, scopes, continuity, ..Moved::default() }
         }))
     }
+}
+
+/// Where so many commits of the one history have been seen.
+fn cursor(commits: usize) -> Cursor {
+    Cursor { lineage: Some(Lineage(1)), position: commits as u64 }
 }
 
 /// The server's clocks: the simulation's time.
