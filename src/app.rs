@@ -144,14 +144,18 @@ impl App {
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
             passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency)),
-            tokens: Tokens::new(config.issuer.clone(), first.signing_keys, world.clone())?,
+            tokens: Tokens::new(
+                config.issuer.clone(),
+                first.signing_keys,
+                config::ACCESS_TOKEN_LIFETIME,
+                world.clone(),
+            )?,
             bearers: Bearers::default(),
             sealer: sealer.clone(),
             world: world.clone(),
             settings: service::Settings {
                 join_url: config.join_url.clone(),
                 unsubscribe_url: config.unsubscribe_url.clone(),
-                access_token_lifetime: config::ACCESS_TOKEN_LIFETIME,
                 session_lifetime: config::SESSION_LIFETIME,
                 calls_max: config.calls_per_credential,
                 streams_max: config.streams_per_credential,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::clock::World;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{AHEAD_MAX, Timestamp};
 
 /// Most bytes of an access token; a longer text is refused unread.
 const TOKEN_BYTES_MAX: usize = 4_096;
@@ -162,6 +162,7 @@ pub struct Tokens {
 
 struct Shared {
     issuer: String,
+    lifetime: Duration,
     world: World,
     signer: EncodingKey,
     header: Header,
@@ -172,7 +173,8 @@ struct Shared {
 }
 
 impl Tokens {
-    /// Takes the installation's keys, newest first: that one signs, all of them verify.
+    /// Takes the installation's keys, newest first: that one signs, all of them verify. No token is good for longer than
+    /// `lifetime`.
     ///
     /// Signs and verifies once, so that a missing cryptographic backend is found at start and not by a caller.
     ///
@@ -181,7 +183,7 @@ impl Tokens {
     ///
     /// # Panics
     /// If this program was built with no backend of `jsonwebtoken`, or with two.
-    pub fn new(issuer: String, keys: Vec<SigningKey>, world: World) -> Result<Self, Error> {
+    pub fn new(issuer: String, keys: Vec<SigningKey>, lifetime: Duration, world: World) -> Result<Self, Error> {
         let newest = keys.first().ok_or_else(|| Error::internal("there is no key to sign access tokens with"))?;
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(kid(newest.id));
@@ -189,13 +191,14 @@ impl Tokens {
         validation.set_issuer(&[&issuer]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // It would read the system's clock, and allow a minute's leeway: `verify` asks our clock.
+        // These would read the system's clock, and allow a minute's leeway: `verify` asks our clock.
         validation.validate_exp = false;
+        validation.validate_nbf = false;
         let signer = newest.encoding_key();
         let jwks = serde_json::json!({ "keys": keys.iter().map(SigningKey::jwk).collect::<Vec<_>>() });
         let verifier = |key: SigningKey| (kid(key.id), DecodingKey::from_ed_der(key.public_key()));
         let verifiers = keys.into_iter().map(verifier).collect();
-        let shared = Shared { issuer, world, signer, header, verifiers, validation, jwks };
+        let shared = Shared { issuer, lifetime, world, signer, header, verifiers, validation, jwks };
         let tokens = Self { shared: Arc::new(shared) };
         let nobody = Payload {
             iss: tokens.shared.issuer.clone(),
@@ -210,13 +213,13 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Makes a token for `user` in `session`. It lapses with the last whole second of `lifetime`.
+    /// Makes a token for `user` in `session`. It lapses with the last whole second of the lifetime.
     ///
     /// # Errors
     /// - [`Reason::Internal`] if signing does not work.
-    pub fn issue(&self, user: UserId, session: SessionId, lifetime: Duration) -> Result<AccessToken, Error> {
+    pub fn issue(&self, user: UserId, session: SessionId) -> Result<AccessToken, Error> {
         let now = self.shared.world.now();
-        let exp = seconds(now.plus(lifetime));
+        let exp = seconds(now.plus(self.shared.lifetime));
         let payload = Payload {
             iss: self.shared.issuer.clone(),
             aud: AUDIENCE.to_owned(),
@@ -234,15 +237,17 @@ impl Tokens {
     ///
     /// # Errors
     /// - [`Reason::TokenExpired`] once `now >= expires_at`, if everything else is right.
-    /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself.
+    /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself, that was issued more than
+    ///   a minute from now, or that would be good for longer than it ever lets one be.
     pub fn verify(&self, text: &str) -> Result<Claims, Error> {
-        let claims = self.payload(text).and_then(|payload| {
+        let now = self.shared.world.now();
+        let claims = self.payload(text).filter(|payload| self.is_timely(payload, now)).and_then(|payload| {
             Some(Claims { user: payload.sub, session: payload.sid, expires_at: instant(payload.exp)? })
         });
         let Some(claims) = claims else {
             return Err(Error::new(Reason::CredentialInvalid, "the access token is not valid"));
         };
-        if self.shared.world.now() >= claims.expires_at {
+        if now >= claims.expires_at {
             return Err(Error::new(Reason::TokenExpired, "the access token has expired"));
         }
         Ok(claims)
@@ -256,6 +261,14 @@ impl Tokens {
 
     fn sign(&self, payload: &Payload) -> Result<String, Error> {
         jsonwebtoken::encode(&self.shared.header, payload, &self.shared.signer).map_err(Error::internal)
+    }
+
+    /// Returns whether a token can be of now: one that was issued while a clock was ahead would be good for as long as
+    /// the clock was ahead, and ours.
+    fn is_timely(&self, payload: &Payload, now: Timestamp) -> bool {
+        let lifetime = i64::try_from(self.shared.lifetime.as_secs()).unwrap_or(i64::MAX);
+        instant(payload.iat).is_some_and(|issued_at| issued_at <= now.plus(AHEAD_MAX))
+            && payload.exp.checked_sub(payload.iat).is_some_and(|good_for| good_for <= lifetime)
     }
 
     /// Reads what one of our keys has signed, expired or not.
@@ -351,7 +364,7 @@ mod tests {
     }
 
     fn tokens() -> Tokens {
-        Tokens::new(ISSUER.to_owned(), vec![key()], world().0).expect("a key")
+        Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world().0).expect("a key")
     }
 
     fn reason(tokens: &Tokens, text: &str) -> Reason {
@@ -380,7 +393,7 @@ mod tests {
     #[test]
     fn a_token_says_what_it_was_issued_for() {
         let tokens = tokens();
-        let token = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let token = tokens.issue(USER, SESSION).expect("signed");
         let expires_at = Timestamp::from_micros(1_800_000_600_000_000);
         assert_eq!(token.expires_at(), expires_at);
         assert_eq!(tokens.verify(token.text()).expect("valid"), Claims { user: USER, session: SESSION, expires_at });
@@ -396,8 +409,8 @@ mod tests {
     #[test]
     fn a_token_expires_to_the_microsecond() {
         let (world, clock) = world();
-        let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], world).expect("a key");
-        let token = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world).expect("a key");
+        let token = tokens.issue(USER, SESSION).expect("signed");
         let expires_at = token.expires_at().as_micros();
 
         clock.0.store(expires_at - 1, Ordering::Relaxed);
@@ -412,8 +425,44 @@ mod tests {
     fn that_it_has_expired_is_told_of_a_genuine_token_alone() {
         let mut expired = payload();
         expired["exp"] = json!(1_799_999_999);
+        expired["iat"] = json!(1_799_999_400);
         assert_eq!(reason(&tokens(), &forge(&header(), &expired, [7; 32])), Reason::TokenExpired);
         assert_eq!(reason(&tokens(), &forge(&header(), &expired, [8; 32])), Reason::CredentialInvalid);
+    }
+
+    #[test]
+    fn a_token_issued_while_a_clock_was_ahead_is_refused_and_not_good_for_as_long_as_it_was_ahead() {
+        let (world, clock) = world();
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world).expect("a key");
+        for (ahead, is_good) in [(0, true), (60, true), (61, false), (3_600, false), (30 * 86_400, false)] {
+            clock.0.store(NOW + ahead * 1_000_000, Ordering::Relaxed);
+            let token = tokens.issue(USER, SESSION).expect("signed");
+            clock.0.store(NOW, Ordering::Relaxed);
+            match tokens.verify(token.text()) {
+                Ok(_) => assert!(is_good, "{ahead} s ahead"),
+                Err(error) => assert_eq!((error.reason, is_good), (Reason::CredentialInvalid, false), "{ahead} s ahead"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_token_is_good_for_longer_than_the_lifetime() {
+        for (iat, exp, is_good) in [
+            (1_800_000_000, 1_800_000_600, true),
+            (1_800_000_000, 1_800_000_601, false),
+            (1_800_000_060, 1_800_000_660, true),
+            (1_800_000_061, 1_800_000_600, false),
+            (1_799_999_000, 1_800_000_001, false),
+            (0, 1_800_000_600, false),
+            (i64::MIN, 1_800_000_600, false),
+            (i64::MAX, i64::MIN, false),
+        ] {
+            let mut payload = payload();
+            payload["iat"] = json!(iat);
+            payload["exp"] = json!(exp);
+            let verified = tokens().verify(&forge(&header(), &payload, [7; 32]));
+            assert_eq!(verified.is_ok(), is_good, "{iat} to {exp}: {verified:?}");
+        }
     }
 
     #[test]
@@ -479,7 +528,7 @@ mod tests {
     #[test]
     fn no_character_of_a_token_can_be_altered() {
         let tokens = tokens();
-        let token = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let token = tokens.issue(USER, SESSION).expect("signed");
         for index in 0..token.text().len() {
             let mut altered = token.text().as_bytes().to_vec();
             altered[index] = if altered[index] == b'A' { b'B' } else { b'A' };
@@ -500,18 +549,18 @@ mod tests {
         let (world, _) = world();
         let newer = SigningKey::generate(Uuid::from_u128(5), &world);
         let newer_kid = kid(newer.id());
-        let old = tokens().issue(USER, SESSION, TEN_MINUTES).expect("signed");
-        let tokens = Tokens::new(ISSUER.to_owned(), vec![newer, key()], world).expect("keys");
+        let old = tokens().issue(USER, SESSION).expect("signed");
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![newer, key()], TEN_MINUTES, world).expect("keys");
 
         assert!(tokens.verify(old.text()).is_ok());
-        let new = tokens.issue(USER, SESSION, TEN_MINUTES).expect("signed");
+        let new = tokens.issue(USER, SESSION).expect("signed");
         assert_eq!(jsonwebtoken::decode_header(new.text()).expect("a header").kid, Some(newer_kid));
         assert!(tokens.verify(new.text()).is_ok());
     }
 
     #[test]
     fn without_a_key_there_are_no_tokens() {
-        let refused = Tokens::new(ISSUER.to_owned(), Vec::new(), world().0).expect_err("refused");
+        let refused = Tokens::new(ISSUER.to_owned(), Vec::new(), TEN_MINUTES, world().0).expect_err("refused");
         assert_eq!(refused.reason, Reason::Internal);
     }
 
@@ -521,7 +570,7 @@ mod tests {
         let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64");
         let key = SigningKey::from_seed(KEY, seed.clone().try_into().expect("32 bytes"));
         assert_eq!(key.seed(), seed);
-        let tokens = Tokens::new(ISSUER.to_owned(), vec![key], world().0).expect("a key");
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![key], TEN_MINUTES, world().0).expect("a key");
         let expected = json!({ "keys": [{
             "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
             "kid": "018f4e9a-7b3c-7def-8a12-0123456789ab",

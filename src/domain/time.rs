@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How far ahead of ours the time may be that somebody else of this installation has written down.
+pub const AHEAD_MAX: Duration = Duration::from_mins(1);
+
 /// A point in time: whole microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]

@@ -131,8 +131,6 @@ pub struct Settings {
     /// Where a notification's link leads by which an address wants no more of them; the token is added as `?token=…`,
     /// because mail programs call it (RFC 8058), and they send no fragment.
     pub unsubscribe_url: String,
-    /// How long an access token is good.
-    pub access_token_lifetime: Duration,
     /// How long a session is good.
     pub session_lifetime: Duration,
     /// Most calls that one credential has under way.

@@ -57,7 +57,7 @@ impl Services {
         let expires_at = self.world.now().plus(self.settings.session_lifetime);
         self.store.session_insert(session, credential.user, expires_at).await?;
         self.activity.note(credential.user, None, self.world.now());
-        let access_token = self.tokens.issue(credential.user, session, self.settings.access_token_lifetime)?;
+        let access_token = self.tokens.issue(credential.user, session)?;
         Ok(SignedIn { user: credential.user, session, access_token })
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::call::Edge;
 use crate::auth::Purpose;
 use crate::domain::error::{Error, Reason};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{AHEAD_MAX, Timestamp};
 
 /// How long a token is good.
 const LIFETIME: Duration = Duration::from_hours(24);
@@ -39,7 +39,7 @@ impl Edge {
     /// Reads a token back; `None` for the first page.
     ///
     /// # Errors
-    /// - [`Reason::PageTokenInvalid`] if this installation did not make it, or more than 24 hours ago.
+    /// - [`Reason::PageTokenInvalid`] if this installation did not make it, or more than 24 hours ago, or not yet.
     /// - [`Reason::PageTokenMismatch`] if it belongs to another query.
     pub(super) fn page_key<K: DeserializeOwned>(&self, query: &str, token: &str) -> Result<Option<K>, Error> {
         if token.is_empty() {
@@ -55,7 +55,8 @@ impl Edge {
         if page.query != query {
             return Err(Error::invalid("page_token", Reason::PageTokenMismatch, "belongs to another query"));
         }
-        if self.world.now().since(page.made_at) >= LIFETIME {
+        let now = self.world.now();
+        if now.since(page.made_at) >= LIFETIME || page.made_at > now.plus(AHEAD_MAX) {
             return Err(invalid());
         }
         Ok(Some(page.key))
