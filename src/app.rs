@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
 use crate::changelog::Source;
-use crate::clock::World;
+use crate::clock::{Beginning, Reading, World};
 use crate::config::{self, Config};
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
@@ -135,9 +135,14 @@ impl App {
         settings.must_be_known()?;
         let sealer = Sealer::new(&installation_key(config, &world)?);
         let store = Store::open(&settings, world.clone()).await?;
+        begin_time(&store, &world, config.allow_clock_back).await?;
         // Before the first start can make anything that is told only once.
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let first = service::start(&store, &sealer, &world).await?;
+        // Before anything can expire for somebody: whoever starts after this one must not find it good again.
+        if let Err(error) = store.time_keep(world.now()).await {
+            tracing::warn!(cause = error.cause(), "the time could not be put on record");
+        }
         let bytes_max = (config.index_memory_mib as usize) << 20;
         let engine_settings = authz::Settings { bytes_max, ..authz::Settings::default() };
         let engine = Engine::start(source(store.clone()), world.clone(), engine_settings, first.epoch).await?;
@@ -265,6 +270,7 @@ fn background_tasks(
         workers.spawn("activity", WORKER_BOUND, |pulse| service::keep_activity(services(), pulse, stop.clone())),
         workers.spawn("removals", REMOVALS_BOUND, |pulse| service::keep_removals(services(), pulse, stop.clone())),
         workers.spawn("keys", WORKER_BOUND, |pulse| service::keep_keys(services(), pulse, stop.clone())),
+        workers.spawn("time", WORKER_BOUND, |pulse| service::keep_time(services(), pulse, stop.clone())),
         tokio::spawn(oversee(Arc::clone(workers), services(), stop.clone())),
     ]
 }
@@ -303,6 +309,16 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppErr
     let listener = TcpListener::bind(address).await.map_err(refuse)?;
     let address = listener.local_addr().map_err(refuse)?;
     Ok((listener, address))
+}
+
+/// Begins to keep time by the database's clock, or by this machine's where it has none; not before what is on record.
+async fn begin_time(store: &Store, world: &World, may_go_back: bool) -> Result<(), AppError> {
+    let asked_at = world.clock.monotonic();
+    let time = store.time().await?;
+    let answered_at = world.clock.monotonic();
+    let database = time.clock.map(|time| Reading { time, asked_at, answered_at });
+    world.clock.begin(&Beginning { database, recorded: time.newest, may_go_back });
+    Ok(())
 }
 
 /// Gives what the store is opened with.

@@ -81,6 +81,11 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_MAIL_FROM", default_value = "Guildhall <no-reply@guildhall.invalid>")]
     pub mail_from: String,
 
+    /// Go by the clock even where it is before the newest commit in the database: what has expired since counts again. For
+    /// a database that was written while the clock was ahead.
+    #[arg(long, env = "GUILDHALL_ALLOW_CLOCK_BACK")]
+    pub allow_clock_back: bool,
+
     /// How long calls under way may take to end at a shutdown, in seconds.
     #[arg(long, env = "GUILDHALL_SHUTDOWN_GRACE_SECONDS", default_value = "10", value_parser = seconds)]
     pub shutdown_grace: Duration,
@@ -148,6 +153,7 @@ impl Config {
             join_url: "http://127.0.0.1:3000/join".into(),
             unsubscribe_url: "http://127.0.0.1:3000/unsubscribe".into(),
             mail_from: "Guildhall <no-reply@guildhall.invalid>".into(),
+            allow_clock_back: false,
             shutdown_grace: Duration::from_secs(10),
             password_concurrency: 4,
             index_memory_mib: INDEX_MEMORY_MIB,

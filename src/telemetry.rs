@@ -157,6 +157,12 @@ pub struct Metrics {
     worker_stuck: Family<WorkerLabels, Gauge>,
     /// Streams of checks that are open.
     pub streams: Gauge,
+    /// By how much the clock that time goes by is ahead of the time.
+    pub clock_deviation: Gauge<f64, AtomicU64>,
+    /// How often it was found set back.
+    pub clock_steps_back: Gauge,
+    /// How often it was found set forward.
+    pub clock_steps_forward: Gauge,
 }
 
 #[derive(Debug)]
@@ -187,7 +193,7 @@ impl Metrics {
         });
         let calls = handles.collect();
 
-        let (organizations, feed_age) = (Gauge::default(), Gauge::default());
+        let (organizations, feed_age, clock_deviation) = (Gauge::default(), Gauge::default(), Gauge::default());
         let (histories_replaced, streams) = (Gauge::default(), Gauge::default());
         registry.register("index_organizations", "Organizations in memory", organizations.clone());
         let mut gauge = |name: &str, help: &str| {
@@ -199,6 +205,8 @@ impl Metrics {
         let evictions = gauge("index_evictions", "Organizations that were given up for want of memory");
         let folds = gauge("index_folds", "Changes of an organization that were folded into a new base");
         let subscriptions = gauge("subscriptions", "Subscriptions that streams hold");
+        let clock_steps_back = gauge("clock_steps_back", "Steps back of the clock that time goes by");
+        let clock_steps_forward = gauge("clock_steps_forward", "Steps forward of the clock that time goes by");
         let subscription_bytes = gauge("subscription_bytes", "Bytes that subscriptions take, about");
         let connections_replaced = gauge(
             "database_connections_replaced",
@@ -231,6 +239,12 @@ impl Metrics {
             Unit::Seconds,
             feed_age.clone(),
         );
+        registry.register_with_unit(
+            "clock_deviation",
+            "Time by which the clock that time goes by is ahead of the time, negative if behind",
+            Unit::Seconds,
+            clock_deviation.clone(),
+        );
         registry.register(
             "histories_replaced",
             "Histories that were found replaced by another",
@@ -255,6 +269,9 @@ impl Metrics {
             worker_silence,
             worker_stuck,
             streams,
+            clock_deviation,
+            clock_steps_back,
+            clock_steps_forward,
         }
     }
 

@@ -38,6 +38,7 @@ create table installation (
     id bigint primary key check (id = 1),
     epoch bigint not null,
     key_check {bytes} not null,
+    reached_at bigint not null,
     created_at bigint not null
 );
 create table signing_keys (

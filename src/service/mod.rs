@@ -41,6 +41,7 @@ mod service_account;
 mod session;
 mod shown;
 mod text;
+mod time;
 mod transfer;
 mod write;
 
@@ -86,6 +87,7 @@ pub use roster::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
 pub use service_account::{CreateServiceAccount, ListServiceAccounts, ServiceAccounts};
 pub use session::SignedIn;
 pub use shown::Shown;
+pub use time::keep_time;
 pub use transfer::{TransferRole, Transferred};
 pub use write::{Read, Written};
 

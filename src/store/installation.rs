@@ -73,6 +73,7 @@ impl Tx {
             id: Set(1),
             epoch: Set(i64::from(row.epoch)),
             key_check: Set(row.key_check.clone()),
+            reached_at: Set(self.now().as_micros()),
             created_at: Set(self.now().as_micros()),
         };
         installation::Entity::insert(model).exec_without_returning(&self.db).await?;

@@ -36,6 +36,7 @@ mod service_account;
 mod snapshot;
 mod source;
 mod subtree;
+mod time;
 mod tx;
 mod user;
 
@@ -54,6 +55,7 @@ pub use roster::{RosterPage, RosterQuery, RosterRow};
 pub use service_account::KeyOwner;
 pub use snapshot::Snapshot;
 pub use subtree::Branch;
+pub use time::TimeOnRecord;
 pub use tx::{Committed, Lock, Replay, Tx};
 pub use user::Credential;
 

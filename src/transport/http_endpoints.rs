@@ -66,6 +66,7 @@ fn detail(endpoints: &Endpoints) -> String {
     if engine.is_history_withheld() {
         lines.push("the database does not tell which one it is: only comparing proves anything current".into());
     }
+    lines.extend(endpoints.edge.world.clock.health().warning());
     lines.extend(endpoints.workers.all().into_iter().map(|worker| {
         let seconds = worker.silent_for.as_secs_f64();
         match worker.condition {
@@ -79,6 +80,7 @@ fn detail(endpoints: &Endpoints) -> String {
 
 async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
     let (metrics, engine) = (&endpoints.edge.metrics, &endpoints.edge.services.engine);
+    let clock = endpoints.edge.world.clock.health();
     let (subscriptions, subscription_bytes) = engine.subscriptions();
     let gauges = [
         (&metrics.organizations, engine.organizations() as u64),
@@ -91,10 +93,13 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         (&metrics.connections_replaced, endpoints.edge.services.store.connections_replaced()),
         (&metrics.databases_exchanged, engine.databases_exchanged()),
         (&metrics.history_withheld, u64::from(engine.is_history_withheld())),
+        (&metrics.clock_steps_back, clock.steps_back),
+        (&metrics.clock_steps_forward, clock.steps_forward),
     ];
     for (gauge, value) in gauges {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
+    metrics.clock_deviation.set(clock.deviation_seconds());
     metrics.feed_age.set(engine.feed_age().as_secs_f64());
     metrics.round_age.set(engine.round_age().as_secs_f64());
     for worker in endpoints.workers.all() {

@@ -103,7 +103,7 @@ const CRATES: &[(&str, &[&str])] = &[
     // Filters of lists.
     ("aip_160", &["domain"]),
     // The index.
-    ("arc_swap", &["authz"]),
+    ("arc_swap", &["authz", "clock"]),
     ("foldhash", &["authz", "domain"]),
     ("hashbrown", &["authz"]),
     ("imbl", &["authz"]),
@@ -144,6 +144,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("authz/index/words.rs", &[]),
     ("authz/installation.rs", &["foldhash", "imbl"]),
     ("authz/question.rs", &[]),
+    ("clock/anchor.rs", &[]),
     ("transport/wire/read.rs", &[]),
     ("transport/wire/reader.rs", &["thiserror"]),
     ("transport/wire/write.rs", &["bytes"]),

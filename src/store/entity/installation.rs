@@ -9,6 +9,7 @@ pub struct Model {
     pub id: i64,
     pub epoch: i64,
     pub key_check: Vec<u8>,
+    pub reached_at: i64,
     pub created_at: i64,
 }
 

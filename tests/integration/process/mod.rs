@@ -3,6 +3,7 @@
 //! [`program`] starts it and reads what it says; nothing here looks behind the command line, the ports and the data.
 
 mod catalogs;
+mod clocks;
 mod crash;
 mod program;
 mod refusals;

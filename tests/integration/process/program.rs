@@ -80,6 +80,11 @@ impl Process {
         Ended { code: status.code(), output: self.output.all(), errors: self.errors.all() }
     }
 
+    /// Returns what the process has logged so far.
+    pub fn errors_so_far(&self) -> String {
+        self.errors.text.lock().clone()
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let command = format!("kill -s {name} {}", self.child.id());
@@ -149,9 +154,14 @@ impl Site {
 
     /// Starts a server that logs what `filter` lets through.
     pub async fn serve_logging(&self, filter: &str) -> Server {
+        self.serve_in(&[("RUST_LOG", filter)], &[]).await
+    }
+
+    /// Starts a server in an environment, with further arguments.
+    pub async fn serve_in(&self, environment: &[(&str, &str)], further: &[&str]) -> Server {
         let arguments = self.arguments("serve");
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut process = Process::start(&arguments, &[("RUST_LOG", filter)]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(further.iter().copied()).collect();
+        let mut process = Process::start(&arguments, environment);
         let greeting = eventually("the greeting", || {
             let said = process.output.text.lock().clone();
             let is_over = said.contains("The last line accepts") || said.contains("Try: grpcurl");

@@ -43,7 +43,7 @@ async fn tables(site: &Site) -> Vec<(String, i64)> {
 }
 
 /// Runs one statement on the database of a site that nobody serves.
-async fn execute(site: &Site, sql: &str) {
+pub async fn execute(site: &Site, sql: &str) {
     let db = Connection::connect(site.config.database_url()).await.unwrap();
     db.execute_unprepared(sql).await.unwrap();
     db.close().await.unwrap();

@@ -1,4 +1,10 @@
 //! The only source of time, identifiers and randomness. Everything else is handed the values.
+//!
+//! A server has one [`AnchoredClock`], which issues and verifies alike: it counts by itself and goes by the database's
+//! clock, or the machine's, by the rule of `anchor`.
+
+mod anchor;
+mod anchored;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,6 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use uuid::Uuid;
+
+pub use anchor::{Reading, UNRECORDED};
+pub use anchored::AnchoredClock;
 
 use crate::domain::time::Timestamp;
 
@@ -25,17 +34,72 @@ impl Monotonic {
 
 /// Tells the time and waits for it.
 pub trait Clock: Send + Sync + 'static {
-    /// Tells the wall clock's time.
+    /// Tells the time.
     fn now(&self) -> Timestamp;
 
     /// Tells the time by a clock that never goes back.
     fn monotonic(&self) -> Monotonic;
 
-    /// Waits until the wall clock has reached `instant`.
+    /// Waits until the time has come to `instant`.
     fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Begins to keep time by what the database says. A clock that nothing anchors has nothing to do here.
+    fn begin(&self, _: &Beginning) {}
+
+    /// Takes a reading of the database's clock into account; `None` of a database that has none of its own.
+    fn observe(&self, _: Option<Reading>) {}
+
+    /// Returns how the clock stands to what anchors it.
+    fn health(&self) -> ClockHealth {
+        ClockHealth::default()
+    }
+}
+
+/// From where a server's clock goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beginning {
+    /// What the database's clock said; `None` of a database that has none of its own, which leaves the machine's.
+    pub database: Option<Reading>,
+    /// The newest instant on record in the database, if any: time does not begin before it.
+    pub recorded: Option<Timestamp>,
+    /// Whether time may begin before it all the same.
+    pub may_go_back: bool,
+}
+
+/// How a clock stands to what anchors it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ClockHealth {
+    /// By how many microseconds the anchor was ahead when it was last read; negative if it was behind.
+    pub deviation_micros: i64,
+    /// How often the anchor was found set back.
+    pub steps_back: u64,
+    /// How often it was found set forward.
+    pub steps_forward: u64,
+    /// How long the anchor is before the newest instant that was on record at the start, if it is.
+    pub behind_record: Option<Duration>,
+}
+
+impl ClockHealth {
+    /// Returns the deviation in seconds.
+    #[must_use]
+    pub fn deviation_seconds(&self) -> f64 {
+        let off = Duration::from_micros(self.deviation_micros.unsigned_abs()).as_secs_f64();
+        if self.deviation_micros < 0 { -off } else { off }
+    }
+
+    /// Returns what an operator should know, if there is anything.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        if let Some(behind) = self.behind_record {
+            return Some(format!("the clock is {} s before the newest commit", behind.as_secs().max(1)));
+        }
+        let off = Duration::from_micros(self.deviation_micros.unsigned_abs());
+        let direction = if self.deviation_micros < 0 { "back" } else { "forward" };
+        (off > anchor::STEP).then(|| format!("the clock was set {direction} by {} s", off.as_secs()))
+    }
 }
 
 /// Draws random bytes.
@@ -44,7 +108,7 @@ pub trait Entropy: Send + Sync + 'static {
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The machine's clocks.
+/// The machine's clocks, as they are.
 #[derive(Debug)]
 pub struct SystemClock;
 
@@ -147,13 +211,13 @@ impl std::fmt::Debug for World {
 }
 
 impl World {
-    /// The machine's clocks and random numbers.
+    /// Makes what one process has: a clock that begins where the machine's is, and the machine's random numbers.
     #[must_use]
     pub fn system() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+        Self { clock: Arc::new(AnchoredClock::new(Arc::new(SystemClock))), entropy: Arc::new(SystemEntropy) }
     }
 
-    /// Tells the wall clock's time.
+    /// Tells the time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
