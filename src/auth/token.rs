@@ -440,7 +440,9 @@ mod tests {
             clock.0.store(NOW, Ordering::Relaxed);
             match tokens.verify(token.text()) {
                 Ok(_) => assert!(is_good, "{ahead} s ahead"),
-                Err(error) => assert_eq!((error.reason, is_good), (Reason::CredentialInvalid, false), "{ahead} s ahead"),
+                Err(error) => {
+                    assert_eq!((error.reason, is_good), (Reason::CredentialInvalid, false), "{ahead} s ahead")
+                }
             }
         }
     }

@@ -15,7 +15,7 @@ use super::engine::Engine;
 use super::round::{HEADS_MAX, Round};
 use super::slot::Slot;
 use crate::changelog::{Continuity, Cursor};
-use crate::clock::Monotonic;
+use crate::clock::{Monotonic, Reading};
 use crate::domain::error::{Error, Kind};
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
@@ -85,6 +85,9 @@ impl Feed {
 
     async fn poll(&mut self, asked_at: Monotonic) -> Result<(), Error> {
         let moved = self.engine.source.moved_since(self.cursor).await?;
+        let clock = &self.engine.world.clock;
+        let reading = |time| Reading { time, asked_at, answered_at: clock.monotonic() };
+        clock.observe(moved.database_time.map(reading));
         // If what it names cannot be applied, everything is compared next time.
         self.cursor = moved.cursor;
         self.take_in(moved.continuity, moved.epoch);

@@ -101,6 +101,7 @@ pub struct Anchor {
     last: Reading,
     deviation: i64,
     off: Option<Off>,
+    /// The newest instant that was on record at the beginning, if the anchor was before it by a step.
     recorded: Option<Timestamp>,
 }
 
@@ -122,17 +123,20 @@ impl Anchor {
     pub fn not_before(reading: Reading, recorded: Timestamp) -> Self {
         let mut anchor = Self::by_the_anchor(reading, recorded);
         if reading.time < recorded {
-            let time = recorded.plus(UNRECORDED);
+            // Less than a step is how far two servers' clocks may be apart: what is on record is another's time of now.
+            let is_behind = anchor.recorded.is_some();
+            let time = if is_behind { recorded.plus(UNRECORDED) } else { recorded };
             anchor.deviation = difference(reading.time, time);
             anchor.course = Course { time, slew: anchor.deviation, ..anchor.course };
-            anchor.off = (anchor.deviation < -micros(STEP)).then_some(Off::Behind);
+            anchor.off = is_behind.then_some(Off::Behind);
         }
         anchor
     }
 
     /// Begins where the anchor is, even if that is before `recorded`.
     pub fn by_the_anchor(reading: Reading, recorded: Timestamp) -> Self {
-        Self { recorded: Some(recorded), ..Self::new(reading) }
+        let is_behind = recorded.since(reading.time) > STEP;
+        Self { recorded: is_behind.then_some(recorded), ..Self::new(reading) }
     }
 
     /// Returns how time runs.

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A deviation from which on those who wait for an instant count anew.
 const NOTICED: Duration = Duration::from_millis(10);
-/// Steps come with at most one line in this time: an anchor may be two that disagree.
+/// Steps in one direction come with at most one line in this time: an anchor may be two clocks that disagree.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Tells a time that never goes back, anchored at a clock that may.
@@ -43,7 +43,10 @@ struct Keeping {
     is_databases: bool,
     steps_back: u64,
     steps_forward: u64,
-    told_at: Option<Monotonic>,
+    /// When a step back, and one forward, was last told.
+    told_back_at: Option<Monotonic>,
+    told_forward_at: Option<Monotonic>,
+    /// Whether the last step forward was told.
     is_told: bool,
 }
 
@@ -67,7 +70,8 @@ impl AnchoredClock {
                 is_databases: false,
                 steps_back: 0,
                 steps_forward: 0,
-                told_at: None,
+                told_back_at: None,
+                told_forward_at: None,
                 is_told: false,
             }),
             machine,
@@ -190,35 +194,45 @@ impl Keeping {
 
     /// Counts a step, and says what is done about it.
     fn report(&mut self, step: Step, now: Monotonic) {
-        match step {
-            Step::Back(_) => self.steps_back += 1,
-            Step::Forward(_) => self.steps_forward += 1,
-            Step::Followed(_) | Step::Withdrawn => {}
-        }
-        // What becomes of a step is told if the step was.
-        if matches!(step, Step::Back(_) | Step::Forward(_)) {
-            self.is_told = self.told_at.is_none_or(|told_at| now.since(told_at) >= QUIET);
-        }
-        if !self.is_told {
-            return;
-        }
-        self.told_at = Some(now);
         let clock = self.whose();
         match step {
-            Step::Back(by) => tracing::warn!(
-                clock,
-                seconds = by.as_secs_f64(),
-                "the clock was set back: not followed, time runs at half speed until the clock has caught up",
-            ),
-            Step::Forward(by) => tracing::warn!(
-                clock,
-                seconds = by.as_secs_f64(),
-                "the clock was set forward: followed once it has said so for a minute",
-            ),
+            Step::Back(by) => {
+                self.steps_back += 1;
+                if is_due(&mut self.told_back_at, now) {
+                    tracing::warn!(
+                        clock,
+                        seconds = by.as_secs_f64(),
+                        "the clock was set back: not followed, time runs at half speed until the clock has caught up",
+                    );
+                }
+            }
+            Step::Forward(by) => {
+                self.steps_forward += 1;
+                self.is_told = is_due(&mut self.told_forward_at, now);
+                if self.is_told {
+                    tracing::warn!(
+                        clock,
+                        seconds = by.as_secs_f64(),
+                        "the clock was set forward: followed once it has said so for a minute",
+                    );
+                }
+            }
             Step::Followed(by) => tracing::warn!(clock, seconds = by.as_secs_f64(), "the step forward is followed"),
-            Step::Withdrawn => tracing::warn!(clock, "the step forward was taken back and is not followed"),
+            Step::Withdrawn if self.is_told => {
+                tracing::warn!(clock, "the step forward was taken back and is not followed")
+            }
+            Step::Withdrawn => {}
         }
     }
+}
+
+/// Returns whether something that was last told then may be told now, and notes that it is.
+fn is_due(told_at: &mut Option<Monotonic>, now: Monotonic) -> bool {
+    let is_due = told_at.is_none_or(|told_at| now.since(told_at) >= QUIET);
+    if is_due {
+        *told_at = Some(now);
+    }
+    is_due
 }
 
 /// Reads a machine's wall clock.

@@ -14,6 +14,8 @@ mod ceiling;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod connections;

@@ -1,0 +1,179 @@
+//! A database's clock that is set while a server goes by it.
+//!
+//! The server's own clocks stand until the test moves them; the database's says what the test wants. `process::clocks`
+//! sets the machine's clock under the real program.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use guildhall::app::App;
+use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Source, State};
+use guildhall::clock::{AnchoredClock, Clock, Monotonic, World};
+use guildhall::domain::error::Error;
+use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::id::{SessionId, UserId};
+use guildhall::domain::revision::{Position, Revision, Tag};
+use guildhall::domain::time::Timestamp;
+use guildhall::store::Store;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::harness::{Database, ManualClock, SeededEntropy, eventually};
+
+const HOUR: i64 = 3_600_000_000;
+
+/// A machine whose clocks stand until they are moved, and that knows when the feed has had its turn.
+struct Machine {
+    clock: Arc<ManualClock>,
+    pauses: AtomicU64,
+}
+
+impl Clock for Machine {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        self.clock.monotonic()
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.clock.sleep_until(instant)
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let pause = self.clock.sleep(duration);
+        // Nobody but the feed pauses for less than half a second.
+        if duration < Duration::from_millis(500) {
+            self.pauses.fetch_add(1, Ordering::Relaxed);
+        }
+        pause
+    }
+}
+
+/// A store whose database has a clock of the test's own: it goes with the machine's, as far off as it was set.
+struct Setting {
+    store: Store,
+    machine: Arc<Machine>,
+    /// What its clock said first, and the machine's then.
+    first: OnceLock<(Timestamp, Timestamp)>,
+    set_by: AtomicI64,
+}
+
+impl Source for Setting {
+    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
+        self.store.load(scope)
+    }
+
+    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+        self.store.read_from(scope, from)
+    }
+
+    fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
+        self.store.positions(scopes, of)
+    }
+
+    fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
+        self.store.tag(scope, revision)
+    }
+
+    fn cursor(&self) -> Reading<'_, Cursor> {
+        self.store.cursor()
+    }
+
+    fn moved_since(&self, cursor: Cursor) -> Reading<'_, Moved> {
+        Box::pin(async move {
+            let moved = self.store.moved_since(cursor).await?;
+            let said = moved.database_time.ok_or_else(|| Error::internal("a database without a clock"))?;
+            let now = self.machine.now();
+            let (first, then) = self.first.get_or_init(|| (said, now));
+            let passed = now.as_micros() - then.as_micros() + self.set_by.load(Ordering::Relaxed);
+            Ok(Moved { database_time: Some(Timestamp::from_micros(first.as_micros() + passed)), ..moved })
+        })
+    }
+}
+
+/// A server, and the clocks that it goes by.
+struct Scene {
+    app: App,
+    machine: Arc<Machine>,
+    database: Arc<Setting>,
+    _data_dir: TempDir,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let (data_dir, machine) =
+            (TempDir::new().unwrap(), Machine { clock: ManualClock::still(), pauses: AtomicU64::new(0) });
+        let machine = Arc::new(machine);
+        let config = Database::Postgres.config(data_dir.path()).await;
+        let clock = Arc::new(AnchoredClock::new(machine.clone()));
+        let world = World { clock, entropy: Arc::new(SeededEntropy::new(1)) };
+        let slot = OnceLock::new();
+        let app = App::start_with(&config, world, |store| {
+            let setting =
+                Setting { store, machine: machine.clone(), first: OnceLock::new(), set_by: AtomicI64::new(0) };
+            slot.get_or_init(|| Arc::new(setting)).clone()
+        });
+        let app = app.await.unwrap();
+        let database = slot.into_inner().expect("it was asked for");
+        let scene = Self { app, machine, database, _data_dir: data_dir };
+        scene.pass(Duration::from_secs(10)).await;
+        scene
+    }
+
+    fn set(&self, micros: i64) {
+        self.database.set_by.store(micros, Ordering::Relaxed);
+    }
+
+    /// Lets time pass, with a poll each second.
+    async fn pass(&self, duration: Duration) {
+        for _ in 0..duration.as_secs() {
+            // The feed pauses again once it is done with the poll for which its pause has ended.
+            let pauses =
+                eventually("a pause", || Some(self.machine.pauses.load(Ordering::Relaxed)).filter(|it| *it > 0)).await;
+            self.machine.clock.advance(Duration::from_secs(1));
+            eventually("a poll", || (self.machine.pauses.load(Ordering::Relaxed) > pauses).then_some(())).await;
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.app.services().world.now()
+    }
+
+    fn steps(&self) -> (u64, u64) {
+        let health = self.app.services().world.clock.health();
+        (health.steps_back, health.steps_forward)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_databases_clock_is_followed_forward_after_a_minute_and_never_back() {
+    let scene = Scene::start().await;
+    let services = scene.app.services();
+    let token = services.tokens.issue(UserId(Uuid::nil()), SessionId(Uuid::nil())).unwrap();
+    let is_good = || services.tokens.verify(token.text()).is_ok();
+    let began_at = scene.now();
+
+    scene.set(HOUR);
+    scene.pass(Duration::from_secs(59)).await;
+    assert!(scene.now().since(began_at) < Duration::from_secs(61), "not followed yet");
+    assert!(is_good());
+    assert_eq!(scene.steps(), (0, 1));
+    scene.pass(Duration::from_secs(4)).await;
+    assert!(scene.now().since(began_at) > Duration::from_hours(1));
+    assert!(!is_good());
+
+    let before = scene.now();
+    scene.set(0);
+    scene.pass(Duration::from_mins(1)).await;
+    assert_eq!(scene.steps(), (1, 1));
+    let passed = scene.now().since(before);
+    assert!((29..=33).contains(&passed.as_secs()), "at half speed: {passed:?}");
+    assert!(!is_good(), "what has expired stays so");
+    let anew = services.tokens.issue(UserId(Uuid::nil()), SessionId(Uuid::nil())).unwrap();
+    services.tokens.verify(anew.text()).expect("what is issued now is good now");
+}
