@@ -441,7 +441,7 @@ mod tests {
             match tokens.verify(token.text()) {
                 Ok(_) => assert!(is_good, "{ahead} s ahead"),
                 Err(error) => {
-                    assert_eq!((error.reason, is_good), (Reason::CredentialInvalid, false), "{ahead} s ahead")
+                    assert_eq!((error.reason, is_good), (Reason::CredentialInvalid, false), "{ahead} s ahead");
                 }
             }
         }

@@ -219,7 +219,7 @@ impl Keeping {
             }
             Step::Followed(by) => tracing::warn!(clock, seconds = by.as_secs_f64(), "the step forward is followed"),
             Step::Withdrawn if self.is_told => {
-                tracing::warn!(clock, "the step forward was taken back and is not followed")
+                tracing::warn!(clock, "the step forward was taken back and is not followed");
             }
             Step::Withdrawn => {}
         }
