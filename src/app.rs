@@ -182,6 +182,7 @@ impl App {
             tokio::spawn(worker.run(Arc::clone(&services.mail), background.clone())),
             tokio::spawn(service::keep_activity(Arc::clone(&services), background.clone())),
             tokio::spawn(service::keep_removals(Arc::clone(&services), background.clone())),
+            tokio::spawn(service::keep_grants(Arc::clone(&services), background.clone())),
         ];
         let servers = vec![
             tokio::spawn(serve_grpc(listener, listening, edge.clone(), hot_path, health_service, soft.clone())),

@@ -43,7 +43,7 @@ use sea_orm::{DatabaseConnection, DatabaseExecutor};
 
 pub use catalog::CatalogRow;
 pub use connect::{OpenError, Settings};
-pub use grant::GrantPage;
+pub use grant::{GrantPage, Grants};
 pub use group::{GroupMember, GroupMemberPage, GroupPage};
 pub use installation::{InstallationRow, SigningKeyRow};
 pub use outbox::OutboxMail;
