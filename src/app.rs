@@ -253,6 +253,8 @@ const FEED_BOUND: Duration = Duration::from_secs(15);
 const WORKER_BOUND: Duration = Duration::from_mins(2);
 /// A turn finishes up to a hundred removals, each slice by slice.
 const REMOVALS_BOUND: Duration = Duration::from_mins(10);
+/// The pause is up to 15 minutes, and a turn sweeps up to a thousand organizations.
+const SWEEP_BOUND: Duration = Duration::from_mins(30);
 /// How often the background tasks are looked at.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -270,6 +272,7 @@ fn background_tasks(
         workers.spawn("activity", WORKER_BOUND, |pulse| service::keep_activity(services(), pulse, stop.clone())),
         workers.spawn("removals", REMOVALS_BOUND, |pulse| service::keep_removals(services(), pulse, stop.clone())),
         workers.spawn("keys", WORKER_BOUND, |pulse| service::keep_keys(services(), pulse, stop.clone())),
+        workers.spawn("grants", SWEEP_BOUND, |pulse| service::keep_grants(services(), pulse, stop.clone())),
         workers.spawn("time", WORKER_BOUND, |pulse| service::keep_time(services(), pulse, stop.clone())),
         tokio::spawn(oversee(Arc::clone(workers), services(), stop.clone())),
     ]

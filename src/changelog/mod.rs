@@ -11,7 +11,9 @@ mod read;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use append::{Author, Change, Detail, Head, Log, append, head_await, head_insert, head_lock, scope_key, scope_of};
+pub use append::{
+    Author, Change, Detail, FACTS_MAX, Head, Log, append, head_await, head_insert, head_lock, scope_key, scope_of,
+};
 pub use read::{commits_after, head, head_positions, tag};
 
 use crate::domain::error::Error;

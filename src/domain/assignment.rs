@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::catalog::{Catalog, OnLeave, Role, RoleId};
-use super::error::{Error, Reason};
+use super::error::{Error, Reason, Violations};
 use super::fact::{Grant, GrantSource, Held};
 use super::id::{GrantId, GroupId, MembershipId};
 use super::place::{Place, Principal};
-use super::time::Timestamp;
+use super::time::{Timestamp, must_be_ahead};
 
 /// Something to hold: what, where, and until when.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -56,11 +56,12 @@ pub struct Plan {
 /// What a batch is planned over.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
-    /// Everything that the principals of the batch hold in the organization, and the groups in `groups`.
+    /// Everything that the principals of the batch hold in the organization, and the groups in `groups`. What has expired by
+    /// `now` is not held, whether or not it stands here.
     pub grants: &'a [Grant],
     /// Which groups the memberships of the batch are in; asked only where [`takes_along`] says so.
     pub groups: &'a [(MembershipId, GroupId)],
-    /// What has expired by now is there and counts for nothing.
+    /// When the batch is planned.
     pub now: Timestamp,
 }
 
@@ -116,6 +117,25 @@ impl Assignment {
                 }
             }
         }
+    }
+}
+
+impl Assignment {
+    /// Ensures that a principal can be given this `now`: it is assignable, and its end, if it has one, is still to come.
+    ///
+    /// # Errors
+    /// As [`Assignment::must_be_assignable`]; [`Reason::OutOfRange`] under `{field}.expire_time`.
+    pub fn must_be_grantable(
+        &self,
+        catalog: &Catalog,
+        principal: Principal,
+        field: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut violations = Violations::default();
+        violations.take(self.must_be_assignable(catalog, principal, field))?;
+        violations.take(must_be_ahead(&format!("{field}.expire_time"), self.expires_at, now))?;
+        violations.finish()
     }
 }
 
@@ -237,7 +257,6 @@ struct Planner<'a> {
     catalog: &'a Catalog,
     holdings: Vec<Holding>,
     groups: Vec<(MembershipId, GroupId)>,
-    now: Timestamp,
     plan: Plan,
 }
 
@@ -246,16 +265,10 @@ impl Before<'_> {
     const NOTHING: Self = Self { grants: &[], groups: &[], now: Timestamp::from_micros(0) };
 }
 
-impl Holding {
-    /// Says whether it counts.
-    fn is_live(&self, now: Timestamp) -> bool {
-        self.assignment.expires_at.is_none_or(|expires_at| now < expires_at)
-    }
-}
-
 impl<'a> Planner<'a> {
     fn new(catalog: &'a Catalog, before: Before<'_>) -> Self {
-        let holdings = before.grants.iter().map(|grant| Holding {
+        let held = before.grants.iter().filter(|grant| !grant.is_expired(before.now));
+        let holdings = held.map(|grant| Holding {
             principal: grant.principal,
             assignment: Assignment {
                 place: grant.place.clone(),
@@ -264,8 +277,7 @@ impl<'a> Planner<'a> {
             },
             grant: Some(grant.clone()),
         });
-        let (groups, now) = (before.groups.to_vec(), before.now);
-        Self { catalog, holdings: holdings.collect(), groups, now, plan: Plan::default() }
+        Self { catalog, holdings: holdings.collect(), groups: before.groups.to_vec(), plan: Plan::default() }
     }
 
     fn role_of(&self, held: &Held) -> Option<&'a Role> {
@@ -324,7 +336,7 @@ impl<'a> Planner<'a> {
                     if catalog.role_id(name).is_some_and(|id| roles.contains(&id)))
         };
         let clears =
-            self.holdings.iter().filter(|holding| is_left(holding) && holding.is_live(self.now)).any(|holding| {
+            self.holdings.iter().filter(|holding| is_left(holding)).any(|holding| {
                 self.role_of(&holding.assignment.held).is_some_and(|role| role.on_leave == OnLeave::Clear)
             });
         self.take_out(is_left, |plan| &mut plan.revoked);
@@ -340,12 +352,10 @@ impl<'a> Planner<'a> {
     /// Takes a membership out of every group that holds something on a resource.
     fn leave_groups(&mut self, principal: Principal) {
         let Principal::Membership(member) = principal else { return };
-        let (holdings, now) = (&self.holdings, self.now);
+        let holdings = &self.holdings;
         let brings_one = |group: GroupId| {
             holdings.iter().any(|holding| {
-                holding.principal == Principal::Group(group)
-                    && matches!(holding.assignment.place, Place::Resource(_))
-                    && holding.is_live(now)
+                holding.principal == Principal::Group(group) && matches!(holding.assignment.place, Place::Resource(_))
             })
         };
         let left = |(who, group): &mut (MembershipId, GroupId)| *who == member && brings_one(*group);
@@ -365,7 +375,7 @@ impl<'a> Planner<'a> {
             self.add_default_role(principal);
             self.must_hold_required_sets(principal)?;
         }
-        for holding in self.holdings.iter().filter(|holding| holding.is_live(self.now)) {
+        for holding in &self.holdings {
             let Some(role) = self.role_of(&holding.assignment.held) else { continue };
             for required in &role.requires {
                 let required = &self.catalog.role(*required).name;
@@ -374,7 +384,6 @@ impl<'a> Planner<'a> {
                     other.principal == holding.principal
                         && other.assignment.place == holding.assignment.place
                         && other.assignment.held == needed
-                        && other.is_live(self.now)
                 });
                 // What lapsed by itself is nobody's doing: it stands in the way of no other change.
                 let is_of_this_batch = holding.grant.is_none()
@@ -382,7 +391,6 @@ impl<'a> Planner<'a> {
                         gone.principal == holding.principal
                             && gone.place == holding.assignment.place
                             && gone.held == needed
-                            && !gone.is_expired(self.now)
                     });
                 if !is_there && is_of_this_batch {
                     let message = format!("the role {} needs the role {required} beside it", role.name);
@@ -424,7 +432,6 @@ impl<'a> Planner<'a> {
             holding.principal == principal
                 && holding.assignment.place == Place::Organization
                 && matches!(holding.assignment.held, Held::Role(_))
-                && holding.is_live(self.now)
         });
         if !holds_a_role {
             let held = Held::Role(Arc::clone(&self.catalog.role(role).name));

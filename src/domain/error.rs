@@ -198,6 +198,8 @@ reasons! {
     InvitationAccepted = "INVITATION_ACCEPTED" => FailedPrecondition;
     /// Who invited may no longer give what the invitation brings.
     InvitationUnsponsored = "INVITATION_UNSPONSORED" => FailedPrecondition;
+    /// The person was removed from the organization after the link was made.
+    MemberRemoved = "MEMBER_REMOVED" => FailedPrecondition;
     /// The address wants no mails about the resource.
     ContactUnsubscribed = "CONTACT_UNSUBSCRIBED" => FailedPrecondition;
     /// The resource would stand below itself.
@@ -206,7 +208,7 @@ reasons! {
     TreeTooDeep = "TREE_TOO_DEEP" => FailedPrecondition;
     /// The organization holds what another catalog has no place for.
     CatalogIncompatible = "CATALOG_INCOMPATIBLE" => FailedPrecondition;
-    /// The role is held, and nobody said what its holders are to hold instead.
+    /// The role is held or offered, and nobody said what is to be held instead.
     RoleInUse = "ROLE_IN_USE" => FailedPrecondition;
     /// The organization's catalog leaves this part of Guildhall out.
     FeatureOff = "FEATURE_OFF" => FailedPrecondition;

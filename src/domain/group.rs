@@ -13,7 +13,7 @@ use super::time::Timestamp;
 
 /// Most memberships in a group: what a group holds must go in one commit with it. `everyone` has no bound.
 pub const MEMBERS_MAX: usize = 5_000;
-/// Most grants that a group holds, expired ones included.
+/// Most grants that a group holds. No more rows than these are its: who gives it more takes as many expired ones away.
 pub const GRANTS_MAX: usize = 4_000;
 
 /// A named set of memberships of one organization.

@@ -1,6 +1,9 @@
-//! Instants as the log and both databases keep them.
+//! Instants as the log and both databases keep them, and which ones a request may name.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use super::error::{Error, Reason};
 
 /// How far ahead of ours the time may be that somebody else of this installation has written down.
 pub const AHEAD_MAX: Duration = Duration::from_mins(1);
@@ -79,6 +82,34 @@ impl Timestamp {
     }
 }
 
+/// Ensures that an end, if there is one, is still to come; `field` names it in the violation.
+///
+/// # Errors
+/// - [`Reason::OutOfRange`].
+pub fn must_be_ahead(field: &str, end: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+    match end {
+        Some(end) if end <= now => Err(Error::invalid(field, Reason::OutOfRange, "must be in the future")),
+        _ => Ok(()),
+    }
+}
+
+/// Ensures that a time is not shorter and not longer than it may be; `field` names it in the violation.
+///
+/// # Errors
+/// - [`Reason::OutOfRange`].
+pub fn must_last(field: &str, time: Duration, range: &RangeInclusive<Duration>) -> Result<(), Error> {
+    if range.contains(&time) {
+        return Ok(());
+    }
+    let message = format!("must be from {} to {}", spelled(*range.start()), spelled(*range.end()));
+    Err(Error::invalid(field, Reason::OutOfRange, message))
+}
+
+/// Returns a time in whole seconds, or in milliseconds if it has a part of one.
+fn spelled(time: Duration) -> String {
+    if time.subsec_nanos() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -115,6 +146,20 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_after_now_and_a_time_is_within_its_range() {
+        let now = Timestamp::from_micros(10);
+        let ahead = |end: i64| must_be_ahead("end", Some(Timestamp::from_micros(end)), now).is_ok();
+        assert_eq!([9, 10, 11].map(ahead), [false, false, true]);
+        assert!(must_be_ahead("end", None, now).is_ok());
+
+        let range = Duration::from_millis(1)..=Duration::from_secs(30);
+        let nanos = |count| must_last("age", Duration::from_nanos(count), &range).is_ok();
+        assert_eq!([999_999, 1_000_000, 30_000_000_000, 30_000_000_001].map(nanos), [false, true, true, false]);
+        let told = must_last("age", Duration::ZERO, &range).unwrap_err().to_string();
+        assert!(told.contains("age must be from 1 ms to 30 s"), "{told}");
+    }
 
     #[test]
     fn instants_are_read() {

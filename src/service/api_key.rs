@@ -12,7 +12,7 @@ use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ApiKeyId, OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::service_account::{ApiKey, ServiceAccount};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, must_be_ahead};
 use crate::store::{Lock, Tx};
 
 /// Asks for an API key.
@@ -85,9 +85,7 @@ impl Services {
         let organization = request.organization;
         let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
         context.authorize(&actor, organization, None, "", self.world.now())?;
-        if request.expires_at.is_some_and(|expires_at| expires_at <= self.world.now()) {
-            return Err(Error::invalid("expire_time", Reason::OutOfRange, "must be in the future"));
-        }
+        must_be_ahead("expire_time", request.expires_at, self.world.now())?;
         let secret = Secret::new(&self.world, SecretKind::ApiKey);
 
         let (call, hash) = (context.clone(), secret.hash());
@@ -141,7 +139,7 @@ async fn create_key(
 ) -> Result<(Tx, IssuedKey), Error> {
     let (organization, account) = (request.organization, request.service_account);
     let principal = Principal::ServiceAccount(account);
-    let grants = tx.reads().grants_of(organization, &[principal]).await?;
+    let grants = tx.reads().grants_of(organization, &[principal], tx.now()).await?.live;
     let found = tx.reads().service_account(organization, account).await?;
     let places = grants.iter().filter_map(|grant| grant.place.resource().cloned()).chain(bound(found.as_ref()));
     let actor = tx.reads().actor(organization, context.subject()?, &places.collect::<Vec<_>>()).await?;

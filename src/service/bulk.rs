@@ -124,14 +124,12 @@ impl Services {
         may_begin(&actor, &request, now)?;
         context.note(organization, now);
         let mut violations = Violations::default();
-        if let BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) = &request.act {
-            let nobody = Principal::Membership(MembershipId(Uuid::nil()));
-            let field = if matches!(request.act, BulkAct::Grant(_)) { "grant" } else { "revoke" };
-            violations.take(assignment.must_be_assignable(&actor.catalog, nobody, field))?;
-            if assignment.expires_at.is_some_and(|expires_at| expires_at <= now) {
-                violations.add(format!("{field}.expire_time"), Reason::OutOfRange, "must be in the future");
-            }
-        }
+        let nobody = Principal::Membership(MembershipId(Uuid::nil()));
+        match &request.act {
+            BulkAct::Grant(it) => violations.take(it.must_be_grantable(&actor.catalog, nobody, "grant", now))?,
+            BulkAct::Revoke(it) => violations.take(it.must_be_assignable(&actor.catalog, nobody, "revoke"))?,
+            BulkAct::Move(_) => None,
+        };
         let roster = selected(&request.selection, now, &mut violations)?;
         violations.finish()?;
         let (services, request) = (Arc::clone(self), Arc::new(request));
@@ -270,7 +268,7 @@ async fn act(
     (ids, next): (Vec<MembershipId>, Option<Start>),
 ) -> Result<(Tx, Chunk), Error> {
     let (organization, now) = (request.organization, tx.now());
-    let members = tx.reads().memberships(organization, &ids).await?;
+    let members = tx.reads().memberships(organization, &ids, now).await?;
     let members: HashMap<MembershipId, Member> = members.into_iter().map(|member| (member.id, member)).collect();
     let staying = members.values().filter(|member| member.state != MemberState::Removing);
     let principals: Vec<Principal> = staying.map(|member| Principal::Membership(member.id)).collect();

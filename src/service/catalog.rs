@@ -1,5 +1,6 @@
 //! Catalogs: put and shown by operators; which one an organization follows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,13 +15,16 @@ use crate::domain::catalog::{
 };
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held};
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{InvitationId, OrganizationId};
+use crate::domain::invitation::Invitation;
 use crate::domain::place::{Place, Principal};
 use crate::domain::time::Timestamp;
 use crate::store::{CatalogRow, Lock, Reads, Tx};
 
 /// Most members who are given the default role of a catalog when their organization comes to follow it.
 const DEFAULTS_MAX: u32 = 9_000;
+/// Most open links that an answer names.
+const LINKS_MAX: usize = 1_000;
 
 /// One version of a catalog, as it is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +50,15 @@ pub struct Catalogs {
     pub catalogs: Vec<ShownCatalog>,
     /// After which name and version the next page begins, if there is one.
     pub next: Option<(String, u32)>,
+}
+
+/// An organization that follows another catalog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Switched {
+    /// The key of the catalog that it follows.
+    pub key: String,
+    /// The first of its open links.
+    pub links: Vec<InvitationId>,
 }
 
 /// Names one version of a catalog; the newest if none is named.
@@ -128,7 +141,7 @@ impl Services {
         Ok(diff(&one.yaml, &other.yaml))
     }
 
-    /// Has an organization follow another catalog. Gives the key of the one that it follows then.
+    /// Has an organization follow another catalog.
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`], [`Reason::RoleCardinality`].
@@ -137,13 +150,18 @@ impl Services {
         context: &Context,
         organization: OrganizationId,
         name: &CatalogName,
-    ) -> Result<Written<String>, Error> {
+    ) -> Result<Written<Switched>, Error> {
         context.subject()?;
         let found = self.store.reads().catalog_named(&name.name, name.version).await?;
         let (key, catalog) = found.ok_or_else(|| {
             let message = "names no preset and no catalog of this installation";
             Error::invalid("name", Reason::CatalogUnknown, message)
         })?;
+        if !context.validate_only {
+            must_be_operator(&self.store.reads(), context.subject()?).await?;
+            // A default role may take the place of one that has expired: the commit has no room for many of these.
+            self.sweep_organization(organization, self.world.now()).await?;
+        }
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| {
             switch(tx, call.clone(), organization, Arc::clone(&key), Arc::clone(&catalog))
@@ -195,31 +213,41 @@ async fn switch(
     organization: OrganizationId,
     key: Arc<str>,
     catalog: Arc<Catalog>,
-) -> Result<(Tx, String), Error> {
+) -> Result<(Tx, Switched), Error> {
     must_be_operator(&tx.reads(), context.subject()?).await?;
     let found = tx.reads().organization(organization).await?;
     let mut found = found.ok_or_else(|| Error::not_found("organization", organization))?;
     if found.catalog == key {
-        return Ok((tx, key.to_string()));
+        return Ok((tx, Switched { key: key.to_string(), links: Vec::new() }));
     }
-    let extended = tx.reads().in_use(organization).await?.must_fit(&catalog)?;
+    let now = tx.now();
+    let extended = tx.reads().in_use(organization, now).await?.must_fit(&catalog)?;
+    let somebody = Principal::Membership(tx.id());
+    let mut links = Vec::new();
+    let look = |link: Invitation| {
+        if links.len() < LINKS_MAX {
+            links.push(link.id);
+        }
+        link.must_fit(&extended, somebody, now)
+    };
+    tx.reads().each_open_link(organization, now, look).await?;
     give_default_role(&mut tx, organization, &extended).await?;
-    must_fit_together(&tx.reads(), organization, &extended).await?;
+    must_fit_together(&tx.reads(), organization, &extended, now).await?;
 
-    let holders = tx.reads().role_holders(organization).await?;
+    let holders = tx.reads().role_holders(organization, now).await?;
     let counters = Counters::recounted(&extended, &holders);
     cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member(organization).await?)?;
     *tx.counters() = counters;
     found.catalog = Arc::clone(&key);
     tx.organization_catalog_update(&found).await?;
-    Ok((tx, key.to_string()))
+    Ok((tx, Switched { key: key.to_string(), links }))
 }
 
 /// Gives the catalog's default role, if it has one, to every member who holds no role at the organization.
 async fn give_default_role(tx: &mut Tx, organization: OrganizationId, catalog: &Catalog) -> Result<(), Error> {
     let Some(role) = catalog.default_role() else { return Ok(()) };
-    let role = &catalog.role(role).name;
-    let without = tx.reads().members_without_a_role(organization, role, tx.now(), DEFAULTS_MAX + 1).await?;
+    let (role, now) = (&catalog.role(role).name, tx.now());
+    let without = tx.reads().members_without_a_role(organization, now, DEFAULTS_MAX + 1).await?;
     if without.len() > DEFAULTS_MAX as usize {
         let message = format!("more than {DEFAULTS_MAX} members hold no role, and would hold the role {role}");
         return Err(Error::new(Reason::CatalogIncompatible, message).about("role", role));
@@ -228,11 +256,20 @@ async fn give_default_role(tx: &mut Tx, organization: OrganizationId, catalog: &
     let default = Assignment { place: Place::Organization, held, expires_at: None };
     let given = without.into_iter().map(|id| default.to_grant(tx.id(), Principal::Membership(id), GrantSource::Manual));
     let given: Vec<Grant> = given.collect();
+    let mut outlived = tx.reads().lapsed_grants_of_role(organization, role, now, u64::from(DEFAULTS_MAX)).await?;
+    let new: HashSet<Principal> = given.iter().map(|grant| grant.principal).collect();
+    outlived.retain(|grant| grant.place == Place::Organization && new.contains(&grant.principal));
+    tx.grants_delete(&outlived).await?;
     tx.grants_insert(&given).await
 }
 
 /// Asks that nobody holds two roles that the catalog keeps apart, or one without what it needs beside it.
-async fn must_fit_together(reads: &Reads<'_>, organization: OrganizationId, catalog: &Catalog) -> Result<(), Error> {
+async fn must_fit_together(
+    reads: &Reads<'_>,
+    organization: OrganizationId,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<(), Error> {
     let name = |id: &RoleId| catalog.role(*id).name.to_string();
     for set in catalog.sets() {
         let refuse = |message| Err(Error::new(Reason::CatalogIncompatible, message).about("set", &set.name));
@@ -240,13 +277,13 @@ async fn must_fit_together(reads: &Reads<'_>, organization: OrganizationId, cata
         if reads.holds_several(organization, &roles).await? {
             return refuse(format!("somebody holds several roles of the set {}", set.name));
         }
-        if set.is_required && reads.holds_none(organization, &roles).await? {
+        if set.is_required && reads.holds_none(organization, &roles, now).await? {
             return refuse(format!("somebody holds no role of the set {}", set.name));
         }
     }
     for (_, role) in catalog.roles() {
         for required in &role.requires {
-            if reads.holds_without(organization, &role.name, &name(required)).await? {
+            if reads.holds_without(organization, &role.name, &name(required), now).await? {
                 let message = format!("somebody holds the role {} without one that it needs", role.name);
                 return Err(Error::new(Reason::CatalogIncompatible, message).about("role", &role.name));
             }

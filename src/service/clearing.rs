@@ -146,7 +146,7 @@ pub(super) async fn judge_anew(
     owner: Option<Principal>,
 ) -> Result<Vec<Grant>, Error> {
     let (principal, now) = (Principal::ServiceAccount(account), tx.now());
-    let held = tx.reads().grants_of(organization, &[principal]).await?;
+    let held = tx.reads().grants_of(organization, &[principal], now).await?.live;
     let mut places: Vec<ResourceKey> = held.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
     places.sort();
     places.dedup();

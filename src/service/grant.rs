@@ -9,12 +9,14 @@ use super::context::see;
 use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Facts, may_carry_out, may_give, may_take, may_touch};
 use crate::domain::assignment::{Act, Delta, plan};
-use crate::domain::error::{Error, Reason, Violations};
+#[cfg(doc)]
+use crate::domain::error::Reason;
+use crate::domain::error::{Error, Violations};
 use crate::domain::fact::GrantSource;
 use crate::domain::id::OrganizationId;
 use crate::domain::matrix::Matrix;
 use crate::domain::place::{Principal, ResourceKey};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, must_be_ahead};
 use crate::store::{Lock, Tx};
 
 /// Asks for grants to change.
@@ -86,8 +88,9 @@ impl Services {
             assignment.held.must_be_shared(&actor.catalog, &key.kind)?;
             let field = format!("principals[{index}]");
             violations.take(assignment.must_be_assignable(&actor.catalog, *principal, &field))?;
-            if index == 0 && assignment.expires_at.is_some_and(|expires_at| expires_at <= self.world.now()) {
-                violations.add("expire_time", Reason::OutOfRange, "must be in the future");
+            // All of them have the same end.
+            if index == 0 {
+                violations.take(must_be_ahead("expire_time", assignment.expires_at, self.world.now()))?;
             }
         }
         violations.finish()?;
@@ -167,12 +170,10 @@ fn must_be_assignable(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<()
         if path == refused {
             continue;
         }
-        if delta.act == Act::Grant && delta.assignment.expires_at.is_some_and(|expires_at| expires_at <= now) {
-            violations.add(format!("{path}.grant.expire_time"), Reason::OutOfRange, "must be in the future");
-            refused = path;
-        }
-        let judged = delta.assignment.must_be_assignable(&actor.catalog, delta.principal, path);
-        if violations.take(judged)?.is_none() {
+        let end = if delta.act == Act::Grant { delta.assignment.expires_at } else { None };
+        let ahead = violations.take(must_be_ahead(&format!("{path}.grant.expire_time"), end, now))?;
+        let assignable = delta.assignment.must_be_assignable(&actor.catalog, delta.principal, path);
+        if violations.take(assignable)?.is_none() || ahead.is_none() {
             refused = path;
         }
     }

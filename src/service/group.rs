@@ -12,7 +12,7 @@ use crate::domain::access::{Actor, decide};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::Grant;
-use crate::domain::group::{self, Group, MEMBERS_MAX};
+use crate::domain::group::{self, GRANTS_MAX, Group, MEMBERS_MAX};
 use crate::domain::id::{GroupId, MembershipId, OrganizationId};
 use crate::domain::metadata::{Metadata, external_id};
 use crate::domain::place::{Principal, ResourceKey};
@@ -368,19 +368,19 @@ async fn update(
 
 async fn delete(mut tx: Tx, context: Context, request: DeleteGroup) -> Result<(Tx, DeletedGroup), Error> {
     let DeleteGroup { organization, id, etag } = request;
-    let grants = tx.reads().grants_of(organization, &[Principal::Group(id)]).await?;
-    let actor = may_still_call(&tx, &context, organization, &grants).await?;
+    let grants = tx.reads().grants_of(organization, &[Principal::Group(id)], tx.now()).await?;
+    let actor = may_still_call(&tx, &context, organization, &grants.live).await?;
     let found = find(&tx.reads(), organization, id).await?;
-    group::may_take_out(&actor, id, &grants, tx.now())?;
+    group::may_take_out(&actor, id, &grants.live, tx.now())?;
     must_match(&etag, &found)?;
 
     let members = tx.reads().group_members(id).await?;
     // What has expired goes untold: nobody asked whether the caller sees where it was held.
-    let live = grants.iter().filter(|grant| !grant.is_expired(tx.now())).count();
-    tx.grants_delete(&grants).await?;
+    let held = grants.live.len();
+    tx.grants_delete(&grants.rows(GRANTS_MAX)).await?;
     tx.group_members_delete(id, &members).await?;
     tx.group_delete(&found).await?;
-    Ok((tx, DeletedGroup { members: members.len(), grants: live }))
+    Ok((tx, DeletedGroup { members: members.len(), grants: held }))
 }
 
 async fn change_members(
@@ -389,7 +389,7 @@ async fn change_members(
     request: ChangeGroupMembers,
 ) -> Result<(Tx, RegroupedMembers), Error> {
     let ChangeGroupMembers { organization, group: id, add, remove } = request;
-    let grants = tx.reads().grants_of(organization, &[Principal::Group(id)]).await?;
+    let grants = tx.reads().grants_of(organization, &[Principal::Group(id)], tx.now()).await?.live;
     let actor = may_still_call(&tx, &context, organization, &grants).await?;
     find(&tx.reads(), organization, id).await?;
     let named: Vec<MembershipId> = add.iter().chain(&remove).copied().collect();

@@ -79,13 +79,14 @@ impl Services {
         // A page ends where a grant that is shown follows, so that its token tells of no other (CM-13).
         let (mut shown, mut from): (Vec<Grant>, _) = (Vec::new(), after);
         for _ in 0..CHUNKS_MAX {
-            let page = reads.grant_page(organization, principal, place.as_ref(), from, CHUNK.max(size)).await?;
+            let asked = (principal, place.as_ref());
+            let page = reads.grant_page(organization, asked, now, from, CHUNK.max(size)).await?;
             let actor = reads.actor(organization, subject, &places(&page.grants)).await?;
             let is_shown = |place: &Place| match place.resource() {
                 Some(key) => actor.knows(key) && is_visible(&actor.at(Some(key)), now),
                 None => true,
             };
-            for grant in page.grants.into_iter().filter(|grant| !grant.is_expired(now) && is_shown(&grant.place)) {
+            for grant in page.grants.into_iter().filter(|grant| is_shown(&grant.place)) {
                 if shown.len() == size as usize {
                     let next = shown.last().map(|grant| grant.id);
                     return Ok(Read { value: GrantPage { grants: shown, next }, token });
@@ -125,9 +126,8 @@ impl Services {
             return Err(Error::invalid("role", Reason::RoleUnknown, "names no role of the catalog"));
         }
 
-        let grants = reads.grants_of_one(organization, principals, places, held).await?;
-        let live = grants.iter().filter(|grant| !grant.is_expired(now));
-        let pairs: HashSet<(&Place, Principal)> = live.map(|grant| (&grant.place, grant.principal)).collect();
+        let grants = reads.grants_of_one(organization, principals, places, held, now).await?;
+        let pairs: HashSet<(&Place, Principal)> = grants.iter().map(|grant| (&grant.place, grant.principal)).collect();
         let summary = |place: &Place| {
             let holders = principals.iter().copied().filter(|principal| pairs.contains(&(place, *principal)));
             Summary { place: place.clone(), holders: holders.collect() }

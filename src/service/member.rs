@@ -129,7 +129,7 @@ impl Services {
     ) -> Result<Written<CreatedMembers>, Error> {
         let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
         context.authorize(&actor, organization, None, "", self.world.now())?;
-        let joining = read_members(members, path, self.world.now())?;
+        let joining = read_members(members, path)?;
 
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| {
@@ -213,7 +213,7 @@ impl Services {
 }
 
 /// Reads who is to be made, all that is wrong at once.
-fn read_members(members: Vec<NewMember>, path: fn(usize) -> String, now: Timestamp) -> Result<Vec<Joining>, Error> {
+fn read_members(members: Vec<NewMember>, path: fn(usize) -> String) -> Result<Vec<Joining>, Error> {
     must_be_a_batch(members.len())?;
     let (mut violations, mut joining) = (Violations::default(), Vec::new());
     let (mut emails, mut external_ids) = (HashSet::new(), HashSet::new());
@@ -226,12 +226,6 @@ fn read_members(members: Vec<NewMember>, path: fn(usize) -> String, now: Timesta
         if member.assignments.len() > ASSIGNMENTS_MAX {
             let message = format!("must be at most {ASSIGNMENTS_MAX}");
             violations.add(field("assignments"), Reason::OutOfRange, message);
-        }
-        for (at, assignment) in member.assignments.iter().enumerate() {
-            if assignment.expires_at.is_some_and(|expires_at| expires_at <= now) {
-                let field = field(&format!("assignments[{at}].expire_time"));
-                violations.add(field, Reason::OutOfRange, "must be in the future");
-            }
         }
         let (Some(email), Some(display_name), Some(external_id)) = (email, display_name, external_id) else { continue };
         if !emails.insert(email.key().to_owned()) {
@@ -321,7 +315,7 @@ async fn edit(mut tx: Tx, context: Context, request: UpdateMember) -> Result<(Tx
     let (organization, now) = (request.organization, tx.now());
     let actor = tx.reads().actor(organization, context.subject()?, &[]).await?;
     may_edit(&actor, &request, now)?;
-    let member = tx.reads().membership(organization, request.id).await?;
+    let member = tx.reads().membership(organization, request.id, now).await?;
     let mut member = member.ok_or_else(|| Error::not_found("member", request.id))?;
     etag::must_match(&request.etag, &member.tagged())?;
     let before = member.clone();
@@ -372,14 +366,14 @@ async fn move_state(
     let groups: BTreeSet<GroupId> = belongings.iter().map(|(_, group)| *group).collect();
     let themselves = ids.iter().map(|id| Principal::Membership(*id));
     let principals: Vec<Principal> = themselves.chain(groups.into_iter().map(Principal::Group)).collect();
-    let grants = tx.reads().grants_of(organization, &principals).await?;
+    let grants = tx.reads().grants_of(organization, &principals, tx.now()).await?.live;
     let judged = grants.iter().filter(|grant| act == Move::Enable || matches!(grant.held, Held::Role(_)));
     let mut places: Vec<ResourceKey> = judged.filter_map(|grant| grant.place.resource().cloned()).collect();
     places.sort();
     places.dedup();
     let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
     context.authorize(&actor, organization, None, "", tx.now())?;
-    let mut found = tx.reads().memberships(organization, &ids).await?;
+    let mut found = tx.reads().memberships(organization, &ids, tx.now()).await?;
     found.sort_by_key(|member| ids.iter().position(|id| *id == member.id));
     if let Some(id) = ids.iter().find(|id| !found.iter().any(|member| member.id == **id)) {
         return Err(Error::not_found("member", id));

@@ -100,7 +100,8 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
     let after = Facts { chain, ..before.clone() };
     let places: BTreeSet<ResourceKey> =
         before.chain.iter().chain(&after.chain).skip(1).map(|node| node.key.clone()).collect();
-    let grants = tx.reads().grants_on(organization, &places.into_iter().collect::<Vec<_>>()).await?;
+    let places: Vec<ResourceKey> = places.into_iter().collect();
+    let grants = tx.reads().grants_on(organization, &places, now).await?;
     must_be_under_the_ceiling(&before, &after, &grants, now)?;
 
     let (had, has) = (inherited(&before.chain[1..], &grants, now), inherited(&after.chain[1..], &grants, now));

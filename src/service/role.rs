@@ -3,24 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::apply::{Affected, Changed, apply};
 use super::context::see;
 use super::etag::{etag, must_match};
 use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, may_give, may_shape, may_take, may_take_role, must_see_all_held_as};
-use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan};
+use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan, plan_member};
 use crate::domain::catalog::{
     CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace,
 };
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{InvitationId, OrganizationId};
+use crate::domain::invitation::Invitation;
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 use crate::store::{Lock, Reads, Tx};
 
 /// Most grants that are moved when their role is deleted: each is one that goes and one that comes.
 const MOVED_MAX: usize = 4_000;
+/// Most expired grants that go with a role in one commit.
+const LAPSED_MAX: u64 = 1_000;
 
 /// The roles of an organization.
 #[derive(Clone, Debug)]
@@ -78,6 +83,24 @@ pub struct DeleteRole {
     pub etag: String,
 }
 
+/// What the deletion of a role has changed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DeletedRole {
+    /// What is held by others than before.
+    pub changed: Changed,
+    /// The open links that bring the other role in the place of this one.
+    pub links: Vec<InvitationId>,
+}
+
+/// A role that was changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdatedRole {
+    /// As it stands.
+    pub role: Tagged,
+    /// The open links that bring it, if it holds less than before, or elsewhere, or by others.
+    pub links: Vec<InvitationId>,
+}
+
 /// A role of the organization's own, with its tag.
 pub type Tagged = (CustomRole, String);
 
@@ -122,13 +145,13 @@ impl Services {
         self: &Arc<Self>,
         context: &Context,
         request: UpdateRole,
-    ) -> Result<Written<Tagged>, Error> {
+    ) -> Result<Written<UpdatedRole>, Error> {
         self.may_manage(context, request.organization).await?;
         let (call, lock) = (context.clone(), Lock::Organization(request.organization));
         self.write(context, lock, move |tx| update(tx, call.clone(), request.clone())).await
     }
 
-    /// Deletes a role; its holders hold another instead, or there are none.
+    /// Deletes a role; its holders hold another instead, and open links bring that, or there are none.
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleInUse`], [`Reason::EtagMismatch`].
@@ -137,10 +160,22 @@ impl Services {
         self: &Arc<Self>,
         context: &Context,
         request: DeleteRole,
-    ) -> Result<Written<Changed>, Error> {
+    ) -> Result<Written<DeletedRole>, Error> {
         self.may_manage(context, request.organization).await?;
-        let (call, lock) = (context.clone(), Lock::Organization(request.organization));
-        self.write(context, lock, move |tx| delete(tx, call.clone(), request.clone())).await
+        let lock = Lock::Organization(request.organization);
+        let organization = request.organization;
+        let act = {
+            let call = context.clone();
+            move |tx| delete(tx, call.clone(), request.clone())
+        };
+        match self.write(context, lock, act.clone()).await {
+            // What has expired goes with the role, and the commit had no room for so much of it.
+            Err(error) if error.reason == Reason::ConcurrentUpdate && !context.validate_only => {
+                self.sweep_organization(organization, self.world.now()).await?;
+                self.write(context, lock, act).await
+            }
+            written => written,
+        }
     }
 
     async fn may_manage(&self, context: &Context, organization: OrganizationId) -> Result<(), Error> {
@@ -169,63 +204,89 @@ async fn create(
     Ok((tx, tagged(role)?))
 }
 
-async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx, Tagged), Error> {
+async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx, UpdatedRole), Error> {
     let UpdateRole { organization, name, changes, etag } = request;
     let (actor, catalog) = manager(&tx, &context, organization, &[]).await?;
     let before = find(&tx.reads(), organization, &name).await?;
     must_match(&etag, &before)?;
     let after = changes.written_on(before.clone());
     if after == before {
-        return Ok((tx, tagged(before)?));
+        return Ok((tx, UpdatedRole { role: tagged(before)?, links: Vec::new() }));
     }
-    let principals = tx.reads().principals_of_role(organization, &name).await?;
+    let now = tx.now();
+    let principals = tx.reads().principals_of_role(organization, &name, now).await?;
+    let (mut links, mut can_be_brought) = (Vec::new(), Ok(()));
     let is_mine = principals.iter().any(|principal| actor.standing.is_among(*principal));
-    let after_compiled = must_be_shaped(&actor, &catalog, &after, is_mine, tx.now())?;
+    let after_compiled = must_be_shaped(&actor, &catalog, &after, is_mine, now)?;
     let before_compiled = compiled(&catalog, &before)?;
     let is_less = !before_compiled.is_within(&after_compiled);
     let is_elsewhere = after.at != before.at || after.to != before.to;
     if is_less || is_elsewhere {
-        must_see_all_held_as(&actor, &before_compiled, tx.now())?;
+        must_see_all_held_as(&actor, &before_compiled, now)?;
+        // What is offered is as good as held.
+        let extended = catalog.extended(std::iter::once(Some(&after)));
+        let somebody = Principal::Membership(tx.id());
+        let look = |link: Invitation| {
+            if link.brought_as(&name, now).next().is_some() && links.len() < MOVED_MAX {
+                links.push(link.id);
+            }
+            if can_be_brought.is_ok() {
+                can_be_brought = must_be_brought(&link, &extended, &name, somebody, now);
+            }
+            Ok(())
+        };
+        tx.reads().each_open_link(organization, now, look).await?;
     }
-    if is_less && !principals.is_empty() {
-        may_take_role(&actor.at(None), &Held::Role(Arc::clone(&name)), tx.now())?;
+    if is_less && !(principals.is_empty() && links.is_empty()) {
+        may_take_role(&actor.at(None), &Held::Role(Arc::clone(&name)), now)?;
         if principals.iter().any(|principal| actor.standing.is_alone(*principal)) {
             return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
         }
     }
     if !principals.is_empty() && is_elsewhere {
-        tx.reads().in_use(organization).await?.must_hold(&catalog, &after)?;
+        tx.reads().in_use(organization, now).await?.must_hold(&catalog, &after)?;
     }
+    can_be_brought?;
     tx.role_update(&after).await?;
-    Ok((tx, tagged(after)?))
+    Ok((tx, UpdatedRole { role: tagged(after)?, links }))
 }
 
-async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx, Changed), Error> {
+async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx, DeletedRole), Error> {
     let DeleteRole { organization, name, move_holders_to, etag } = request;
     // Whatever the caller names: only what is there is looked for further.
     let role = find(&tx.reads(), organization, &name).await;
-    let grants = match &role {
-        Ok(_) => tx.reads().grants_of_role(organization, &name, MOVED_MAX as u64 + 1).await?,
-        Err(_) => Vec::new(),
+    let Holdings { grants, links } = match &role {
+        Ok(_) => Holdings::of(&tx, organization, &name).await?,
+        Err(_) => Holdings::default(),
     };
-    let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
-    let (actor, catalog) = manager(&tx, &context, organization, &places).await?;
+    let offered = links.iter().flat_map(|link| link.brought_as(&name, tx.now())).map(|it| &it.place);
+    let places = grants.iter().map(|grant| &grant.place).chain(offered);
+    let places: BTreeSet<ResourceKey> = places.filter_map(Place::resource).cloned().collect();
+    let (actor, catalog) = manager(&tx, &context, organization, &places.into_iter().collect::<Vec<_>>()).await?;
     let role = role?;
     must_match(&etag, &role)?;
     must_see_all_held_as(&actor, &compiled(&catalog, &role)?, tx.now())?;
-    if grants.is_empty() {
-        tx.role_delete(&name).await?;
-        return Ok((tx, Changed::default()));
+    if grants.is_empty() && links.is_empty() {
+        forget(&mut tx, organization, &name).await?;
+        return Ok((tx, DeletedRole::default()));
     }
     let Some(instead) = move_holders_to else {
-        let message = "the role is held; name a role that its holders are to hold instead, or revoke it first";
-        return Err(Error::new(Reason::RoleInUse, message).about("role", &name));
+        return Err(match links.first().filter(|_| grants.is_empty()) {
+            Some(link) => {
+                let message = "an open link offers the role; name a role that it is to offer instead, or let it lapse";
+                Error::new(Reason::RoleInUse, message).about("invitation", link.id)
+            }
+            None => {
+                let message = "the role is held; name a role that its holders are to hold instead, or revoke it first";
+                Error::new(Reason::RoleInUse, message).about("role", &name)
+            }
+        });
     };
     if instead == name {
         return Err(Error::invalid("move_holders_to", Reason::RoleUnknown, "names the role that is to be deleted"));
     }
-    if grants.len() > MOVED_MAX {
-        let message = format!("would move more than {MOVED_MAX} grants at once; revoke some first");
+    if grants.len() + links.len() > MOVED_MAX {
+        let message = format!("would move more than {MOVED_MAX} grants and links at once; revoke some first");
         return Err(Error::invalid("move_holders_to", Reason::OutOfRange, message));
     }
     let principals: BTreeSet<Principal> = grants.iter().map(|grant| grant.principal).collect();
@@ -233,8 +294,92 @@ async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx
     let affected = Affected::read(&tx, organization, &actor.catalog, &principals).await?;
     let plan = plan_moving(&actor, &grants, &instead, &affected, tx.now())?;
     let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "move_holders_to").await?;
-    tx.role_delete(&name).await?;
-    Ok((tx, changed))
+    let moved = move_links(&mut tx, &actor, links, &name, &instead).await?;
+    forget(&mut tx, organization, &name).await?;
+    Ok((tx, DeletedRole { changed, links: moved }))
+}
+
+/// What holds or offers a role.
+#[derive(Default)]
+struct Holdings {
+    grants: Vec<Grant>,
+    links: Vec<Invitation>,
+}
+
+impl Holdings {
+    /// Reads at most one more of each than may be moved.
+    async fn of(tx: &Tx, organization: OrganizationId, role: &str) -> Result<Self, Error> {
+        let grants = tx.reads().grants_of_role(organization, role, tx.now(), MOVED_MAX as u64 + 1).await?;
+        let mut links = Vec::new();
+        tx.reads()
+            .each_open_link(organization, tx.now(), |link| {
+                if links.len() <= MOVED_MAX && link.brought_as(role, tx.now()).next().is_some() {
+                    links.push(link);
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(Self { grants, links })
+    }
+}
+
+/// Has links offer `instead` where they offered `role`, under the ceiling: whoever comes by them holds it. Who answers for a link
+/// stays who made it.
+async fn move_links(
+    tx: &mut Tx,
+    actor: &Actor,
+    links: Vec<Invitation>,
+    role: &Arc<str>,
+    instead: &Arc<str>,
+) -> Result<Vec<InvitationId>, Error> {
+    let (now, somebody) = (tx.now(), Principal::Membership(tx.id()));
+    let (old, new) = (Held::Role(Arc::clone(role)), Held::Role(Arc::clone(instead)));
+    let mut moved = Vec::new();
+    for link in links {
+        for assignment in link.brought_as(role, now) {
+            let there = Assignment { held: new.clone(), ..assignment.clone() };
+            there.must_be_assignable(&actor.catalog, somebody, "move_holders_to")?;
+            let place = actor.at(assignment.place.resource());
+            may_take(&place, &old, now)?;
+            may_give(&place, &new, somebody, now)?;
+        }
+        let link = link.moved(role, instead);
+        let brought: Vec<Assignment> = link.brought(now).cloned().collect();
+        plan_member(&actor.catalog, somebody, &brought)?;
+        tx.invitation_update(&link).await?;
+        moved.push(link.id);
+    }
+    Ok(moved)
+}
+
+/// Deletes a role that nobody holds, with what has expired of it.
+async fn forget(tx: &mut Tx, organization: OrganizationId, role: &Arc<str>) -> Result<(), Error> {
+    let lapsed = tx.reads().lapsed_grants_of_role(organization, role, tx.now(), LAPSED_MAX + 1).await?;
+    if lapsed.len() as u64 > LAPSED_MAX {
+        return Err(Error::new(Reason::ConcurrentUpdate, "much of it has expired meanwhile; try again"));
+    }
+    if lapsed.len() >= tx.room() {
+        let message = "comes to more changes than one commit takes; revoke some grants first";
+        return Err(Error::invalid("move_holders_to", Reason::OutOfRange, message));
+    }
+    tx.grants_delete(&lapsed).await?;
+    tx.role_delete(role).await
+}
+
+/// Ensures that an open link which brings a role may bring it still, as the role is under `catalog`.
+fn must_be_brought(
+    link: &Invitation,
+    catalog: &Catalog,
+    role: &str,
+    somebody: Principal,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let is_brought = |it: &Assignment| it.must_be_assignable(catalog, somebody, "role").is_ok();
+    if link.brought_as(role, now).all(is_brought) {
+        return Ok(());
+    }
+    let message = "an open link offers the role where, or to whom, it could not be held then; let it lapse first";
+    Err(Error::new(Reason::RoleInUse, message).about("invitation", link.id))
 }
 
 /// Plans that whoever holds `grants` holds `instead` in their place, under the ceiling over the whole result.
@@ -261,7 +406,7 @@ fn plan_moving(
             Some(Some(until)) => grant.expires_at.is_some_and(|expires_at| expires_at <= *until),
             None => false,
         };
-        if !holds_longer && !grant.is_expired(now) {
+        if !holds_longer {
             deltas.push(Delta { principal: grant.principal, assignment: moved, act: Act::Grant });
         }
     }

@@ -187,7 +187,7 @@ impl Services {
         let Subject::User(user) = context.subject()? else {
             return Ok(MyMemberships { memberships: Vec::new(), next: None });
         };
-        let mut memberships = self.store.reads().places_of_user(user, after, size + 1).await?;
+        let mut memberships = self.store.reads().places_of_user(user, self.world.now(), after, size + 1).await?;
         let has_more = memberships.len() > size as usize;
         memberships.truncate(size as usize);
         let next = memberships.last().filter(|_| has_more).map(|place| place.member.id);
@@ -231,8 +231,7 @@ async fn complete(
     }
     let in_use: HashSet<Principal> = groups.values().flatten().copied().collect();
     principals.extend(in_use);
-    let mut grants = reads.grants_of(organization, &principals).await?;
-    grants.retain(|grant| !grant.is_expired(now));
+    let grants = reads.grants_of(organization, &principals, now).await?.live;
     let seen = seen_places(reads, context, actor, (organization, now), &grants).await?;
     let made_here: Vec<UserId> =
         rows.iter().filter(|row| row.member.is_made_here).filter_map(|row| row.member.user).collect();

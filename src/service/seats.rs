@@ -129,7 +129,7 @@ impl SeatsBefore {
     ) -> Result<Self, Error> {
         let has_lists = catalog.seats().is_some_and(|policy| !policy.per_types.is_empty());
         let mut unnamed =
-            if has_lists { tx.reads().limited_lists_of(organization, members).await? } else { Vec::new() };
+            if has_lists { tx.reads().limited_lists_of(organization, members, tx.now()).await? } else { Vec::new() };
         unnamed.retain(|key| !places.contains(key));
         let named = std::iter::once(None).chain(places.iter().cloned().map(Some));
         let all = named.chain(unnamed.iter().cloned().map(Some)).collect();

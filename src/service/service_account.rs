@@ -12,7 +12,7 @@ use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::domain::service_account::ServiceAccount;
-use crate::store::{Lock, Tx};
+use crate::store::{Grants, Lock, Tx};
 
 /// How many accounts are read at once, and how often for one page: it stays short only after very many that are not seen.
 const CHUNK: u32 = 500;
@@ -230,19 +230,19 @@ async fn move_state(
     act: Act,
 ) -> Result<(Tx, ServiceAccount), Error> {
     let principal = Principal::ServiceAccount(id);
-    let grants = tx.reads().grants_of(organization, &[principal]).await?;
+    let grants = tx.reads().grants_of(organization, &[principal], tx.now()).await?;
     let found = tx.reads().service_account(organization, id).await?;
     let bound = found.iter().filter_map(|account| account.bound_to.clone());
     let places: Vec<ResourceKey> =
-        grants.iter().filter_map(|grant| grant.place.resource().cloned()).chain(bound).collect();
+        grants.live.iter().filter_map(|grant| grant.place.resource().cloned()).chain(bound).collect();
     let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
     context.authorize(&actor, organization, None, "", tx.now())?;
     let mut account = see_account(&actor, found, id, tx.now())?;
-    may_move(&tx, &actor, &grants, principal, act)?;
+    may_move(&tx, &actor, &grants.live, principal, act)?;
 
     if act == Act::Delete {
         account.must_be_free()?;
-        end(&mut tx, &context, organization, &account, &grants).await?;
+        end(&mut tx, &context, organization, &account, grants).await?;
         return Ok((tx, account));
     }
     let is_enabled = act == Act::Enable;
@@ -260,7 +260,7 @@ async fn end(
     context: &Context,
     organization: OrganizationId,
     account: &ServiceAccount,
-    grants: &[Grant],
+    grants: Grants,
 ) -> Result<(), Error> {
     let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], OWNED_MAX + 1).await?;
     let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();
@@ -275,12 +275,12 @@ async fn end(
     }
     let most = u32::try_from(FACTS_MAX + 1).unwrap_or(u32::MAX);
     let mut api_keys = tx.reads().api_key_page(account.id, None, most).await?;
-    if grants.len() + api_keys.len() > FACTS_MAX {
+    if grants.live.len() + api_keys.len() > FACTS_MAX {
         let message = format!("holds more than {FACTS_MAX} grants and keys: take some away first");
         return Err(Error::invalid("service_account_id", Reason::OutOfRange, message));
     }
     api_keys.retain(|key| key.revoked_at.is_none());
-    tx.grants_delete(grants).await?;
+    tx.grants_delete(&grants.rows(FACTS_MAX - api_keys.len())).await?;
     tx.api_keys_revoke(&api_keys).await?;
     tx.service_accounts_delete(&[account.id]).await
 }

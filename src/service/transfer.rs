@@ -92,7 +92,7 @@ impl Services {
 
 async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result<(Tx, Transferred), Error> {
     let (organization, now) = (request.organization, tx.now());
-    let holders = tx.reads().grants_of_role(organization, &request.role, 1_000).await?;
+    let holders = tx.reads().grants_of_role(organization, &request.role, now, 1_000).await?;
     let actor = tx.reads().actor(organization, context.subject()?, &[]).await?;
     see(&actor, organization, None, now)?;
     let role = transferable(&actor.catalog, &request.role)?;
@@ -100,14 +100,14 @@ async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result
     if !request.reason.is_empty() {
         tx.because(request.reason);
     }
-    let to = tx.reads().membership(organization, request.to).await?;
+    let to = tx.reads().membership(organization, request.to, now).await?;
     let to = to.ok_or_else(|| Error::not_found("member", request.to))?;
     to.must_be(MemberState::Active, "given a role by a transfer")?;
     if from == Some(to.id) {
         return Err(Error::invalid("to_membership_id", Reason::OutOfRange, "holds the role already"));
     }
     let from = match from {
-        Some(id) => tx.reads().membership(organization, id).await?,
+        Some(id) => tx.reads().membership(organization, id, now).await?,
         None => None,
     };
 
@@ -125,10 +125,10 @@ async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result
     let kept: Vec<Grant> =
         kept.chain(changed.granted.iter().filter(|it| Some(it.principal) == giver).cloned()).collect();
     let from = match from {
-        Some(from) => tx.reads().membership(organization, from.id).await?,
+        Some(from) => tx.reads().membership(organization, from.id, now).await?,
         None => None,
     };
-    let to = tx.reads().membership(organization, to.id).await?;
+    let to = tx.reads().membership(organization, to.id, now).await?;
     let to = to.ok_or_else(|| Error::internal("a member who was there"))?;
     Ok((tx, Transferred { from, to, changed, kept }))
 }

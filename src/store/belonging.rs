@@ -8,22 +8,25 @@ use uuid::Uuid;
 
 use super::Reads;
 use super::entity::{grants, memberships, organizations, user_emails};
+use super::grant::is_live;
 use super::membership::member;
 use super::organization::organization;
 use crate::domain::error::Error;
 use crate::domain::fact::{MemberState, OrganizationState};
 use crate::domain::id::{MembershipId, UserId};
 use crate::domain::member::Belonging;
+use crate::domain::time::Timestamp;
 
 impl Reads<'_> {
     /// Reads where a user is an ACTIVE member, and where a PENDING membership waits for an address that they have proven,
-    /// in organizations that are ACTIVE; by membership, from after `after` on.
+    /// in organizations that are ACTIVE, with the roles held there at `now`; by membership, from after `after` on.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn places_of_user(
         &self,
         user: UserId,
+        now: Timestamp,
         after: Option<MembershipId>,
         size: u32,
     ) -> Result<Vec<Belonging>, Error> {
@@ -53,7 +56,7 @@ impl Reads<'_> {
         let ids = rows.iter().map(|row| row.organization_id);
         let found = organizations::Entity::find().filter(organizations::Column::Id.is_in(ids)).all(&self.db).await?;
         let found: HashMap<Uuid, organizations::Model> = found.into_iter().map(|row| (row.id, row)).collect();
-        let mut roles = self.roles_of(&rows).await?;
+        let mut roles = self.roles_of(&rows, now).await?;
         let place = |row: memberships::Model| {
             let organization = found.get(&row.organization_id).cloned();
             let organization = organization.ok_or_else(|| Error::internal("a membership of no organization"))?;
@@ -63,13 +66,14 @@ impl Reads<'_> {
         rows.into_iter().map(place).collect()
     }
 
-    /// Reads the roles that memberships of several organizations hold directly at theirs, in alphabetical order.
-    async fn roles_of(&self, rows: &[memberships::Model]) -> Result<HashMap<Uuid, Vec<String>>, Error> {
+    /// Reads the roles that memberships of several organizations hold at `now` directly at theirs, in alphabetical order.
+    async fn roles_of(&self, rows: &[memberships::Model], now: Timestamp) -> Result<HashMap<Uuid, Vec<String>>, Error> {
         let held = grants::Entity::find()
             .filter(grants::Column::Scope.is_in(rows.iter().map(|row| row.organization_id)))
             .filter(grants::Column::PrincipalKind.eq("membership"))
             .filter(grants::Column::PrincipalId.is_in(rows.iter().map(|row| row.id)))
             .filter(grants::Column::PlaceKind.eq("organization"))
+            .filter(is_live(now))
             .order_by_asc(grants::Column::Role)
             .all(&self.db)
             .await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 
-use super::entity::{idempotency_records, sessions, sign_in_failures};
+use super::entity::{barred_from_links, idempotency_records, sessions, sign_in_failures};
 use super::error::of_autocommit;
 use super::{Reads, Store};
 use crate::domain::error::Error;
@@ -62,7 +62,8 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes what has lapsed: answers to request ids, windows of refused sign-ins, sessions a day past their end.
+    /// Deletes what has lapsed: answers to request ids, windows of refused sign-ins, sessions a day past their end, who was
+    /// barred from links that have lapsed.
     ///
     /// # Errors
     /// Only what the database says.
@@ -78,6 +79,10 @@ impl Store {
             .exec(&self.writer)
             .await?;
         sessions::Entity::delete_many().filter(sessions::Column::ExpiresAt.lte(a_day_ago)).exec(&self.writer).await?;
+        barred_from_links::Entity::delete_many()
+            .filter(barred_from_links::Column::ExpiresAt.lte(now.as_micros()))
+            .exec(&self.writer)
+            .await?;
         Ok(())
     }
 

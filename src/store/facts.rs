@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
 
 use super::Reads;
 use super::encoding::{optional_principal, principal_columns, state};
-use super::entity::grants;
+use super::entity::{grants, memberships};
 use super::grant::grant;
 use crate::changelog::scope_key;
 use crate::domain::access::{Actor, Node, Standing};
@@ -55,8 +55,11 @@ impl Reads<'_> {
         let mut subject = Subject::User(UserId(uuid::Uuid::nil()));
         match owner {
             Principal::Membership(id) => {
-                let member = self.membership(organization, id).await?;
-                subject = member.and_then(|member| member.user).map_or(subject, Subject::User);
+                let member = memberships::Entity::find_by_id(id.0)
+                    .filter(memberships::Column::OrganizationId.eq(organization.0))
+                    .one(&self.db)
+                    .await?;
+                subject = member.and_then(|member| member.user_id).map_or(subject, |user| Subject::User(user.into()));
             }
             Principal::ServiceAccount(id) => subject = Subject::ServiceAccount(id),
             Principal::User(id) => subject = Subject::User(id),

@@ -19,6 +19,26 @@ use crate::domain::id::{GrantId, OrganizationId};
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 
+/// What some principals hold, and what of theirs has expired and waits to be swept: that is held no more, and only who takes
+/// its rows away asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// What is held, oldest first.
+    pub live: Vec<Grant>,
+    /// What has expired, oldest first.
+    pub lapsed: Vec<Grant>,
+}
+
+impl Grants {
+    /// Returns every row, what is held first: for whoever takes along what hangs on a principal that ends. At most `most`
+    /// rows; of what has expired the sweep takes the rest.
+    #[must_use]
+    pub fn rows(self, most: usize) -> Vec<Grant> {
+        let room = most.saturating_sub(self.live.len());
+        self.live.into_iter().chain(self.lapsed.into_iter().take(room)).collect()
+    }
+}
+
 /// A page of grants, oldest first.
 #[derive(Clone, Debug)]
 pub struct GrantPage {
@@ -32,11 +52,19 @@ pub struct GrantPage {
 const ROWS_MAX: usize = 1_000;
 
 impl Reads<'_> {
-    /// Reads everything that some principals of an organization hold in it, oldest first.
+    /// Reads everything that some principals of an organization hold in it at `now`, and what of theirs has expired.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn grants_of(&self, organization: OrganizationId, principals: &[Principal]) -> Result<Vec<Grant>, Error> {
+    pub async fn grants_of(
+        &self,
+        organization: OrganizationId,
+        principals: &[Principal],
+        now: Timestamp,
+    ) -> Result<Grants, Error> {
+        if principals.is_empty() {
+            return Ok(Grants::default());
+        }
         let rows = grants::Entity::find()
             .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
             .filter(may_be_of(principals))
@@ -44,14 +72,21 @@ impl Reads<'_> {
             .all(&self.db)
             .await?;
         let grants = rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?;
-        Ok(grants.into_iter().filter(|grant| principals.contains(&grant.principal)).collect())
+        let theirs = grants.into_iter().filter(|grant| principals.contains(&grant.principal));
+        let (lapsed, live) = theirs.partition(|grant| grant.is_expired(now));
+        Ok(Grants { live, lapsed })
     }
 
-    /// Reads everything that is held at some resources of an organization, at most 100 of them, oldest first.
+    /// Reads everything that is held at `now` at some resources of an organization, at most 100 of them, oldest first.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn grants_on(&self, organization: OrganizationId, places: &[ResourceKey]) -> Result<Vec<Grant>, Error> {
+    pub async fn grants_on(
+        &self,
+        organization: OrganizationId,
+        places: &[ResourceKey],
+        now: Timestamp,
+    ) -> Result<Vec<Grant>, Error> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
@@ -64,26 +99,27 @@ impl Reads<'_> {
         let rows = grants::Entity::find()
             .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
             .filter(places.iter().fold(Condition::any(), |any, key| any.add(at(key))))
+            .filter(is_live(now))
             .order_by_asc(grants::Column::Id)
             .all(&self.db)
             .await?;
         rows.iter().map(grant).collect()
     }
 
-    /// Reads grants of an organization, oldest first, at most `size` of them, from after `after` on; expired ones too.
+    /// Reads what is held at `now` in an organization, oldest first, at most `size` grants, from after `after` on.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn grant_page(
         &self,
         organization: OrganizationId,
-        of: Option<Principal>,
-        at: Option<&Place>,
+        (of, at): (Option<Principal>, Option<&Place>),
+        now: Timestamp,
         after: Option<GrantId>,
         size: u32,
     ) -> Result<GrantPage, Error> {
         let scope = scope_key(Scope::Organization(organization));
-        let mut found = grants::Entity::find().filter(grants::Column::Scope.eq(scope));
+        let mut found = grants::Entity::find().filter(grants::Column::Scope.eq(scope)).filter(is_live(now));
         if let Some(principal) = of {
             let (kind, id) = principal_columns(principal);
             found = found.filter(grants::Column::PrincipalKind.eq(kind)).filter(grants::Column::PrincipalId.eq(id));
@@ -105,7 +141,7 @@ impl Reads<'_> {
         Ok(GrantPage { grants: rows.iter().map(grant).collect::<Result<_, _>>()?, next })
     }
 
-    /// Reads the grants of one thing to some principals at some places of an organization.
+    /// Reads the grants of one thing that some principals hold at `now` at some places of an organization.
     ///
     /// # Errors
     /// Only what the database says.
@@ -115,9 +151,11 @@ impl Reads<'_> {
         principals: &[Principal],
         places: &[Place],
         held: &Held,
+        now: Timestamp,
     ) -> Result<Vec<Grant>, Error> {
         let rows = grants::Entity::find()
             .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(is_live(now))
             .filter(may_be_of(principals))
             .filter(grants::Column::PlaceId.is_in(places.iter().map(|it| place_columns(it).2)))
             .filter(grants::Column::Role.eq(held_column(held)));
@@ -125,6 +163,50 @@ impl Reads<'_> {
     }
 }
 
+impl Reads<'_> {
+    /// Names organizations with grants that expired at `before` or earlier, at most `limit`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn organizations_with_lapsed_grants(
+        &self,
+        before: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<OrganizationId>, Error> {
+        let scopes: Vec<Uuid> = grants::Entity::find()
+            .select_only()
+            .column(grants::Column::Scope)
+            .distinct()
+            .filter(grants::Column::ExpiresAt.lte(before.as_micros()))
+            .limit(limit)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        Ok(scopes.into_iter().map(OrganizationId).collect())
+    }
+
+    /// Reads grants of an organization that expired at `before` or earlier, at most `limit`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn lapsed_grants(
+        &self,
+        organization: OrganizationId,
+        before: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<Grant>, Error> {
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(grants::Column::ExpiresAt.lte(before.as_micros()))
+            .order_by_asc(grants::Column::ExpiresAt)
+            .limit(limit)
+            .all(&self.db)
+            .await?;
+        rows.iter().map(grant).collect()
+    }
+}
+
+/// Above organizations nothing has an end: no RPC gives one, so nothing there expires.
 impl Reads<'_> {
     /// Finds a grant at the installation or a product.
     ///
@@ -233,6 +315,11 @@ fn may_be_of(principals: &[Principal]) -> Condition {
     let columns = principals.iter().map(|principal| principal_columns(*principal));
     let (kinds, ids): (BTreeSet<&str>, BTreeSet<Uuid>) = columns.unzip();
     Condition::all().add(grants::Column::PrincipalKind.is_in(kinds)).add(grants::Column::PrincipalId.is_in(ids))
+}
+
+/// Picks what has not expired by `now`.
+pub(super) fn is_live(now: Timestamp) -> Condition {
+    Condition::any().add(grants::Column::ExpiresAt.is_null()).add(grants::Column::ExpiresAt.gt(now.as_micros()))
 }
 
 /// Writes a row.

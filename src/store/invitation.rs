@@ -1,18 +1,23 @@
-//! Invitations. Their tokens are kept as SHA-256 hashes and found by them.
+//! Invitations, and who does not come back by one. Tokens are kept as SHA-256 hashes and found by them.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
 
 use super::encoding::{state, subject, subject_columns};
-use super::entity::invitations;
+use super::entity::{barred_from_links, invitations};
 use super::{Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, InvitationState};
-use crate::domain::id::InvitationId;
+use crate::domain::id::{InvitationId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::time::Timestamp;
+
+/// How many links are read at once: each brings up to 100 assignments.
+const LINKS_AT_ONCE: u64 = 100;
 
 impl Reads<'_> {
     /// Finds the invitation whose token has this hash.
@@ -34,6 +39,41 @@ impl Reads<'_> {
     pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
         invitations::Entity::find_by_id(id.0).one(&self.db).await?.map(invitation).transpose()
     }
+
+    /// Shows `look` every link of an organization that is open at `now`, oldest first, until it fails.
+    ///
+    /// # Errors
+    /// What `look` fails with.
+    pub async fn each_open_link(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+        mut look: impl FnMut(Invitation) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after = Uuid::nil();
+        loop {
+            let page = open_links(organization, now).filter(invitations::Column::Id.gt(after));
+            let page = page.order_by_asc(invitations::Column::Id).limit(LINKS_AT_ONCE).all(&self.db).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            page.into_iter().map(invitation).try_for_each(|link| look(link?))?;
+        }
+    }
+
+    /// Says whether somebody with one of these marks was removed from the organization after a link to it was made.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn is_barred_from_link(&self, link: &Invitation, marks: &[[u8; 32]]) -> Result<bool, Error> {
+        let made_at = invitations::Entity::find_by_id(link.id.0).one(&self.db).await?.map(|row| row.revision);
+        let barred = barred_from_links::Entity::find()
+            .filter(barred_from_links::Column::OrganizationId.eq(link.organization.0))
+            .filter(barred_from_links::Column::Mark.is_in(marks.iter().map(|mark| mark.to_vec())))
+            .filter(barred_from_links::Column::Revision.gt(made_at))
+            .one(&self.db)
+            .await?;
+        Ok(barred.is_some())
+    }
 }
 
 impl Tx {
@@ -46,6 +86,7 @@ impl Tx {
             Offered::Mailbox { membership, email } => (Some(*membership), Some(Email::parse("email", email)?), None),
             Offered::Link { assignments } => (None, None, Some(serde_json::to_string(assignments))),
         };
+        let assignments = assignments.transpose().map_err(Error::internal)?;
         let (sponsor_kind, sponsor_id) = subject_columns(invitation.sponsor);
         let row = invitations::ActiveModel {
             id: Set(invitation.id.0),
@@ -54,32 +95,65 @@ impl Tx {
             membership_id: Set(membership.map(|membership| membership.0)),
             email_key: Set(email.as_ref().map(|email| email.key().to_owned())),
             email: Set(email.as_ref().map(|email| email.text().to_owned())),
-            assignments: Set(assignments.transpose().map_err(Error::internal)?),
+            assignments: Set(assignments),
             token_hash: Set(token_hash.to_vec()),
             sponsor_kind: Set(sponsor_kind.to_owned()),
             sponsor_id: Set(sponsor_id),
             state: Set(invitation.state.word().to_owned()),
             created_at: Set(invitation.created_at.as_micros()),
             expires_at: Set(invitation.expires_at.as_micros()),
+            revision: Set(self.revision()),
         };
         invitations::Entity::insert(row).exec_without_returning(&self.db).await?;
         self.invitation_change(invitation);
         Ok(())
     }
 
-    /// Writes an invitation's state as it is in `invitation`.
+    /// Writes an invitation's state, and what it brings if it is a link, as they are in `invitation`.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn invitation_update(&mut self, invitation: &Invitation) -> Result<(), Error> {
-        let row = invitations::ActiveModel {
+        let mut row = invitations::ActiveModel {
             id: Set(invitation.id.0),
             state: Set(invitation.state.word().to_owned()),
             ..Default::default()
         };
+        if let Offered::Link { assignments } = &invitation.offered {
+            row.assignments = Set(Some(serde_json::to_string(assignments).map_err(Error::internal)?));
+        }
         invitations::Entity::update(row).exec(&self.db).await?;
         self.invitation_change(invitation);
         Ok(())
+    }
+
+    /// Bars whoever has one of these marks from the links of the locked organization that are open: by those made later they
+    /// may come. It is remembered until the last of the links lapses, and not at all where there is none.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn bar_from_open_links(&self, marks: &[[u8; 32]]) -> Result<(), Error> {
+        let organization = self.organization();
+        let last = open_links(organization, self.now()).order_by_desc(invitations::Column::ExpiresAt);
+        let Some(last) = last.one(&self.db).await? else { return Ok(()) };
+        let row = |mark: &[u8; 32]| barred_from_links::ActiveModel {
+            organization_id: Set(organization.0),
+            mark: Set(mark.to_vec()),
+            revision: Set(self.revision()),
+            expires_at: Set(last.expires_at),
+        };
+        let key = [barred_from_links::Column::OrganizationId, barred_from_links::Column::Mark];
+        let written = [barred_from_links::Column::Revision, barred_from_links::Column::ExpiresAt];
+        barred_from_links::Entity::insert_many(marks.iter().map(row))
+            .on_conflict(OnConflict::columns(key).update_columns(written).to_owned())
+            .exec_without_returning(&self.db)
+            .await?;
+        Ok(())
+    }
+
+    /// Returns the number of the organization's last commit before this one.
+    fn revision(&self) -> i64 {
+        self.position().map_or(0, |position| position.revision.0.cast_signed())
     }
 
     fn invitation_change(&mut self, invitation: &Invitation) {
@@ -94,6 +168,14 @@ impl Tx {
             Offered::Link { .. } => fact(None),
         });
     }
+}
+
+fn open_links(organization: OrganizationId, now: Timestamp) -> Select<invitations::Entity> {
+    invitations::Entity::find()
+        .filter(invitations::Column::OrganizationId.eq(organization.0))
+        .filter(invitations::Column::Kind.eq(kind_column(InvitationKind::Link)))
+        .filter(invitations::Column::State.eq(InvitationState::Open.word()))
+        .filter(invitations::Column::ExpiresAt.gt(now.as_micros()))
 }
 
 /// Gives the word that is stored.

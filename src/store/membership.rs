@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::encoding::{metadata, metadata_column, state};
 use super::entity::{grants, membership_words, memberships};
+use super::grant::is_live;
 use super::{Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::email::Email;
@@ -22,16 +23,17 @@ use crate::domain::time::Timestamp;
 const WORDS_MAX: usize = 1_000;
 
 impl Reads<'_> {
-    /// Finds a membership of an organization, with its roles there.
+    /// Finds a membership of an organization, with the roles that it holds there at `now`.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn membership(&self, organization: OrganizationId, id: MembershipId) -> Result<Option<Member>, Error> {
-        let row = memberships::Entity::find_by_id(id.0)
-            .filter(memberships::Column::OrganizationId.eq(organization.0))
-            .one(&self.db)
-            .await?;
-        Ok(self.with_roles(organization, row.into_iter().collect()).await?.pop())
+    pub async fn membership(
+        &self,
+        organization: OrganizationId,
+        id: MembershipId,
+        now: Timestamp,
+    ) -> Result<Option<Member>, Error> {
+        Ok(self.memberships(organization, &[id], now).await?.pop())
     }
 
     /// Finds the membership that holds an address in an organization, without its roles.
@@ -68,17 +70,22 @@ impl Reads<'_> {
         row.map(|row| member(row, Vec::new())).transpose()
     }
 
-    /// Finds memberships of an organization, with their roles there, in no order.
+    /// Finds memberships of an organization, with the roles that they hold there at `now`, in no order.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn memberships(&self, organization: OrganizationId, ids: &[MembershipId]) -> Result<Vec<Member>, Error> {
+    pub async fn memberships(
+        &self,
+        organization: OrganizationId,
+        ids: &[MembershipId],
+        now: Timestamp,
+    ) -> Result<Vec<Member>, Error> {
         let rows = memberships::Entity::find()
             .filter(memberships::Column::Id.is_in(ids.iter().map(|id| id.0)))
             .filter(memberships::Column::OrganizationId.eq(organization.0))
             .all(&self.db)
             .await?;
-        self.with_roles(organization, rows).await
+        self.with_roles(organization, rows, now).await
     }
 
     /// Finds the memberships that hold some addresses or external ids in an organization, without their roles.
@@ -122,11 +129,12 @@ impl Reads<'_> {
         Ok(rows.into_iter().map(UserId).collect())
     }
 
-    /// Adds to each membership the roles that it holds directly at the organization.
+    /// Adds to each membership the roles that it holds at `now` directly at the organization.
     async fn with_roles(
         &self,
         organization: OrganizationId,
         rows: Vec<memberships::Model>,
+        now: Timestamp,
     ) -> Result<Vec<Member>, Error> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -136,6 +144,7 @@ impl Reads<'_> {
             .filter(grants::Column::PrincipalKind.eq("membership"))
             .filter(grants::Column::PrincipalId.is_in(rows.iter().map(|row| row.id)))
             .filter(grants::Column::PlaceKind.eq("organization"))
+            .filter(is_live(now))
             .order_by_asc(grants::Column::Role)
             .all(&self.db)
             .await?;

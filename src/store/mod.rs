@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 pub use catalog::CatalogRow;
 pub use connect::{OnSqliteConnection, OpenError, Settings, SqliteHook};
-pub use grant::GrantPage;
+pub use grant::{GrantPage, Grants};
 pub use group::{GroupMember, GroupMemberPage, GroupPage};
 pub use installation::{InstallationRow, SigningKeyRow};
 pub use outbox::OutboxMail;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::encoding::{held, place, principal, state};
 use super::entity::{grants, roles};
-use super::grant::grant;
+use super::grant::{grant, is_live};
 use super::{Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::assignment::Assignment;
@@ -48,7 +48,7 @@ impl Reads<'_> {
         if roles.is_empty() { Ok(catalog) } else { Ok(Arc::new(catalog.extended(roles.iter().map(Some)))) }
     }
 
-    /// Reads the grants of a role in an organization, oldest first, at most `limit`.
+    /// Reads the grants of a role that are held at `now` in an organization, oldest first, at most `limit`.
     ///
     /// # Errors
     /// Only what the database says.
@@ -56,19 +56,41 @@ impl Reads<'_> {
         &self,
         organization: OrganizationId,
         role: &str,
+        now: Timestamp,
         limit: u64,
     ) -> Result<Vec<Grant>, Error> {
-        let rows = of_role(organization, role).order_by_asc(grants::Column::Id).limit(limit).all(&self.db).await?;
-        rows.iter().map(grant).collect()
+        let held = of_role(organization, role).filter(is_live(now)).order_by_asc(grants::Column::Id).limit(limit);
+        held.all(&self.db).await?.iter().map(grant).collect()
     }
 
-    /// Reads who holds a role in an organization, wherever.
+    /// Reads the grants of a role in an organization that have expired by `now`, at most `limit`.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn principals_of_role(&self, organization: OrganizationId, role: &str) -> Result<Vec<Principal>, Error> {
-        let sql = "select distinct principal_kind, principal_id from grants where scope = $1 and role = $2";
-        let rows = self.rows(sql, vec![organization.0.into(), role.into()]).await?;
+    pub async fn lapsed_grants_of_role(
+        &self,
+        organization: OrganizationId,
+        role: &str,
+        now: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<Grant>, Error> {
+        let lapsed = of_role(organization, role).filter(grants::Column::ExpiresAt.lte(now.as_micros())).limit(limit);
+        lapsed.all(&self.db).await?.iter().map(grant).collect()
+    }
+
+    /// Reads who holds a role at `now` in an organization, wherever.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn principals_of_role(
+        &self,
+        organization: OrganizationId,
+        role: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Principal>, Error> {
+        let sql = "select distinct principal_kind, principal_id from grants where scope = $1 and role = $2 \
+                   and (expires_at is null or expires_at > $3)";
+        let rows = self.rows(sql, vec![organization.0.into(), role.into(), now.as_micros().into()]).await?;
         rows.iter()
             .map(|row| {
                 let kind: String = row.try_get("", "principal_kind")?;
@@ -77,16 +99,21 @@ impl Reads<'_> {
             .collect()
     }
 
-    /// Counts the memberships that hold each role directly at the organization, by their state.
+    /// Counts the memberships that hold each role at `now` directly at the organization, by their state.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn role_holders(&self, organization: OrganizationId) -> Result<Vec<(Arc<str>, MemberState, i64)>, Error> {
+    pub async fn role_holders(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<Vec<(Arc<str>, MemberState, i64)>, Error> {
         let sql = "select g.role, m.state, count(*) as holders from grants g join memberships m \
                    on m.id = g.principal_id where g.scope = $1 and g.principal_kind = 'membership' \
-                   and g.place_kind = 'organization' group by g.role, m.state";
+                   and g.place_kind = 'organization' and (g.expires_at is null or g.expires_at > $2) \
+                   group by g.role, m.state";
         let mut held = Vec::new();
-        for row in self.rows(sql, vec![organization.0.into()]).await? {
+        for row in self.rows(sql, vec![organization.0.into(), now.as_micros().into()]).await? {
             let (role, word): (String, String) = (row.try_get("", "role")?, row.try_get("", "state")?);
             held.push((role.into(), state(MemberState::from_word, &word)?, row.try_get("", "holders")?));
         }
@@ -103,36 +130,43 @@ impl Reads<'_> {
         Ok(!self.rows(sql, values).await?.is_empty())
     }
 
-    /// Finds memberships that hold no role at the organization at `now`, and never were to hold `role`, at most `limit`.
+    /// Finds memberships that hold no role at the organization at `now`, at most `limit`.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn members_without_a_role(
         &self,
         organization: OrganizationId,
-        role: &str,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<MembershipId>, Error> {
         let sql = "select m.id from memberships m where m.organization_id = $1 and not exists \
                    (select 1 from grants g where g.scope = $1 and g.principal_kind = 'membership' \
                    and g.principal_id = m.id and g.place_kind = 'organization' and g.role <> '' \
-                   and (g.expires_at is null or g.expires_at > $2 or g.role = $3)) order by m.id limit $4";
-        let values = vec![organization.0.into(), now.as_micros().into(), role.into(), i64::from(limit).into()];
+                   and (g.expires_at is null or g.expires_at > $2)) order by m.id limit $3";
+        let values = vec![organization.0.into(), now.as_micros().into(), i64::from(limit).into()];
         let rows = self.rows(sql, values).await?;
         rows.iter().map(|row| Ok(row.try_get::<Uuid>("", "id")?.into())).collect()
     }
 
-    /// Says whether some membership holds none of some roles at the organization.
+    /// Says whether some membership holds none of some roles at the organization at `now`.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn holds_none(&self, organization: OrganizationId, roles: &[String]) -> Result<bool, Error> {
-        let (values, names) = parameters(organization, roles);
+    pub async fn holds_none(
+        &self,
+        organization: OrganizationId,
+        roles: &[String],
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let (mut values, names) = parameters(organization, roles);
+        values.push(now.as_micros().into());
         let sql = format!(
             "select 1 as one from memberships m where m.organization_id = $1 and not exists \
              (select 1 from grants g where g.scope = $1 and g.principal_kind = 'membership' \
-             and g.principal_id = m.id and g.place_kind = 'organization' and g.role in ({names})) limit 1"
+             and g.principal_id = m.id and g.place_kind = 'organization' and g.role in ({names}) \
+             and (g.expires_at is null or g.expires_at > ${now})) limit 1",
+            now = values.len(),
         );
         Ok(!self.rows(&sql, values).await?.is_empty())
     }
@@ -150,27 +184,37 @@ impl Reads<'_> {
         Ok(!self.rows(&sql, values).await?.is_empty())
     }
 
-    /// Says whether somebody holds a role without another beside it at the same place.
+    /// Says whether somebody holds a role at `now` without another beside it at the same place.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn holds_without(&self, organization: OrganizationId, role: &str, required: &str) -> Result<bool, Error> {
-        let sql = "select 1 as one from grants g where g.scope = $1 and g.role = $2 and not exists \
+    pub async fn holds_without(
+        &self,
+        organization: OrganizationId,
+        role: &str,
+        required: &str,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let sql = "select 1 as one from grants g where g.scope = $1 and g.role = $2 \
+                   and (g.expires_at is null or g.expires_at > $4) and not exists \
                    (select 1 from grants r where r.scope = $1 and r.role = $3 \
+                   and (r.expires_at is null or r.expires_at > $4) \
                    and r.principal_kind = g.principal_kind and r.principal_id = g.principal_id \
                    and r.place_kind = g.place_kind and r.place_type = g.place_type and r.place_id = g.place_id) limit 1";
-        Ok(!self.rows(sql, vec![organization.0.into(), role.into(), required.into()]).await?.is_empty())
+        let values = vec![organization.0.into(), role.into(), required.into(), now.as_micros().into()];
+        Ok(!self.rows(sql, values).await?.is_empty())
     }
 
-    /// Gathers what an organization holds of the catalog it follows.
+    /// Gathers what is held in an organization at `now` of the catalog it follows.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn in_use(&self, organization: OrganizationId) -> Result<InUse, Error> {
+    pub async fn in_use(&self, organization: OrganizationId, now: Timestamp) -> Result<InUse, Error> {
         let mut in_use = InUse { roles: self.roles(organization).await?, ..InUse::default() };
         let sql = "select role, principal_kind, place_kind, place_type, max(expires_at) as expires_at from grants \
-                   where scope = $1 group by role, principal_kind, place_kind, place_type, expires_at is null";
-        for row in self.rows(sql, vec![organization.0.into()]).await? {
+                   where scope = $1 and (expires_at is null or expires_at > $2) \
+                   group by role, principal_kind, place_kind, place_type, expires_at is null";
+        for row in self.rows(sql, vec![organization.0.into(), now.as_micros().into()]).await? {
             let word = |column: &str| row.try_get::<String>("", column);
             let (principal_kind, place_kind) = (word("principal_kind")?, word("place_kind")?);
             let any = InUse::any_of(&word("place_type")?);
@@ -227,7 +271,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Removes a role of the locked organization, which nobody holds.
+    /// Removes a role of the locked organization, of which no grant is left, expired or not: its number is given to others.
     ///
     /// # Errors
     /// Only what the database says.

@@ -89,7 +89,8 @@ impl Reads<'_> {
         Ok(Seats { limit, used })
     }
 
-    /// Names the resources with a limit whose lists some memberships are on as everyone is, or by a group that they are in.
+    /// Names the resources with a limit whose lists some memberships are on at `now` as everyone is, or by a group that they
+    /// are in.
     ///
     /// # Errors
     /// Only what the database says.
@@ -97,10 +98,11 @@ impl Reads<'_> {
         &self,
         organization: OrganizationId,
         members: &[MembershipId],
+        now: Timestamp,
     ) -> Result<Vec<ResourceKey>, Error> {
-        let mut values: Vec<Value> = vec![organization.0.into()];
+        let mut values: Vec<Value> = vec![organization.0.into(), now.as_micros().into()];
         values.extend(members.iter().map(|member| Value::from(member.0)));
-        let ids: Vec<String> = (2..=values.len()).map(|number| format!("${number}")).collect();
+        let ids: Vec<String> = (3..=values.len()).map(|number| format!("${number}")).collect();
         let through_groups = if ids.is_empty() {
             String::new()
         } else {
@@ -113,7 +115,8 @@ impl Reads<'_> {
         let sql = format!(
             "select l.type, l.id from seat_limits l where l.organization_id = $1 and l.type <> '' and exists \
              (select 1 from grants g where g.scope = $1 and g.place_kind = 'resource' and g.place_type = l.type \
-             and g.place_id = l.id and (g.principal_kind = 'everyone'{through_groups})) order by l.type, l.id"
+             and g.place_id = l.id and (g.expires_at is null or g.expires_at > $2) \
+             and (g.principal_kind = 'everyone'{through_groups})) order by l.type, l.id"
         );
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         let rows = self.db.query_all_raw(statement).await?;

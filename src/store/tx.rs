@@ -261,6 +261,12 @@ impl Tx {
         &mut self.counters
     }
 
+    /// Returns how many more facts of the organization the commit takes.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        changelog::FACTS_MAX.saturating_sub(self.changes.len())
+    }
+
     /// Records a change of the locked organization.
     pub(super) fn change(&mut self, change: Change) {
         self.changes.push(change);

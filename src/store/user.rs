@@ -80,6 +80,15 @@ impl Reads<'_> {
         Ok(row.map(|row| row.email))
     }
 
+    /// Finds every address that a user has proven.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_emails(&self, user: UserId) -> Result<Vec<String>, Error> {
+        let rows = user_emails::Entity::find().filter(user_emails::Column::UserId.eq(user.0)).all(&self.db).await?;
+        Ok(rows.into_iter().map(|row| row.email).collect())
+    }
+
     /// Finds what a sign-in with `email` is held against.
     ///
     /// # Errors

@@ -104,8 +104,14 @@ impl Catalogs {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let to = name(message.name, message.version);
         let set = self.0.services.set_organization_catalog(&context, organization, &to).await?;
-        let (name, version) = named_by(&set.value);
-        Ok(SetOrganizationCatalogResponse { name: name.to_owned(), version, revision: token(set.token) })
+        let (name, version) = named_by(&set.value.key);
+        let invitation_ids = set.value.links.iter().map(ToString::to_string).collect();
+        Ok(SetOrganizationCatalogResponse {
+            name: name.to_owned(),
+            version,
+            revision: token(set.token),
+            invitation_ids,
+        })
     }
 }
 

@@ -112,8 +112,9 @@ impl Roles {
             etag: role.etag.clone(),
         };
         let written = self.0.services.update_role(&context, request).await?;
-        let role = self.written(&context, organization, written.value).await?;
-        Ok(UpdateRoleResponse { role: Some(role), revision: token(written.token) })
+        let role = self.written(&context, organization, written.value.role).await?;
+        let invitation_ids = written.value.links.iter().map(ToString::to_string).collect();
+        Ok(UpdateRoleResponse { role: Some(role), revision: token(written.token), invitation_ids })
     }
 
     async fn delete(&self, call: &Call, message: DeleteRoleRequest) -> Result<DeleteRoleResponse, Error> {
@@ -126,8 +127,9 @@ impl Roles {
         };
         let written = self.0.services.delete_role(&context, request).await?;
         Ok(DeleteRoleResponse {
-            granted: written.value.granted.into_iter().map(grant).collect(),
-            revoked: written.value.revoked.into_iter().map(grant).collect(),
+            granted: written.value.changed.granted.into_iter().map(grant).collect(),
+            revoked: written.value.changed.revoked.into_iter().map(grant).collect(),
+            moved_invitation_ids: written.value.links.iter().map(ToString::to_string).collect(),
             revision: token(written.token),
         })
     }

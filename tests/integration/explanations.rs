@@ -49,7 +49,7 @@ fn token_of(person: &Person) -> &str {
 }
 
 /// Changes a row behind the server's back: what no RPC does yet.
-async fn execute(app: &TestApp, sql: &str) {
+pub async fn execute(app: &TestApp, sql: &str) {
     let connection = Database::connect(app.config.database_url()).await.expect("the server's database");
     connection.execute_unprepared(sql).await.expect("a statement");
     connection.close().await.expect("a connection that closes");
@@ -314,7 +314,7 @@ on_both! {
 }
 
 /// Writes an id as the database takes it in a statement.
-fn id_in(app: &TestApp, id: &str) -> String {
+pub fn id_in(app: &TestApp, id: &str) -> String {
     if app.config.database_url().starts_with("sqlite") {
         format!("x'{}'", id.replace('-', ""))
     } else {

@@ -60,7 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// seats, texts, etags, and how a resource is shown. What else two of them
 /// share is a rule, and stands in `domain`.
 const SHARED_BY_SERVICES: &[&str] =
-    &["activity", "apply", "clearing", "context", "etag", "seats", "shown", "text", "write"];
+    &["activity", "apply", "clearing", "context", "etag", "mark", "seats", "shown", "sweeping", "text", "write"];
 
 /// Which rooms may name a crate; [`ANY`] is every room but the pure ones.
 const CRATES: &[(&str, &[&str])] = &[

@@ -42,6 +42,8 @@ mod log;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod offers;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod process;

@@ -31,7 +31,7 @@ pub fn see(
 /// violations begins, as in `requests[3].`, and when it is asked.
 ///
 /// # Errors
-/// - As [`see`], [`Assignment::must_be_assignable`], [`may_give`] and [`plan_member`].
+/// - As [`see`], [`Assignment::must_be_grantable`], [`may_give`] and [`plan_member`].
 pub fn plan_joining(
     actor: &Actor,
     organization: OrganizationId,
@@ -46,7 +46,7 @@ pub fn plan_joining(
             see(actor, organization, Some(key), now)?;
         }
         let field = format!("{prefix}assignments[{index}]");
-        violations.take(assignment.must_be_assignable(&actor.catalog, principal, &field))?;
+        violations.take(assignment.must_be_grantable(&actor.catalog, principal, &field, now))?;
     }
     violations.finish()?;
 

@@ -133,11 +133,17 @@ fn what_lapsed_by_itself_stands_in_the_way_of_no_other_change() {
 }
 
 #[test]
-fn giving_anew_what_has_expired_replaces_it() {
+fn giving_or_taking_what_has_expired_takes_nothing() {
     let lapsed = [held(1, member(1), &role("hand")), held(2, member(1), &until(PAST, listed()))];
     let plan = planned(&lapsed, &[], &[give(member(1), until(LATER, listed()))]).unwrap();
     assert_eq!(plan.granted, [(member(1), until(LATER, listed()))]);
-    assert_eq!(plan.revoked, [lapsed[1].clone()]);
+    assert!(plan.gone().next().is_none(), "nothing is taken that was not held");
+
+    let outlived = [held(1, member(1), &until(PAST, role("hand"))), held(2, member(1), &until(PAST, listed()))];
+    for delta in [give(member(1), role("chief")), take(member(1), role("hand")), take(member(1), listed())] {
+        let plan = planned(&outlived, &[], &[delta]).unwrap();
+        assert!(plan.gone().next().is_none(), "{plan:?}");
+    }
 }
 
 #[test]

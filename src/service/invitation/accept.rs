@@ -3,23 +3,28 @@
 use std::sync::Arc;
 
 use super::{AcceptInvitation, Accepted, give, invitation_by_token, places};
-use crate::domain::access::{Actor, decide, may_give};
-use crate::domain::assignment::plan_member;
+use crate::auth::Sealer;
+use crate::domain::access::{Actor, decide, may_give, plan_joining};
+use crate::domain::assignment::Assignment;
 use crate::domain::cardinality;
-use crate::domain::catalog::PermissionId;
+use crate::domain::catalog::{InvitationKind, PermissionId};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Kind, Reason};
-use crate::domain::fact::{Held, InvitationState, MemberState, UserState};
+use crate::domain::fact::{Grant, GrantSource, InvitationState, MemberState, UserState};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
-use crate::domain::invitation::{Invitation, Offered};
+use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::password;
-use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+use crate::domain::place::{Principal, ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 use crate::service::context::see;
+use crate::service::mark::marks_of;
 use crate::service::seats::SeatsBefore;
 use crate::service::{Context, Services, Written, text};
 use crate::store::{Lock, Reads, Tx};
+
+/// How the paths of violations begin: what is wrong stands in the invitation, not in the request.
+const PREFIX: &str = "invitation.";
 
 /// Who accepts, prepared before the lock.
 #[derive(Clone)]
@@ -34,13 +39,17 @@ impl Services {
     /// Accepts an invitation. To a mailbox: with a password for a new account (CE-12), or as the account that the address
     /// has (CM-22). By a link: as whoever is signed in (CM-20).
     ///
-    /// Nobody is signed in by it (CE-16). A refusal consumes nothing.
+    /// Nobody is signed in by it (CE-16). A refusal consumes nothing. What it brings is evaluated as if it was given anew, by its
+    /// sponsor, under the catalog that the organization follows now; what others gave to the membership since was evaluated
+    /// when they gave it.
     ///
     /// # Errors
     /// - As [`Services::look_up_invitation`]; [`Reason::SignInRequired`], [`Reason::EmailMismatch`].
     /// - [`Reason::PasswordTooShort`], [`Reason::PasswordTooSimple`], [`Reason::PasswordTooLong`].
     /// - [`Reason::InvitationUnsponsored`], [`Reason::RoleCardinality`], [`Reason::MemberExists`],
-    ///   [`Reason::InvitationPending`].
+    ///   [`Reason::InvitationPending`], [`Reason::MemberRemoved`].
+    /// - What [`Services::create_invitation`] refuses because of the catalog: [`Reason::InvitationKindUnavailable`],
+    ///   [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], [`Reason::RoleTransferOnly`], [`Reason::RoleRequired`].
     pub async fn accept_invitation(
         self: &Arc<Self>,
         context: &Context,
@@ -53,8 +62,11 @@ impl Services {
         let joiner = self.prepare_joiner(context, &reads, &invitation, &request.password).await?;
 
         let lock = Lock::Organization(invitation.organization);
-        let token = request.token;
-        self.write(context, lock, move |tx| accept(tx, token.clone(), joiner.clone(), display_name.clone())).await
+        let (token, sealer) = (request.token, self.sealer.clone());
+        self.write(context, lock, move |tx| {
+            accept(tx, sealer.clone(), token.clone(), joiner.clone(), display_name.clone())
+        })
+        .await
     }
 
     /// Finds out who accepts. The address decides: who has proven it must be signed in, who is new brings a password. A
@@ -91,7 +103,13 @@ impl Services {
     }
 }
 
-async fn accept(tx: Tx, token: String, joiner: Joiner, display_name: String) -> Result<(Tx, Accepted), Error> {
+async fn accept(
+    tx: Tx,
+    sealer: Sealer,
+    token: String,
+    joiner: Joiner,
+    display_name: String,
+) -> Result<(Tx, Accepted), Error> {
     let invitation = invitation_by_token(&tx.reads(), &token).await?;
     invitation.must_be_open(tx.now())?;
     match (&invitation.offered, &joiner) {
@@ -99,7 +117,7 @@ async fn accept(tx: Tx, token: String, joiner: Joiner, display_name: String) -> 
             let membership = *membership;
             accept_mailed(tx, invitation, membership, joiner, display_name).await
         }
-        (Offered::Link { .. }, Joiner::Known(user)) => accept_link(tx, invitation, *user, display_name).await,
+        (Offered::Link { .. }, Joiner::Known(user)) => accept_link(tx, &sealer, invitation, *user, display_name).await,
         (Offered::Link { .. }, Joiner::New { .. }) => Err(Error::internal("a link makes no accounts")),
     }
 }
@@ -112,16 +130,15 @@ async fn accept_mailed(
     joiner: Joiner,
     display_name: String,
 ) -> Result<(Tx, Accepted), Error> {
-    let organization = invitation.organization;
-    let member = tx.reads().membership(organization, membership).await?;
+    let (organization, now) = (invitation.organization, tx.now());
+    let member = tx.reads().membership(organization, membership, now).await?;
     let mut member = member.ok_or_else(|| Error::internal("an invitation without its membership"))?;
     let email = Email::parse("email", &member.email)?;
-    let grants = tx.reads().grants_of(organization, &[Principal::Membership(member.id)]).await?;
+    let grants = tx.reads().grants_of(organization, &[Principal::Membership(member.id)], now).await?.live;
     let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
     let sponsor = sponsor(&tx, &invitation, &places).await?;
-    for grant in &grants {
-        must_be_sponsored(&sponsor, organization, &grant.place, &grant.held, grant.principal, tx.now())?;
-    }
+    let brought: Vec<&Grant> = grants.iter().filter(|grant| grant.source == GrantSource::Invitation).collect();
+    must_be_givable(&sponsor, organization, &brought, now)?;
 
     let (Joiner::Known(user) | Joiner::New { user, .. }) = &joiner;
     let user = *user;
@@ -153,23 +170,25 @@ async fn accept_mailed(
 /// Makes a membership for who came by a link, under the address that they have proven. The link stays open for others.
 async fn accept_link(
     mut tx: Tx,
+    sealer: &Sealer,
     invitation: Invitation,
     user: UserId,
     display_name: String,
 ) -> Result<(Tx, Accepted), Error> {
-    let Invitation { organization, offered: Offered::Link { assignments }, .. } = &invitation else {
+    let Invitation { organization, offered: Offered::Link { assignments: offered }, .. } = &invitation else {
         return Err(Error::internal("a link that offers no assignments"));
     };
-    let organization = *organization;
-    let sponsor = sponsor(&tx, &invitation, &places(assignments)).await?;
+    let (organization, now) = (*organization, tx.now());
+    let assignments: Vec<Assignment> = invitation.brought(now).cloned().collect();
+    let sponsor = sponsor(&tx, &invitation, &places(&assignments)).await?;
+    must_be_open_here(sponsor.catalog.invitation(), InvitationKind::Link, offered, PREFIX)?;
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
-    let plan = plan_member(&sponsor.catalog, principal, assignments)?;
-    for (principal, assignment) in &plan.granted {
-        must_be_sponsored(&sponsor, organization, &assignment.place, &assignment.held, *principal, tx.now())?;
-    }
+    let planned = plan_joining(&sponsor, organization, principal, &assignments, (PREFIX, now));
+    let plan = planned.map_err(as_unsponsored)?;
 
     must_be_new_here(&tx, organization, user).await?;
+    must_not_be_barred(&tx, sealer, &invitation, user).await?;
     let email = tx.reads().user_email(user).await?;
     let email = Email::parse("email", &email.ok_or_else(|| Error::internal("a user without an address"))?)?;
     must_be_free(tx.reads().membership_by_email(organization, &email).await?.as_ref())?;
@@ -180,7 +199,7 @@ async fn accept_link(
     };
     let mut member = Member::pending(membership, &email, display_name, tx.now());
     (member.user, member.state) = (Some(user), MemberState::Active);
-    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, organization, &[], &places(assignments)).await?;
+    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, organization, &[], &places(&assignments)).await?;
     tx.membership_insert(&member, &email).await?;
     give(&mut tx, &sponsor, &plan, member.state).await?;
     seats.must_suffice(&tx, &sponsor.catalog, organization).await?;
@@ -215,22 +234,40 @@ async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Re
     Ok(sponsor)
 }
 
-/// Asks that who invited may still give what the invitation brings, at a place that is still there for them; what a
-/// founder brings, any operator may.
-fn must_be_sponsored(
+/// Ensures that what an invitation to a mailbox brings could be given anew: under the catalog as it is, by who invited, at a
+/// place that is still there for them. What a founder brings, any operator may give.
+fn must_be_givable(
     sponsor: &Actor,
     organization: OrganizationId,
-    place: &Place,
-    held: &Held,
-    principal: Principal,
+    brought: &[&Grant],
     now: Timestamp,
 ) -> Result<(), Error> {
-    let judged = see(sponsor, organization, place.resource(), now)
-        .and_then(|()| may_give(&sponsor.at(place.resource()), held, principal, now));
-    match judged {
-        Err(error) if matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound) => Err(unsponsored()),
-        judged => judged,
+    for (index, grant) in brought.iter().enumerate() {
+        let Grant { principal, place, held, expires_at, .. } = grant;
+        see(sponsor, organization, place.resource(), now).map_err(as_unsponsored)?;
+        let assignment = Assignment { place: place.clone(), held: held.clone(), expires_at: *expires_at };
+        let field = format!("{PREFIX}assignments[{index}]");
+        assignment.must_be_grantable(&sponsor.catalog, *principal, &field, now)?;
+        may_give(&sponsor.at(place.resource()), held, *principal, now).map_err(as_unsponsored)?;
     }
+    Ok(())
+}
+
+/// Ensures that nobody comes back by a link that was made before they were removed: neither the same user nor, since a managed
+/// account goes with its membership, another one with the same address.
+async fn must_not_be_barred(tx: &Tx, sealer: &Sealer, link: &Invitation, user: UserId) -> Result<(), Error> {
+    let emails = tx.reads().user_emails(user).await?;
+    let marks = marks_of(sealer, link.organization, Some(user), &emails)?;
+    if tx.reads().is_barred_from_link(link, &marks).await? {
+        let message = "who was removed from the organization does not come back by a link that was made before";
+        return Err(Error::new(Reason::MemberRemoved, message));
+    }
+    Ok(())
+}
+
+/// Whoever accepts is not told what the sponsor lacks, nor where.
+fn as_unsponsored(error: Error) -> Error {
+    if matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound) { unsponsored() } else { error }
 }
 
 fn unsponsored() -> Error {

@@ -10,12 +10,12 @@ use crate::domain::assignment::Assignment;
 use crate::domain::catalog::{InvitationKind, InvitationPolicy, Notice};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
-use crate::domain::fact::{Held, InvitationState};
+use crate::domain::fact::InvitationState;
 use crate::domain::id::{MembershipId, OrganizationId};
-use crate::domain::invitation::{Invitation, Offered};
+use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};
-use crate::domain::place::{Place, Principal, Subject};
-use crate::domain::time::Timestamp;
+use crate::domain::place::{Principal, Subject};
+use crate::domain::time::{Timestamp, must_last};
 use crate::mail::Mail;
 use crate::service::seats::SeatsBefore;
 use crate::service::{Context, Services, Written, text};
@@ -84,10 +84,7 @@ impl Services {
         let policy = actor.catalog.invitation();
         let kind = request.kind.unwrap_or_else(|| default_kind(policy));
         let mut violations = Violations::default();
-        if !policy.kinds.contains(&kind) {
-            let message = "is not open in this organization";
-            violations.add("kind", Reason::InvitationKindUnavailable, message);
-        }
+        violations.take(must_be_open_here(policy, kind, &request.assignments, ""))?;
         let email = match kind {
             InvitationKind::Email => violations.take(Email::parse("email", &request.email))?,
             InvitationKind::Link => {
@@ -96,12 +93,8 @@ impl Services {
             }
         };
         let display_name = violations.take(text::name("display_name", &request.display_name))?;
-        if request.lifetime.is_some_and(|lifetime| lifetime < LIFETIME_MIN || lifetime > policy.longest) {
-            let message = format!("must be from 60 s to {} s", policy.longest.as_secs());
-            violations.add("lifetime", Reason::OutOfRange, message);
-        }
-        if policy.role_required && !request.assignments.iter().any(is_role_here) {
-            violations.add("assignments", Reason::FieldRequired, "must name a role at the organization");
+        if let Some(lifetime) = request.lifetime {
+            violations.take(must_last("lifetime", lifetime, &(LIFETIME_MIN..=policy.longest)))?;
         }
         violations.finish()?;
 
@@ -161,10 +154,6 @@ fn must_be_nobodys(request: &CreateInvitation, violations: &mut Violations) {
             violations.add(field, Reason::OutOfRange, "must be empty: a link goes to nobody in particular");
         }
     }
-}
-
-fn is_role_here(assignment: &Assignment) -> bool {
-    assignment.place == Place::Organization && matches!(assignment.held, Held::Role(_))
 }
 
 async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx, Invited), Error> {

@@ -132,7 +132,7 @@ async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: Membe
             Assets::Delete if kept.contains(&resource.key) => hand_over(&mut tx, organization, resource, None).await?,
             Assets::Keep => hand_over(&mut tx, organization, resource, None).await?,
             Assets::Transfer(to) => {
-                let heir = tx.reads().membership(organization, to).await?;
+                let heir = tx.reads().membership(organization, to, tx.now()).await?;
                 let heir = heir.filter(|heir| heir.state != MemberState::Removing);
                 let heir = heir.map(|heir| Principal::Membership(heir.id));
                 hand_over(&mut tx, organization, resource, heir).await?;

@@ -42,7 +42,7 @@ impl Services {
         if actor.standing.membership() != Some(membership) {
             must_hold(&actor, PermissionId::MEMBER_REMOVE, None, now)?;
         }
-        let member = reads.membership(organization, membership).await?;
+        let member = reads.membership(organization, membership, now).await?;
         let member = member.ok_or_else(|| Error::not_found("member", membership))?;
         let inventory = take(&reads, &actor, organization, &member, &estate, now).await?;
         let etag = etag(&inventory)?;

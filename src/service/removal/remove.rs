@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::finish::hand_over;
 use super::inventory::{Estate, is_managed, take};
 use super::{RemoveMember, Removed};
+use crate::auth::Sealer;
 use crate::domain::access::{Actor, is_visible, may_shut_out};
 use crate::domain::cardinality;
 use crate::domain::catalog::{PermissionId, Verb};
@@ -17,8 +18,12 @@ use crate::domain::removal::{Assets, Inventory, Removal};
 use crate::domain::time::Timestamp;
 use crate::service::context::{must_hold, see};
 use crate::service::etag::must_match;
+use crate::service::mark::marks_of;
 use crate::service::{Context, Services, Written, text};
-use crate::store::{Lock, Tx};
+use crate::store::{Grants, Lock, Tx};
+
+/// Most grants that go with a membership in its first commit; of what has expired the sweep takes the rest.
+const GRANTS_MAX: usize = 9_000;
 
 impl Services {
     /// Removes a member, or lets the caller leave. Their access is gone with the answer; the membership itself is, unless
@@ -48,9 +53,11 @@ impl Services {
         };
         let request = RemoveMember { reason: text::reason("reason", &request.reason)?, ..request };
 
-        let call = context.clone();
+        let (call, sealer) = (context.clone(), self.sealer.clone());
         let mut written = self
-            .write(context, Lock::Organization(organization), move |tx| remove(tx, call.clone(), request.clone()))
+            .write(context, Lock::Organization(organization), move |tx| {
+                remove(tx, call.clone(), sealer.clone(), request.clone())
+            })
             .await?;
         self.removals_begun.send_replace(());
         if let Some(membership) = membership
@@ -77,23 +84,23 @@ fn whom(actor: &Actor, request: &RemoveMember, now: Timestamp) -> Result<Members
     }
 }
 
-async fn remove(mut tx: Tx, context: Context, request: RemoveMember) -> Result<(Tx, Removed), Error> {
+async fn remove(mut tx: Tx, context: Context, sealer: Sealer, request: RemoveMember) -> Result<(Tx, Removed), Error> {
     let (organization, now, subject) = (request.organization, tx.now(), context.subject()?);
     let caller = tx.reads().actor(organization, subject, &[]).await?;
     see(&caller, organization, None, now)?;
     let principal = Principal::Membership(whom(&caller, &request, now)?);
     let Principal::Membership(id) = principal else { return Err(Error::internal("a member")) };
 
-    let grants = tx.reads().grants_of(organization, &[principal]).await?;
+    let grants = tx.reads().grants_of(organization, &[principal], now).await?;
     let groups = tx.reads().groups_of(&[id]).await?;
     let groups: Vec<Principal> = groups.into_iter().map(|(_, group)| Principal::Group(group)).collect();
-    let by_groups = tx.reads().grants_of(organization, &groups).await?;
-    let all: Vec<&Grant> = grants.iter().chain(&by_groups).collect();
+    let by_groups = tx.reads().grants_of(organization, &groups, now).await?.live;
+    let all: Vec<&Grant> = grants.live.iter().chain(&by_groups).collect();
     let estate = Estate::of(&tx.reads(), organization, id).await?;
     let places = all.iter().filter_map(|grant| grant.place.resource()).chain(estate.places());
     let places: Vec<ResourceKey> = places.cloned().collect();
     let actor = tx.reads().actor(organization, subject, &places).await?;
-    let member = tx.reads().membership(organization, id).await?;
+    let member = tx.reads().membership(organization, id, now).await?;
     let member = member.ok_or_else(|| Error::not_found("member", id))?;
     if member.state == MemberState::Removing {
         return Err(Error::new(Reason::MemberState, "the member is being removed already").about("member", id));
@@ -106,6 +113,10 @@ async fn remove(mut tx: Tx, context: Context, request: RemoveMember) -> Result<(
 
     if !request.reason.is_empty() {
         tx.because(request.reason);
+    }
+    // Who leaves may come back by whatever they hold.
+    if request.membership.is_some() {
+        bar_from_links(&tx, &sealer, organization, &member).await?;
     }
     let user_deleted = close(&mut tx, &actor, organization, &member, grants).await?;
     // What the caller does not see goes neither to anybody nor away.
@@ -133,7 +144,7 @@ fn may_go(actor: &Actor, request: &RemoveMember, grants: &[&Grant], now: Timesta
         return may_shut_out(actor, Principal::Membership(id), grants.iter().copied(), now);
     }
     let is_kept = |grant: &&&Grant| match &grant.held {
-        Held::Role(name) if grant.place == Place::Organization && !grant.is_expired(now) => {
+        Held::Role(name) if grant.place == Place::Organization => {
             actor.catalog.role_id(name).is_some_and(|role| actor.catalog.never_leave().contains(&role))
         }
         _ => false,
@@ -160,7 +171,7 @@ async fn may_dispose(
         Assets::Keep => return Ok(()),
         Assets::Delete => Verb::Delete,
         Assets::Transfer(to) => {
-            let found = tx.reads().membership(organization, to).await?;
+            let found = tx.reads().membership(organization, to, tx.now()).await?;
             let found = found.filter(|member| to != leaver && member.state != MemberState::Removing);
             if found.is_none() {
                 return Err(Error::not_found("member", to));
@@ -175,24 +186,37 @@ async fn may_dispose(
     Ok(())
 }
 
+/// Ensures that who is removed does not come back by a link that is open now: the user, nor whoever has an address of theirs.
+async fn bar_from_links(tx: &Tx, sealer: &Sealer, organization: OrganizationId, member: &Member) -> Result<(), Error> {
+    let mut emails = match member.user {
+        Some(user) => tx.reads().user_emails(user).await?,
+        None => Vec::new(),
+    };
+    emails.push(member.email.clone());
+    let mut marks = marks_of(sealer, organization, member.user, &emails)?;
+    marks.sort_unstable();
+    marks.dedup();
+    tx.bar_from_open_links(&marks).await
+}
+
 /// Takes everything away that gives access. Says whether the account went, too.
 async fn close(
     tx: &mut Tx,
     actor: &Actor,
     organization: OrganizationId,
     member: &Member,
-    grants: Vec<Grant>,
+    grants: Grants,
 ) -> Result<bool, Error> {
     if let Some(user) = member.user {
         tx.user_lock(user).await?;
     }
     let user_deleted = is_managed(&tx.reads(), organization, member).await?;
     let before = tx.counters().clone();
-    for grant in &grants {
+    for grant in &grants.live {
         tx.counters().count(&actor.catalog, grant, member.state, -1);
     }
     cardinality::judge(&actor.catalog, &before, tx.counters())?;
-    tx.grants_delete(&grants).await?;
+    tx.grants_delete(&grants.rows(GRANTS_MAX)).await?;
     for (member, group) in tx.reads().groups_of(&[member.id]).await? {
         tx.group_members_delete(group, &[member]).await?;
     }

@@ -19,6 +19,7 @@ pub struct Model {
     pub state: String,
     pub created_at: i64,
     pub expires_at: i64,
+    pub revision: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,6 +1,7 @@
 //! The tables, one module each, as `migrations` makes them.
 
 pub mod api_keys;
+pub mod barred_from_links;
 pub mod catalogs;
 pub mod contacts;
 pub mod grants;

@@ -7,7 +7,7 @@ use crate::authz::{Answer, Asked, Caller, Denial, Item, Questions, Requirement, 
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ServiceAccountId, UserId};
 use crate::domain::place::{ResourceKey, Subject};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, must_last};
 use crate::proto;
 use crate::proto::consistency::Requirement as ProtoRequirement;
 use crate::proto::subject::Kind;
@@ -179,10 +179,7 @@ pub fn consistency(consistency: Option<&proto::Consistency>, bound: Duration) ->
         Some(ProtoRequirement::AtLeast(text)) => Ok(Requirement::AtLeast(parse_token("consistency.at_least", text)?)),
         Some(ProtoRequirement::MaxAge(max_age)) => {
             let max_age = duration("consistency.max_age", max_age)?;
-            if max_age < Duration::from_millis(1) || max_age > bound {
-                let message = format!("must be from 1 ms to {} ms", bound.as_millis());
-                return Err(Error::invalid("consistency.max_age", Reason::OutOfRange, message));
-            }
+            must_last("consistency.max_age", max_age, &(Duration::from_millis(1)..=bound))?;
             Ok(Requirement::MaxAge(Some(max_age)))
         }
     }

@@ -7,8 +7,9 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use super::{TestApp, eventually_finds, mails_in};
 
 /// Whatever a call leaves shows in one of these: `commits` counts revisions, `outbox` mails that have yet to go out.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "api_keys",
+    "barred_from_links",
     "catalogs",
     "commits",
     "contacts",

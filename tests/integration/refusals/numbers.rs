@@ -7,7 +7,8 @@ use prost_types::Timestamp;
 
 use super::{assert_violates, later, revision_of};
 use crate::harness::messages::{
-    as_member, change, check, create_api_key, create_service_account, grant, invite, item, membership,
+    as_member, change, change_by_matrix, check, create_api_key, create_member, create_members, create_service_account,
+    grant, invite, item, matrix, membership, new_member, register, rotate_key, share,
 };
 use crate::harness::{project, role};
 use crate::on_both;
@@ -104,5 +105,82 @@ on_both! {
         assert_violates(answer, &[("assignments", "OUT_OF_RANGE")]);
         assert_eq!(revision_of(owner, id).await, before);
         assert_eq!(owner.change_grants(change(id, deltas(100))).await.unwrap().granted.len(), 1);
+    }
+}
+
+/// Every field of a request by which something gets an end, but for those that are not looked at: what is taken has none.
+const ENDS: &[&str] = &[
+    "BatchCreateMembersRequest.requests.assignments.expire_time",
+    "BulkMembersRequest.grant.expire_time",
+    "ChangeGrantsRequest.deltas.grant.expire_time",
+    "ChangeGrantsRequest.matrices.grant.expire_time",
+    "CreateApiKeyRequest.expire_time",
+    "CreateInvitationRequest.assignments.expire_time",
+    "CreateMemberRequest.member.assignments.expire_time",
+    "RotateApiKeyRequest.expire_time",
+    "ShareResourceRequest.expire_time",
+];
+
+#[test]
+fn every_end_that_a_request_names_is_tested() {
+    let is_looked_at = |path: &String| path.ends_with("expire_time") && !path.contains(".revoke.");
+    let named: Vec<String> = crate::surface::fields_of_requests().into_iter().filter(is_looked_at).collect();
+    assert_eq!(named, ENDS);
+}
+
+on_both! {
+    async fn an_end_is_in_the_future_wherever_one_is_named(app) {
+        let organization = app.found().await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        owner.register_resource(register(id, project("alpha"))).await.unwrap();
+        let bob = app.invite_and_join(id, owner, "bob@example.test", vec![]).await;
+        let account = owner.create_service_account(create_service_account(id, "job")).await.unwrap();
+        let account = account.service_account.unwrap().id;
+        let key = owner.create_api_key(create_api_key(id, &account)).await.unwrap().api_key.unwrap().id;
+        let before = app.traces().await;
+        let bob = || membership(&bob.membership_id);
+        for past in [later(&app, Duration::ZERO), Timestamp { seconds: 0, nanos: 0 }] {
+            let entry = || proto::Assignment { expire_time: Some(past), ..as_member(project("alpha")) };
+            let everywhere = proto::Assignment { resource: None, ..entry() };
+            let matrix = matrix(vec![bob()], vec![project("alpha")], proto::grant_matrix::Act::Grant(everywhere));
+            let bulk = proto::BulkMembersRequest {
+                organization_id: id.into(),
+                selection: Some(proto::bulk_members_request::Selection::Matching(proto::MemberFilter {
+                    query: "bob".into(),
+                    ..Default::default()
+                })),
+                act: Some(proto::bulk_members_request::Act::Grant(entry())),
+                ..Default::default()
+            };
+            let shared = proto::ShareResourceRequest { expire_time: Some(past), ..share(id, project("alpha"), vec![bob()]) };
+            let answers = [
+                (
+                    owner.batch_create_members(create_members(id, vec![new_member("new@example.test", vec![entry()])])).await.map(drop),
+                    "requests[0].assignments[0].expire_time",
+                ),
+                (owner.bulk(bulk, 1).await.map(drop), "grant.expire_time"),
+                (owner.change_grants(change(id, vec![grant(bob(), entry())])).await.map(drop), "deltas[0].grant.expire_time"),
+                (owner.change_grants(change_by_matrix(id, vec![matrix])).await.map(drop), "matrices[0].grant.expire_time"),
+                (
+                    owner.create_api_key(proto::CreateApiKeyRequest { expire_time: Some(past), ..create_api_key(id, &account) }).await.map(drop),
+                    "expire_time",
+                ),
+                (owner.create_invitation(invite(id, "new@example.test", vec![entry()])).await.map(drop), "assignments[0].expire_time"),
+                (
+                    owner.create_member(create_member(id, new_member("new@example.test", vec![entry()]))).await.map(drop),
+                    "member.assignments[0].expire_time",
+                ),
+                (
+                    owner.rotate_api_key(proto::RotateApiKeyRequest { expire_time: Some(past), ..rotate_key(id, &account, &key) }).await.map(drop),
+                    "expire_time",
+                ),
+                (owner.share_resource(shared).await.map(drop), "expire_time"),
+            ];
+            assert_eq!(answers.len(), ENDS.len());
+            for (answer, field) in answers {
+                assert_violates(answer, &[(field, "OUT_OF_RANGE")]);
+            }
+        }
+        assert_eq!(app.traces().await, before);
     }
 }

@@ -1,0 +1,93 @@
+//! Sweeping: grants that have expired go, each with its fact. They counted for nothing since they expired.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Context, Services};
+use crate::domain::error::{Error, Kind};
+use crate::domain::id::OrganizationId;
+use crate::domain::time::Timestamp;
+use crate::rpc::Rpc;
+use crate::store::{Lock, Tx};
+use crate::workers::Pulse;
+
+/// About how often it is looked for grants that have expired.
+const PERIOD: Duration = Duration::from_mins(10);
+/// How long a grant that has expired is kept, so that an explanation can name it.
+const KEPT: Duration = Duration::from_hours(24);
+/// Most organizations that are swept in one go.
+const ORGANIZATIONS_MAX: u64 = 1_000;
+/// Most grants that go in one commit.
+const SLICE: u64 = 1_000;
+
+/// Sweeps grants that have expired, until it is told to stop.
+pub async fn keep_grants(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
+        }
+        if let Err(error) = services.sweep_grants().await {
+            tracing::warn!(cause = error.cause(), reason = error.reason.name(), "expired grants could not be swept");
+        }
+        pulse.beat();
+    }
+}
+
+impl Services {
+    /// Sweeps what expired more than a day ago, in every organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn sweep_grants(self: &Arc<Self>) -> Result<(), Error> {
+        let before = self.world.now().minus(KEPT);
+        let reads = self.store.reads();
+        let mut failure = None;
+        for organization in reads.organizations_with_lapsed_grants(before, ORGANIZATIONS_MAX).await? {
+            // One that cannot be swept does not hold up those behind it.
+            if let Err(error) = self.sweep_organization(organization, before).await {
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Sweeps what expired in an organization at `before` or earlier, a slice a commit: also before an act that has no room for
+    /// it in its own.
+    pub(super) async fn sweep_organization(
+        self: &Arc<Self>,
+        organization: OrganizationId,
+        before: Timestamp,
+    ) -> Result<(), Error> {
+        let context = Context {
+            caller: None,
+            rpc: Rpc::ChangeGrants,
+            call_id: self.world.id::<Uuid>(),
+            replay: None,
+            validate_only: false,
+            deadline: None,
+            activity: None,
+        };
+        // Most often there is nothing, and no lock is taken.
+        while !self.store.reads().lapsed_grants(organization, before, 1).await?.is_empty() {
+            let lock = Lock::Organization(organization);
+            match self.write(&context, lock, move |tx| sweep_slice(tx, organization, before)).await {
+                Ok(_) => {}
+                // The organization went meanwhile, and everything with it.
+                Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn sweep_slice(mut tx: Tx, organization: OrganizationId, before: Timestamp) -> Result<(Tx, ()), Error> {
+    let lapsed = tx.reads().lapsed_grants(organization, before, SLICE).await?;
+    // Nothing is counted: a role with a bound is never held with an end.
+    tx.grants_delete(&lapsed).await?;
+    Ok((tx, ()))
+}
