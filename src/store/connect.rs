@@ -1,7 +1,7 @@
 //! Opening the database: the pools, and the lock of the data directory.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use sea_orm::sqlx::{Connection, SqliteConnection};
 use sea_orm::{ConnectOptions, DbErr, SqlxError};
 
 use super::Store;
+use super::lock::{self, FileLock};
 use super::pool::{Bound, Pool};
 use super::queue::Queue;
 use super::schema::migrate;
@@ -104,10 +105,10 @@ impl Store {
                 (pool.clone(), pool, None)
             }
             Some(("sqlite", path)) => {
-                let lock = lock_file(Path::new(path))?;
-                let writer = open_sqlite(settings, path, false).await.map_err(OpenError::Unreadable)?;
+                let (path, lock) = lock_file(Path::new(path))?;
+                let writer = open_sqlite(settings, &path, false).await.map_err(OpenError::Unreadable)?;
                 migrate(&writer.driver()).await?;
-                let reader = open_sqlite(settings, path, true).await.map_err(OpenError::Unreadable)?;
+                let reader = open_sqlite(settings, &path, true).await.map_err(OpenError::Unreadable)?;
                 (writer, reader, Some(Arc::new(lock)))
             }
             _ => return Err(OpenError::UrlUnknown),
@@ -178,8 +179,10 @@ async fn open_postgres(settings: &Settings) -> Result<Pool, OpenError> {
 }
 
 /// Opens a pool on a SQLite file: one connection that writes, or several that cannot.
-async fn open_sqlite(settings: &Settings, path: &str, is_read_only: bool) -> Result<Pool, DbErr> {
-    let mut options = ConnectOptions::new(format!("sqlite://{path}?mode={}", if is_read_only { "ro" } else { "rwc" }));
+async fn open_sqlite(settings: &Settings, path: &Path, is_read_only: bool) -> Result<Pool, DbErr> {
+    // The path as it is: a URL would give % and ? in it a meaning.
+    let path = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite://");
     let hook = settings.sqlite_hook.clone();
     options
         .max_connections(if is_read_only { settings.connections_max } else { 1 })
@@ -187,7 +190,7 @@ async fn open_sqlite(settings: &Settings, path: &str, is_read_only: bool) -> Res
         .record_stmt_in_spans(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
-            let options = options.busy_timeout(Duration::from_secs(5));
+            let options = options.filename(&path).read_only(is_read_only).busy_timeout(Duration::from_secs(5));
             if is_read_only { options } else { options.pragma("journal_mode", "WAL").pragma("synchronous", "FULL") }
         })
         .map_sqlx_sqlite_pool_opts(move |options| {
@@ -211,19 +214,13 @@ async fn must_be_out_of_transaction(connection: &mut SqliteConnection) -> Result
     Ok(!connection.is_in_transaction())
 }
 
-/// Takes the lock that refuses a second server on the same file; it goes with the process, however that ends.
-fn lock_file(database: &Path) -> Result<File, OpenError> {
-    let refuse = |source| OpenError::Directory { path: database.to_owned(), source };
-    if let Some(directory) = database.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+/// Makes the file's directory and the file where they are absent, takes the locks, and returns the file's real path.
+fn lock_file(path: &Path) -> Result<(PathBuf, FileLock), OpenError> {
+    let refuse = |source| OpenError::Directory { path: path.to_owned(), source };
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(refuse)?;
     }
-    // Made here, so that nobody else may read it; what SQLite puts beside it takes the same mode.
-    OpenOptions::new().create(true).append(true).mode(0o600).open(database).map_err(refuse)?;
-    let path = database.with_added_extension("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(refuse)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
-        Err(TryLockError::Error(source)) => Err(refuse(source)),
-    }
+    let path = lock::real_path(path)?;
+    let lock = FileLock::take(&path)?;
+    Ok((path, lock))
 }

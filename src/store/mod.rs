@@ -17,6 +17,7 @@ mod grant;
 mod group;
 mod installation;
 mod invitation;
+mod lock;
 mod membership;
 mod organization;
 mod outbox;
@@ -71,7 +72,7 @@ pub struct Store {
     queue: queue::Queue,
     world: World,
     /// Held while the data directory is in use; SQLite only.
-    _lock: Option<Arc<std::fs::File>>,
+    _lock: Option<Arc<lock::FileLock>>,
 }
 
 /// Reading methods, on the pool or inside a transaction.

@@ -74,6 +74,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", &["transport"]),
     // The database.
     ("migrations", &["store"]),
+    ("nix", &["store"]),
     ("sea_orm", &["changelog", "store"]),
     ("sea_orm_migration", &["store"]),
     // Credentials.
