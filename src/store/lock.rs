@@ -9,34 +9,48 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::connect::OpenError;
+use crate::private;
+
+/// The lock beside a database, by its real path.
+#[derive(Debug)]
+pub(super) struct Beside {
+    _file: File,
+}
 
 /// Both locks; they go with the process, however that ends.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    _beside: File,
+    _beside: Beside,
     _itself: File,
 }
 
-impl FileLock {
-    /// Takes both locks of the database at `path`, a real path at which there is a file.
+impl Beside {
+    /// Takes the lock beside the database at `path`, a real path, whether or not there is a file.
     ///
     /// # Errors
-    /// - [`OpenError::InUse`] if another server holds one of them.
+    /// - [`OpenError::InUse`] if another server holds it.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
         let refuse = |source| OpenError::Directory { path: path.to_owned(), source };
-        let beside = open(&path.with_added_extension("lock")).map_err(refuse)?;
-        match beside.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(refuse(source)),
+        let file = private::open(&path.with_added_extension("lock")).map_err(refuse)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(refuse(source)),
         }
-        let itself = open(path).map_err(refuse)?;
+    }
+
+    /// Takes the other lock too, on the file itself.
+    ///
+    /// # Errors
+    /// - [`OpenError::InUse`] if another server holds it.
+    pub fn and_itself(self, path: &Path) -> Result<FileLock, OpenError> {
+        let refuse = |source| OpenError::Directory { path: path.to_owned(), source };
+        let itself = OpenOptions::new().read(true).write(true).open(path).map_err(refuse)?;
         match lock_beyond(&itself) {
-            Ok(()) => Ok(Self { _beside: beside, _itself: itself }),
+            Ok(()) => Ok(FileLock { _beside: self, _itself: itself }),
             Err(error) => {
                 // Closing it would drop SQLite's locks, if it is this process that has the file open.
                 std::mem::forget(itself);
@@ -60,11 +74,6 @@ pub(super) fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| refuse(io::ErrorKind::InvalidInput.into()))?;
     Ok(directory.canonicalize().map_err(refuse)?.join(name))
-}
-
-/// Opens a file that only its owner may read, and makes it if it is absent.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)
 }
 
 /// Locks a byte that SQLite neither locks nor writes, far beyond the end of the file. The lock belongs to this descriptor:

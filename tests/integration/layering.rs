@@ -16,21 +16,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("locked", &[]),
     ("rpc", &[]),
     ("config", &[]),
+    ("console", &[]),
+    ("private", &[]),
     ("proto", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["rpc"]),
     // The spine: rows and the log below, what derives from the log beside them.
     ("changelog", &["domain"]),
-    ("store", &["changelog", "clock", "domain"]),
+    ("store", &["changelog", "clock", "domain", "private"]),
     ("authz", &["changelog", "clock", "domain"]),
     // Credentials and mails.
-    ("auth", &["clock", "domain", "locked"]),
-    ("mail", &["auth", "clock", "domain", "locked", "store"]),
+    ("auth", &["clock", "domain", "locked", "private"]),
+    ("mail", &["auth", "clock", "domain", "locked", "private", "store"]),
     // The way of a request.
     ("service", &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store"]),
     ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry"]),
     // A client like any other, and what builds everything.
-    ("demo", &["app", "auth::InstallationKey", "clock", "config", "proto"]),
+    ("demo", &["app", "auth::InstallationKey", "clock", "config", "console", "private", "proto"]),
     (
         "app",
         &[
@@ -41,13 +43,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "mail",
+            "private",
             "service",
             "store",
             "telemetry",
             "transport",
         ],
     ),
-    ("main", &["app", "clock", "config", "demo", "store", "telemetry"]),
+    ("main", &["app", "clock", "config", "console", "demo", "service::HandOver", "store", "telemetry"]),
     ("lib", &[]),
 ];
 
@@ -81,7 +84,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("argon2", &["auth"]),
     ("jsonwebtoken", &["auth"]),
     ("ring", &["auth"]),
-    ("secrecy", &["auth", "mail"]),
+    ("secrecy", &["app", "auth", "config", "demo", "mail", "store"]),
     ("sha2", &["auth", "changelog", "transport"]),
     // Mails.
     ("lettre", &["mail"]),
@@ -90,6 +93,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["clock"]),
     // Settings, logs, metrics.
     ("clap", &["config", "demo", "main"]),
+    ("strsim", &["config"]),
     ("mimalloc", &["main"]),
     ("opentelemetry", &["telemetry", "transport"]),
     ("opentelemetry_otlp", &["telemetry"]),
