@@ -1,12 +1,11 @@
 //! The composition root: builds everything, owns every task it spawns, shuts down in order.
 
-use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -21,8 +20,9 @@ use crate::config::{self, Config};
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
 use crate::mail::{self, MailTransport, TransportError, Worker};
-use crate::service::{self, Bearers, Services, StartError};
-use crate::store::{self, OpenError, Store};
+use crate::private;
+use crate::service::{self, Bearers, HandOver, Services, StartError};
+use crate::store::{self, Beginning, OpenError, Store};
 use crate::telemetry::Metrics;
 use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, TlsError};
 use crate::workers::Workers;
@@ -39,6 +39,12 @@ pub enum AppError {
          the same on every replica (head -c 32 /dev/urandom | base64)"
     )]
     KeyMissing,
+    /// An installation, and not its key.
+    #[error(
+        "the database holds an installation, and its key is not there: {}. Restore the key from its copy; without it the \
+         database is of no use, and no other key takes its place", .0.display()
+    )]
+    KeyLost(PathBuf),
     /// The data directory cannot be made.
     #[error("the data directory {path}: {source}", path = .path.display())]
     Directory {
@@ -100,12 +106,21 @@ pub struct App {
 }
 
 impl App {
-    /// Starts a server: the database, the installation, the index, the listeners; in that order, ready at the end.
+    /// Starts a server: the database, the installation, the index, the listeners; in that order, ready at the end. The
+    /// operator's key of a first start is in `operator_key`.
     ///
     /// # Errors
     /// See [`AppError`]; nothing is left running then.
     pub async fn start(config: &Config, world: World) -> Result<Self, AppError> {
         Self::start_with(config, world, |store| Arc::new(store)).await
+    }
+
+    /// Starts a server that hands over the operator's key before the first start is committed.
+    ///
+    /// # Errors
+    /// As [`App::start`]; [`StartError::Untold`] if the key was not handed over.
+    pub async fn start_handing_over(config: &Config, world: World, hand_over: HandOver) -> Result<Self, AppError> {
+        Self::begin(config, world, |store| Arc::new(store), hand_over).await
     }
 
     /// Starts a server whose index follows what `source` makes of the store: the store itself, or something before it, as
@@ -117,6 +132,15 @@ impl App {
         config: &Config,
         world: World,
         source: impl FnOnce(Store) -> Arc<dyn Source>,
+    ) -> Result<Self, AppError> {
+        Self::begin(config, world, source, Box::new(|_| Box::pin(std::future::ready(Ok(()))))).await
+    }
+
+    async fn begin(
+        config: &Config,
+        world: World,
+        source: impl FnOnce(Store) -> Arc<dyn Source>,
+        hand_over: HandOver,
     ) -> Result<Self, AppError> {
         let tls = match (&config.tls_cert, &config.tls_key) {
             (Some(certificate), Some(key)) => Some(transport::tls(certificate, key, config.tls_client_ca.as_deref())?),
@@ -131,14 +155,16 @@ impl App {
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
 
+        // Whatever can be refused is refused before anything is made.
         let settings = store_settings(config);
-        settings.must_be_known()?;
-        let sealer = Sealer::new(&installation_key(config, &world)?);
+        settings.location()?;
+        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
+        let key = find_key(config)?;
         let store = Store::open(&settings, world.clone()).await?;
         begin_time(&store, &world, config.allow_clock_back).await?;
-        // Before the first start can make anything that is told only once.
-        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
-        let first = service::start(&store, &sealer, &world).await?;
+        let sealer = Sealer::new(&key_of(&store, key, config, &world).await?);
+        post.prepare()?;
+        let first = service::start(&store, &sealer, &world, hand_over).await?;
         // Before anything can expire for somebody: whoever starts after this one must not find it good again.
         if let Err(error) = store.time_keep(world.now()).await {
             tracing::warn!(cause = error.cause(), "the time could not be put on record");
@@ -328,7 +354,8 @@ async fn begin_time(store: &Store, world: &World, may_go_back: bool) -> Result<(
 #[must_use]
 pub fn store_settings(config: &Config) -> store::Settings {
     store::Settings {
-        url: config.database_url(),
+        url: config.database_url().into(),
+        beginning: beginning(config),
         connections_max: config.database_connections,
         patience: config::DATABASE_PATIENCE,
         write_wait: config.write_wait,
@@ -336,21 +363,76 @@ pub fn store_settings(config: &Config) -> store::Settings {
     }
 }
 
-fn installation_key(config: &Config, world: &World) -> Result<InstallationKey, AppError> {
-    if let Some(text) = &config.installation_key {
-        return Ok(InstallationKey::from_base64(text)?);
+/// The installation key, as it is found before the database is opened.
+enum Key {
+    /// It was given, or is there.
+    Found(InstallationKey),
+    /// It would be made here.
+    Absent(PathBuf),
+}
+
+/// Returns where the installation key of an embedded database is if none is named: beside it, made at the first start.
+fn own_key_file(config: &Config) -> PathBuf {
+    config.data_dir.join("installation.key")
+}
+
+/// Says where a new installation may begin, by what there is of a key.
+fn beginning(config: &Config) -> Beginning {
+    match &config.installation_key_file {
+        _ if config.installation_key.is_some() => Beginning::NoFile,
+        Some(path) if path.exists() => Beginning::NoFile,
+        None if own_key_file(config).exists() => Beginning::Nowhere,
+        Some(_) | None => Beginning::Anywhere,
     }
-    let path = match &config.installation_key_file {
-        Some(path) if config.is_embedded() || path.exists() => path.clone(),
-        None if config.is_embedded() => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
-            made.map_err(|source| AppError::Directory { path: config.data_dir.clone(), source })?;
-            config.data_dir.join("installation.key")
-        }
-        // A key made here would be lost with this machine, and all that it seals.
-        Some(_) | None => return Err(AppError::KeyMissing),
+}
+
+/// Finds the installation key. Makes nothing.
+fn find_key(config: &Config) -> Result<Key, AppError> {
+    if let Some(text) = &config.installation_key {
+        return Ok(Key::Found(InstallationKey::from_base64(text.expose_secret())?));
+    }
+    let (path, is_named) = match &config.installation_key_file {
+        Some(path) => (path.clone(), true),
+        None => (own_key_file(config), false),
     };
-    Ok(InstallationKey::load_or_create(&path, world)?)
+    if !config.is_embedded() && !(is_named && path.exists()) {
+        // A key made here would be lost with this machine, and all that it seals.
+        return Err(AppError::KeyMissing);
+    }
+    if path.is_symlink() && !path.exists() {
+        // It may lead to a disk that is not mounted.
+        let source = std::io::ErrorKind::NotFound.into();
+        return Err(KeyError::Read { path, source }.into());
+    }
+    if path.starts_with(&config.data_dir) {
+        private::restrict(&path).map_err(|source| KeyError::Read { path: path.clone(), source })?;
+    }
+    match InstallationKey::load(&path)? {
+        Some(key) => Ok(Key::Found(key)),
+        None if is_named && !path.starts_with(&config.data_dir) && !path.parent().is_some_and(is_directory) => {
+            let source = std::io::ErrorKind::NotFound.into();
+            Err(KeyError::Write { path, source }.into())
+        }
+        None => Ok(Key::Absent(path)),
+    }
+}
+
+fn is_directory(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.is_dir()
+}
+
+/// Returns the key that belongs to the database: the one that was found, or for a database without an installation a new one.
+async fn key_of(store: &Store, key: Key, config: &Config, world: &World) -> Result<InstallationKey, AppError> {
+    let path = match key {
+        Key::Found(key) => return Ok(key),
+        Key::Absent(path) => path,
+    };
+    if store.reads().installation().await?.is_some() {
+        return Err(AppError::KeyLost(path));
+    }
+    let made = private::make_directory(&config.data_dir);
+    made.map_err(|source| AppError::Directory { path: config.data_dir.clone(), source })?;
+    Ok(InstallationKey::create(&path, world)?)
 }
 
 fn hot_path(config: &Config, services: &Arc<Services>, metrics: Arc<Metrics>) -> Result<HotPath, AppError> {

@@ -1,14 +1,18 @@
 //! The binary: `serve`, `migrate` and `demo`. Each is a few lines; what they do lives in the library.
 
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use guildhall::app::{App, AppError, store_settings};
 use guildhall::clock::World;
-use guildhall::config::Config;
-use guildhall::demo;
-use guildhall::store::Store;
+use guildhall::config::{self, Config};
+use guildhall::service::HandOver;
+use guildhall::store::{Location, Store};
 use guildhall::telemetry::Telemetry;
+use guildhall::{console, demo};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,11 +35,15 @@ enum Command {
     Demo(demo::Options),
 }
 
+/// How long the first start waits for its operator's key to be taken. Less than the database lets a transaction idle, and
+/// than other replicas wait for it ([`DATABASE_PATIENCE`](guildhall::config::DATABASE_PATIENCE)).
+const PRINTING: Duration = Duration::from_secs(3);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Before anything asks for TLS. Only a second call fails, and there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = match Arguments::parse().command {
+    let outcome = match arguments().command {
         Command::Serve(config) => serve(&config).await,
         Command::Migrate(config) => migrate(&config).await,
         Command::Demo(options) => demonstrate(&options).await,
@@ -43,10 +51,20 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("guildhall: {}", in_full(error.as_ref()));
+            // Where that cannot be written there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "guildhall: {}", in_full(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads the command line. Neither a mistake nor the help shows what anything is set to: it may be a secret.
+fn arguments() -> Arguments {
+    let hide = |command: clap::Command| command.mut_args(|argument| argument.hide_env_values(true));
+    let mut command = Arguments::command().mut_subcommands(hide);
+    let read = command.try_get_matches_from_mut(std::env::args_os());
+    let read = read.and_then(|read| Arguments::from_arg_matches(&read).map_err(|error| error.format(&mut command)));
+    read.unwrap_or_else(|error| config::without_values(error).exit())
 }
 
 /// Tells an error with its causes, as far as it does not tell them itself.
@@ -65,9 +83,14 @@ fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    outlive_hangups()?;
+    config::must_be_known(std::env::vars_os().map(|(name, _)| name))?;
     let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
-    let app = App::start(config, World::system()).await?;
-    greet(config, &app);
+    let database = store_settings(config).location()?;
+    let app = App::start_handing_over(config, World::system(), print_key(database.clone())).await?;
+    if let Err(error) = console::print(&greeting(config, &app, &database)) {
+        tracing::warn!(%error, grpc = %app.grpc_address, http = %app.http_address, "where this listens cannot be printed");
+    }
 
     stop_signal().await?;
     tracing::info!("stopping; a second signal does not wait for calls under way");
@@ -86,27 +109,40 @@ async fn demonstrate(options: &demo::Options) -> Result<(), Box<dyn std::error::
 }
 
 async fn migrate(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    let store = Store::open(&store_settings(config), World::system()).await.map_err(AppError::Open)?;
-    store.close().await;
-    println!("The schema is up to date.");
-    Ok(())
+    config::must_be_known(std::env::vars_os().map(|(name, _)| name))?;
+    let settings = store_settings(config);
+    let database = settings.location()?;
+    Store::open(&settings, World::system()).await.map_err(AppError::Open)?.close().await;
+    Ok(console::print(&format!("This is {database}.\nThe schema is up to date.\n"))?)
 }
 
-/// Tells where the server listens; on the first start also the operator's key, this once, and what to type next.
-fn greet(config: &Config, app: &App) {
+/// Prints the operator's key on the first start. What is printed counts once the installation is made.
+fn print_key(database: Location) -> HandOver {
+    Box::new(move |key| {
+        let text = format!(
+            "This is the first start. It makes a new installation, in {database}.\n\
+             The operator's API key, shown this once:\n\
+             \n    export GUILDHALL_KEY={}\n\n\
+             It counts once the line below says that guildhall listens.\n",
+            key.text(),
+        );
+        Box::pin(console::print_surely(text, PRINTING))
+    })
+}
+
+/// Says where the server listens, and what to type next.
+fn greeting(config: &Config, app: &App, database: &Location) -> String {
     let (grpc, http) = (app.grpc_address, app.http_address);
-    println!("guildhall listens on {grpc} (gRPC) and http://{http} (/healthz /readyz /metrics /.well-known/jwks.json)");
-    let Some(key) = &app.operator_key else {
-        println!("Try: grpcurl -plaintext {grpc} list");
-        return;
-    };
-    println!(
-        r#"
-This is the first start of this installation. The operator's API key, shown this once:
-
-    export GUILDHALL_KEY={key}
-
-Paste that into another terminal, and then:
+    let listens = format!(
+        "guildhall listens on {grpc} (gRPC) and http://{http} (/healthz /readyz /metrics /.well-known/jwks.json)\n\
+         It uses {database}.\n"
+    );
+    if app.operator_key.is_none() {
+        return format!("{listens}Try: grpcurl -plaintext {grpc} list\n");
+    }
+    format!(
+        r#"{listens}
+Paste the line with the key into another terminal, and then:
 
     grpcurl -plaintext {grpc} list
     grpcurl -plaintext -H "authorization: Bearer $GUILDHALL_KEY" \
@@ -117,13 +153,21 @@ Paste that into another terminal, and then:
 
 The last line accepts the invitation that the one before sent: mails are files in {mail}.
 "#,
-        key = key.text(),
         mail = config.mail_dir().display(),
-    );
+    )
+}
+
+/// Has the signals pass that end a process by default and are no wish that it end: a terminal that is closed, a log that is
+/// rotated. Once they are asked for they do nothing more.
+fn outlive_hangups() -> std::io::Result<()> {
+    for kind in [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        let _heeded_by_nobody = signal(kind)?;
+    }
+    Ok(())
 }
 
 async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted,
         _ = terminate.recv() => Ok(()),

@@ -16,6 +16,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
 use crate::clock::World;
+use crate::private;
 
 /// Bytes of the installation key.
 const KEY_BYTES: usize = 32;
@@ -47,24 +48,35 @@ impl InstallationKey {
         Ok(key)
     }
 
-    /// Reads the key from the file at `path`, or draws one and keeps it there, readable by its owner alone.
+    /// Reads the key from the file at `path`; `None` if there is none.
     ///
-    /// An existing file is never written to. One that others may read is used, with a warning in the log.
+    /// One that others may read is used, with a warning in the log.
     ///
     /// # Errors
     /// - [`KeyError::FileMalformed`] if the file holds no key.
-    /// - [`KeyError::Read`] and [`KeyError::Write`] with what the operating system says.
-    pub fn load_or_create(path: &Path, world: &World) -> Result<Self, KeyError> {
+    /// - [`KeyError::Read`] with what the operating system says.
+    pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
         match load(path) {
-            Err(KeyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            known => return known,
+            Err(KeyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            known => known.map(Some),
         }
-        match create(path, world) {
-            // Another process was faster: its key is the installation's.
-            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => load(path),
-            Err(source) => Err(KeyError::Write { path: path.to_owned(), source }),
-            Ok(key) => Ok(key),
-        }
+    }
+
+    /// Draws a key and keeps it in a file at `path`, readable by its owner alone. The file is there with the whole key or
+    /// not at all, and one that is there is never written over.
+    ///
+    /// # Errors
+    /// - [`KeyError::Write`] with what the operating system says.
+    pub fn create(path: &Path, world: &World) -> Result<Self, KeyError> {
+        create(path, world).map_err(|source| KeyError::Write { path: path.to_owned(), source })
+    }
+
+    /// Reads the key from the file at `path`, or makes it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load) and [`create`](Self::create).
+    pub fn load_or_create(path: &Path, world: &World) -> Result<Self, KeyError> {
+        Self::load(path)?.map_or_else(|| Self::create(path, world), Ok)
     }
 }
 
@@ -123,34 +135,28 @@ fn load(path: &Path) -> Result<InstallationKey, KeyError> {
 fn create(path: &Path, world: &World) -> io::Result<InstallationKey> {
     let key = InstallationKey(SecretBox::init_with(|| world.random()));
     let text = Zeroizing::new(STANDARD.encode(key.0.expose_secret()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    // Written under another name: half a key would be refused at every start from now on.
+    let unfinished = path.with_added_extension("unfinished");
+    remove(&unfinished)?;
+    let mut file = private::make(&unfinished)?;
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all())
-        // A database that outlives the name of its key cannot be opened again.
-        .and_then(|()| sync_directory_of(path));
-    if let Err(error) = written {
-        // Half a key would be refused at every start from now on.
-        let _ = std::fs::remove_file(path);
-        return Err(error);
-    }
+        // Unlike a new name, a second one is not given where something has it.
+        .and_then(|()| std::fs::hard_link(&unfinished, path));
+    remove(&unfinished)?;
+    written?;
+    // A database that outlives the name of its key cannot be opened again.
+    private::sync_name(path)?;
     Ok(key)
 }
 
-#[cfg(unix)]
-fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(directory)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_directory_of(_path: &Path) -> io::Result<()> {
-    Ok(())
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(unix)]

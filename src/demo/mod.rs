@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use self::client::{Client, Session, User, list_entry, project, role};
@@ -17,6 +18,7 @@ use crate::app::App;
 use crate::auth::InstallationKey;
 use crate::clock::World;
 use crate::config::Config;
+use crate::private;
 
 /// What a failed step says.
 pub type Failure = Box<dyn std::error::Error>;
@@ -31,13 +33,13 @@ pub struct Options {
     #[arg(long)]
     data_dir: Option<PathBuf>,
 
-    /// `postgres://user@host/database`, an empty one. Without it: SQLite.
-    #[arg(long, env = "GUILDHALL_DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
+    /// `postgres://user@host/database`, an empty one. Without it: SQLite, whatever the environment says.
+    #[arg(long)]
+    database_url: Option<SecretString>,
 
     /// The operator's API key, for a database that has an installation already.
-    #[arg(long, env = "GUILDHALL_KEY", hide_env_values = true)]
-    operator_key: Option<String>,
+    #[arg(long)]
+    operator_key: Option<SecretString>,
 }
 
 /// Starts a server, walks the main job through it, and stops it.
@@ -53,7 +55,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let mut config = Config::local(data_dir.clone());
     config.database_url.clone_from(&options.database_url);
     let key_file = data_dir.join("installation.key");
-    std::fs::create_dir_all(&data_dir)?;
+    private::make_directory(&data_dir)?;
     InstallationKey::load_or_create(&key_file, &world)?;
     config.installation_key_file = Some(key_file);
 
@@ -64,9 +66,9 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     if let Some(key) = app.operator_key.as_ref().filter(|_| kept.is_some()) {
         report.found(&format!("the operator's API key, shown this once: {}", key.text()));
     }
-    let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).or(options.operator_key.clone());
-    let walked = match operator_key {
-        Some(key) => walk(&mut report, &config, &app, &key).await,
+    let operator_key = app.operator_key.as_ref().map(|key| key.text());
+    let walked = match operator_key.or_else(|| options.operator_key.as_ref().map(ExposeSecret::expose_secret)) {
+        Some(key) => walk(&mut report, &config, &app, key).await,
         None => Err("this database has an installation already: pass its --operator-key".into()),
     };
 

@@ -1,6 +1,7 @@
 //! What the demo prints: a line a step, with how long it took.
 
 use crate::clock::{Monotonic, World};
+use crate::console;
 
 /// Prints steps and times them.
 pub(super) struct Report {
@@ -26,19 +27,24 @@ impl Report {
     pub fn step(&mut self, what: &str) {
         let now = self.world.clock.monotonic();
         self.steps += 1;
-        println!("{:>3}. {what}  ({:.1?})", self.steps, now.since(self.last_at));
+        print(&format!("{:>3}. {what}  ({:.1?})\n", self.steps, now.since(self.last_at)));
         self.last_at = now;
     }
 
     /// Prints what the step before has brought.
     #[expect(clippy::unused_self, reason = "reads as one report")]
     pub fn found(&self, what: &str) {
-        println!("     → {what}");
+        print(&format!("     → {what}\n"));
     }
 
     /// Prints the end.
     pub fn done(&self) {
         let took = self.world.clock.monotonic().since(self.began_at);
-        println!("All {} steps did what they promise, in {took:.1?}.", self.steps);
+        print(&format!("All {} steps did what they promise, in {took:.1?}.\n", self.steps));
     }
+}
+
+fn print(line: &str) {
+    // Whoever has read enough, as `head` does, is no reason not to go on.
+    let _ = console::print(line);
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::template::Letter;
 use crate::clock::World;
 use crate::domain::time::Timestamp;
+use crate::private;
 
 /// The last second that a `Date` header can tell: 9999-12-31T23:59:59Z.
 const DATE_SECONDS_MAX: u64 = 253_402_300_799;
@@ -64,17 +65,31 @@ pub enum TransportError {
 }
 
 impl MailTransport {
-    /// Keeps every mail as a file `<id>.eml` in the directory at `path`, which is made if it is absent.
+    /// Keeps every mail as a file `<id>.eml` in the directory at `path`. Nothing is made yet.
     ///
-    /// The files hold working links: they are readable by their owner alone. `from` is a mailbox (RFC 5322, 3.4).
+    /// `from` is a mailbox (RFC 5322, 3.4).
     ///
     /// # Errors
     /// - [`TransportError::Sender`] if `from` is none.
-    /// - [`TransportError::Directory`] with what the operating system says.
+    /// - [`TransportError::Directory`] if something else stands at `path`.
     pub fn directory(path: &Path, from: &str, world: World) -> Result<Self, TransportError> {
         let from = from.parse::<Mailbox>().map_err(TransportError::Sender)?;
-        std::fs::create_dir_all(path).map_err(|source| TransportError::Directory { path: path.to_owned(), source })?;
+        if path.metadata().is_ok_and(|found| !found.is_dir()) {
+            let source = io::ErrorKind::NotADirectory.into();
+            return Err(TransportError::Directory { path: path.to_owned(), source });
+        }
         Ok(Self { from, world, way: Way::Directory(path.to_owned()) })
+    }
+
+    /// Makes ready what mails go out by. Mails hold working links: the directory is made if it is absent, and closed to
+    /// others than its owner if it is not.
+    ///
+    /// # Errors
+    /// - [`TransportError::Directory`] with what the operating system says.
+    pub fn prepare(&self) -> Result<(), TransportError> {
+        let Way::Directory(path) = &self.way;
+        let made = private::make_directory(path).and_then(|()| private::restrict(path));
+        made.map_err(|source| TransportError::Directory { path: path.clone(), source })
     }
 
     /// Sends a letter; `id` becomes its Message-ID, so that a mail sent twice can be told for one.
@@ -152,11 +167,7 @@ fn date(instant: Timestamp) -> SystemTime {
 /// Writes a mail under a name that no reader looks for, then gives it its own: nobody ever sees half a mail.
 fn write(directory: &Path, id: Uuid, suffix: u64, content: &[u8]) -> io::Result<()> {
     let temporary = directory.join(format!(".{id}.{suffix:016x}.tmp"));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
+    let mut file = private::make(&temporary)?;
     let written = file
         .write_all(content)
         .and_then(|()| file.sync_all())
@@ -193,6 +204,8 @@ mod tests {
         let outbox = directory.path().join("made").join("here");
         let world = World::system();
         let transport = MailTransport::directory(&outbox, FROM, world.clone()).expect("a transport");
+        assert!(!outbox.exists(), "nothing is made yet");
+        transport.prepare().expect("a directory");
         let id: Uuid = world.id();
 
         let text = format!("Grüße,\n\n{LINK}\n");
@@ -214,7 +227,11 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+            let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+            assert_eq!((mode(&path), mode(&outbox)), (0o600, 0o700));
+            std::fs::set_permissions(&outbox, std::fs::Permissions::from_mode(0o755)).expect("a restored directory");
+            transport.prepare().expect("a directory");
+            assert_eq!(mode(&outbox), 0o700);
         }
     }
 
@@ -253,6 +270,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let outbox = directory.path().join("outbox");
         let transport = MailTransport::directory(&outbox, FROM, World::system()).expect("a transport");
+        transport.prepare().expect("a directory");
         std::fs::remove_dir(&outbox).expect("removed");
         let refused = transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", "x\n")).await;
         assert!(matches!(refused, Err(TransportError::File(_))), "{refused:?}");

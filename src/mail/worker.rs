@@ -252,7 +252,8 @@ mod tests {
             let world = World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
             let directory = tempfile::tempdir().expect("a directory");
             let settings = store::Settings {
-                url: format!("sqlite://{}", directory.path().join("guildhall.db").display()),
+                url: format!("sqlite://{}", directory.path().join("guildhall.db").display()).into(),
+                beginning: store::Beginning::Anywhere,
                 connections_max: 2,
                 patience: Duration::from_secs(5),
                 write_wait: Duration::from_secs(5),
@@ -270,6 +271,7 @@ mod tests {
         fn worker(&self) -> Worker {
             let transport = MailTransport::directory(&self.mails(), "guildhall@example.test", self.world.clone());
             let transport = transport.expect("a transport");
+            transport.prepare().expect("a directory");
             Worker::new(self.store.clone(), Self::sealer(), transport, self.world.clone(), Settings::default())
         }
 

@@ -1,5 +1,6 @@
 //! The first start: what makes an installation, and what a later start finds of it.
 
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::auth::{Purpose, Sealer, Secret, SecretKind, SigningKey};
@@ -33,19 +34,37 @@ pub enum StartError {
     /// The installation key is another than the one the database was made with.
     #[error("the installation key does not fit this database: it was made with another one")]
     WrongKey,
+    /// The operator's key could not be handed over, so the installation was not made.
+    #[error(
+        "this is the first start, and the operator's API key, which is shown once, cannot be printed: {0}. No \
+         installation was made: start again where its standard output is read"
+    )]
+    Untold(std::io::Error),
     /// Anything else.
     #[error(transparent)]
     Other(#[from] Error),
 }
 
+/// Hands the operator's key over. It must have arrived when the future ends, and the future must end soon: other replicas
+/// wait for it.
+pub type HandOver = Box<dyn FnOnce(&Secret) -> BoxFuture<'static, std::io::Result<()>> + Send>;
+
 /// Makes the installation on the first start (signing key, operator, its API key), or finds it.
+///
+/// The key is handed over before the installation is committed: whoever has made one has its key, whatever happens next.
 ///
 /// # Errors
 /// - [`StartError::WrongKey`] if the database was made with another installation key.
-pub async fn start(store: &Store, sealer: &Sealer, world: &World) -> Result<FirstStart, StartError> {
+/// - [`StartError::Untold`] if the key was not handed over; nothing was made then.
+pub async fn start(
+    store: &Store,
+    sealer: &Sealer,
+    world: &World,
+    hand_over: HandOver,
+) -> Result<FirstStart, StartError> {
     let mut operator_key = None;
     if store.reads().installation().await?.is_none() {
-        operator_key = make(store, sealer, world).await?;
+        operator_key = make(store, sealer, world, hand_over).await?;
     }
     let row = store.reads().installation().await?;
     let row = row.ok_or_else(|| Error::internal("the installation was not made"))?;
@@ -63,7 +82,12 @@ pub async fn start(store: &Store, sealer: &Sealer, world: &World) -> Result<Firs
 }
 
 /// Makes the installation. `None` if another process was first.
-async fn make(store: &Store, sealer: &Sealer, world: &World) -> Result<Option<Secret>, Error> {
+async fn make(
+    store: &Store,
+    sealer: &Sealer,
+    world: &World,
+    hand_over: HandOver,
+) -> Result<Option<Secret>, StartError> {
     let author = Author { actor: None, rpc: "first start", call_id: world.id::<Uuid>(), reason: None };
     let mut tx = store.begin(Lock::Installation, author).await?;
     let row = InstallationRow { epoch: 1, key_check: sealer.seal(Purpose::KeyCheck, KEY_CHECK, world) };
@@ -100,6 +124,11 @@ async fn make(store: &Store, sealer: &Sealer, world: &World) -> Result<Option<Se
     let key =
         ApiKey { id: tx.id(), service_account: operator, created_at: tx.now(), expires_at: None, revoked_at: None };
     tx.api_key_insert(None, &key, &secret.hash()).await?;
+    if let Err(error) = hand_over(&secret).await {
+        // What is not committed is gone with the connection, too.
+        let _ = tx.rollback().await;
+        return Err(StartError::Untold(error));
+    }
     tx.commit().await?;
     Ok(Some(secret))
 }

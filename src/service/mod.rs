@@ -72,7 +72,7 @@ pub use group::{
     ListGroups, RegroupedMembers, ShownGroup, UpdateGroup,
 };
 pub use holding::{ListGrants, SummarizeGrants, Summary};
-pub use installation::{FirstStart, StartError, start};
+pub use installation::{FirstStart, HandOver, StartError, start};
 pub use installation_grant::{InstallationChanged, InstallationDelta};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
 pub use listing::{ListResources, ListSubjects};

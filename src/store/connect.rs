@@ -1,16 +1,18 @@
 //! Opening the database: the pools, and the lock of the data directory.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::sqlx::{Connection, SqliteConnection};
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::{ConnectOptions as _, Connection, SqliteConnection};
 use sea_orm::{ConnectOptions, DbErr, SqlxError};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Store;
+use super::embedded::{Beginning, Embedded};
+use super::location::Location;
 use super::pool::{Bound, Pool};
 use super::queue::Queue;
 use super::schema::migrate;
@@ -19,8 +21,10 @@ use crate::clock::World;
 /// Where the database is, and how much of it may be used.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `postgres://…`, or `sqlite://path/to/file`.
-    pub url: String,
+    /// `postgres://…`, or `sqlite://path/to/file`. It may hold a password.
+    pub url: SecretString,
+    /// Where an embedded database may be a new one.
+    pub beginning: Beginning,
     /// Most connections of the pool (PostgreSQL), or of the read-only pool (SQLite).
     pub connections_max: u32,
     /// How long a statement may run, and how long a call waits for a connection.
@@ -51,20 +55,50 @@ pub enum OpenError {
     /// The URL names no database that is known.
     #[error("the database URL must begin with postgres:// or sqlite://")]
     UrlUnknown,
+    /// The URL is of a database that is known, and cannot be read. What it says is not told: it may hold a password.
+    #[error("the database URL cannot be read, and is not shown since it may hold a password: {0}")]
+    UrlMalformed(&'static str),
+    /// There was an installation, and its database is gone.
+    #[error(
+        "there is no database at {}, and there is what an installation leaves beside it: its key, or a log of SQLite. \
+         Restore the database from its backup. To begin a new installation instead, move what is left away; a key of \
+         your own choice is named with --installation-key-file", .0.display()
+    )]
+    Lost(PathBuf),
+    /// There was an installation, and its database was emptied.
+    #[error(
+        "the database {} is empty, and there is the key of an installation: restore the database from its backup. To \
+         begin a new installation instead, move the empty file and the key away", .0.display()
+    )]
+    Empty(PathBuf),
+    /// Something else stands where the database should be.
+    #[error("{} is not a file", .0.display())]
+    NoFile(PathBuf),
     /// Another server uses the same file.
-    #[error("another guildhall uses {0}: stop it first, or choose another data directory")]
+    #[error("another guildhall uses {}: stop it first, or choose another data directory", .0.display())]
     InUse(PathBuf),
-    /// The directory of the file cannot be used.
-    #[error("the data directory {path}: {source}")]
+    /// The file or its directory cannot be used.
+    #[error("the database {}: {source}", .path.display())]
     Directory {
         /// Which.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
+    /// Nobody listens where the database should be.
+    #[error("the database cannot be reached: {database}: connection refused, so nothing listens there: is it running?")]
+    Refused {
+        /// Which.
+        database: String,
+    },
     /// The database cannot be reached.
-    #[error("the database cannot be reached: {0}")]
-    Unreachable(#[source] DbErr),
+    #[error("the database cannot be reached: {database}: {source}")]
+    Unreachable {
+        /// Which.
+        database: String,
+        /// Why.
+        source: DbErr,
+    },
     /// The file is no database, or is damaged.
     #[error("the database cannot be read, is it damaged? {0}")]
     Unreadable(#[source] DbErr),
@@ -80,15 +114,12 @@ pub enum OpenError {
 }
 
 impl Settings {
-    /// Asks that the URL is of a database that is known, before anything is made.
+    /// Returns where the database is. Nothing is asked of it.
     ///
     /// # Errors
-    /// - [`OpenError::UrlUnknown`].
-    pub fn must_be_known(&self) -> Result<(), OpenError> {
-        match self.url.split_once("://") {
-            Some(("postgres" | "postgresql" | "sqlite", _)) => Ok(()),
-            _ => Err(OpenError::UrlUnknown),
-        }
+    /// - [`OpenError::UrlUnknown`], [`OpenError::UrlMalformed`].
+    pub fn location(&self) -> Result<Location, OpenError> {
+        Location::parse(self.url.expose_secret())
     }
 }
 
@@ -98,19 +129,19 @@ impl Store {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(settings: &Settings, world: World) -> Result<Self, OpenError> {
-        let (writer, reader, lock) = match settings.url.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => {
-                let pool = open_postgres(settings).await?;
+        let location = settings.location()?;
+        let (writer, reader, lock) = match &location {
+            Location::Postgres(server) => {
+                let pool = open_postgres(settings, &location, server).await?;
                 (pool.clone(), pool, None)
             }
-            Some(("sqlite", path)) => {
-                let lock = lock_file(Path::new(path))?;
-                let writer = open_sqlite(settings, path, false).await.map_err(OpenError::Unreadable)?;
+            Location::Sqlite(path) => {
+                let Embedded { path, lock } = Embedded::prepare(path, settings.beginning).await?;
+                let writer = open_sqlite(settings, &path, false).await.map_err(OpenError::Unreadable)?;
                 migrate(&writer.driver()).await?;
-                let reader = open_sqlite(settings, path, true).await.map_err(OpenError::Unreadable)?;
+                let reader = open_sqlite(settings, &path, true).await.map_err(OpenError::Unreadable)?;
                 (writer, reader, Some(Arc::new(lock)))
             }
-            _ => return Err(OpenError::UrlUnknown),
         };
         let in_transaction = settings.bound_in_transaction();
         let queue = Queue::new(settings.write_wait, world.clone());
@@ -149,37 +180,49 @@ impl Settings {
     }
 }
 
-fn postgres_options(settings: &Settings, idle_in_transaction: (&'static str, &'static str)) -> ConnectOptions {
-    let mut options = ConnectOptions::new(settings.url.as_str());
+fn postgres_options(settings: &Settings, server: PgConnectOptions) -> ConnectOptions {
+    // The ORM writes the URL that it is given into its spans, password and all: it is given none.
+    let mut options = ConnectOptions::new("postgres://");
+    let server = server.application_name("guildhall").options(POSTGRES_SETTINGS).disable_statement_logging();
     options
         .max_connections(settings.connections_max)
         .acquire_timeout(settings.patience)
         .connect_timeout(settings.patience)
         .test_before_acquire_if_idle_for(IDLE_UNTESTED)
-        .set_application_name("guildhall")
         .record_stmt_in_spans(false)
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(move |options| options.options(POSTGRES_SETTINGS).options([idle_in_transaction]))
+        .map_sqlx_postgres_opts(move |_| server.clone())
         .map_sqlx_postgres_pool_opts(|options| {
             options.after_release(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         });
     options
 }
 
-async fn open_postgres(settings: &Settings) -> Result<Pool, OpenError> {
-    let options = postgres_options(settings, IDLE_WHILE_MIGRATING);
-    let patient = Pool::open(options, settings.bound()).await.map_err(OpenError::Unreachable)?;
+async fn open_postgres(
+    settings: &Settings,
+    location: &Location,
+    server: &PgConnectOptions,
+) -> Result<Pool, OpenError> {
+    let options = postgres_options(settings, server.clone().options([IDLE_WHILE_MIGRATING]));
+    let patient = match Pool::open(options, settings.bound()).await {
+        Ok(patient) => patient,
+        Err(error) => return Err(location.unreachable(error).await),
+    };
     let migrated = tokio::time::timeout(MIGRATING_MAX, migrate(&patient.driver())).await;
     patient.close().await;
     migrated.map_err(|_| OpenError::MigrationTooLong(MIGRATING_MAX))??;
-    let mut options = postgres_options(settings, IDLE_IN_TRANSACTION);
-    options.statement_timeout(settings.patience);
-    Pool::open(options, settings.bound()).await.map_err(OpenError::Unreachable)
+    let statement_timeout = ("statement_timeout", settings.patience.as_millis().to_string());
+    let server = server.clone().options([IDLE_IN_TRANSACTION]).options([statement_timeout]);
+    match Pool::open(postgres_options(settings, server), settings.bound()).await {
+        Ok(pool) => Ok(pool),
+        Err(error) => Err(location.unreachable(error).await),
+    }
 }
 
 /// Opens a pool on a SQLite file: one connection that writes, or several that cannot.
-async fn open_sqlite(settings: &Settings, path: &str, is_read_only: bool) -> Result<Pool, DbErr> {
-    let mut options = ConnectOptions::new(format!("sqlite://{path}?mode={}", if is_read_only { "ro" } else { "rwc" }));
+async fn open_sqlite(settings: &Settings, path: &Path, is_read_only: bool) -> Result<Pool, DbErr> {
+    // The path as it is: a URL would give % and ? in it a meaning.
+    let path = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite://");
     let hook = settings.sqlite_hook.clone();
     options
         .max_connections(if is_read_only { settings.connections_max } else { 1 })
@@ -187,7 +230,7 @@ async fn open_sqlite(settings: &Settings, path: &str, is_read_only: bool) -> Res
         .record_stmt_in_spans(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
-            let options = options.busy_timeout(Duration::from_secs(5));
+            let options = options.filename(&path).read_only(is_read_only).busy_timeout(Duration::from_secs(5));
             if is_read_only { options } else { options.pragma("journal_mode", "WAL").pragma("synchronous", "FULL") }
         })
         .map_sqlx_sqlite_pool_opts(move |options| {
@@ -209,21 +252,4 @@ async fn must_be_out_of_transaction(connection: &mut SqliteConnection) -> Result
     // Behind a rollback that is under way.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
-}
-
-/// Takes the lock that refuses a second server on the same file; it goes with the process, however that ends.
-fn lock_file(database: &Path) -> Result<File, OpenError> {
-    let refuse = |source| OpenError::Directory { path: database.to_owned(), source };
-    if let Some(directory) = database.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(refuse)?;
-    }
-    // Made here, so that nobody else may read it; what SQLite puts beside it takes the same mode.
-    OpenOptions::new().create(true).append(true).mode(0o600).open(database).map_err(refuse)?;
-    let path = database.with_added_extension("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(refuse)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
-        Err(TryLockError::Error(source)) => Err(refuse(source)),
-    }
 }

@@ -9,6 +9,7 @@ mod bookkeeping;
 mod catalog;
 mod connect;
 mod contact;
+mod embedded;
 mod encoding;
 mod entity;
 mod error;
@@ -17,6 +18,8 @@ mod grant;
 mod group;
 mod installation;
 mod invitation;
+mod location;
+mod lock;
 mod membership;
 mod organization;
 mod outbox;
@@ -44,9 +47,11 @@ use std::sync::Arc;
 
 pub use catalog::CatalogRow;
 pub use connect::{OnSqliteConnection, OpenError, Settings, SqliteHook};
+pub use embedded::Beginning;
 pub use grant::{GrantPage, Grants};
 pub use group::{GroupMember, GroupMemberPage, GroupPage};
 pub use installation::{InstallationRow, SigningKeyRow};
+pub use location::Location;
 pub use outbox::OutboxMail;
 pub use principal::Principals;
 pub use removal::RemovalKey;
@@ -74,7 +79,7 @@ pub struct Store {
     queue: queue::Queue,
     world: World,
     /// Held while the data directory is in use; SQLite only.
-    _lock: Option<Arc<std::fs::File>>,
+    _lock: Option<Arc<lock::FileLock>>,
 }
 
 /// Reading methods, on the pool or inside a transaction.

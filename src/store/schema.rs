@@ -9,6 +9,10 @@ use super::connect::OpenError;
 /// Key of the advisory lock under which PostgreSQL migrates: the bytes of "guildhal".
 const MIGRATION_LOCK: i64 = 0x6775_696c_6468_616c;
 
+/// Counts what tells that a schema of ours is there, on SQLite.
+pub(super) const SCHEMA_TABLES_IN_SQLITE: &str =
+    "select count(*) as n from sqlite_master where type = 'table' and name = 'seaql_migrations'";
+
 /// Brings the schema up to date, one process at a time.
 pub(super) async fn migrate(db: &DatabaseConnection) -> Result<(), OpenError> {
     refuse_newer(db).await?;
@@ -16,19 +20,19 @@ pub(super) async fn migrate(db: &DatabaseConnection) -> Result<(), OpenError> {
         return Ok(());
     }
     if db.get_database_backend() == DbBackend::Sqlite {
-        // The lock file is held.
+        // The file is locked.
         return Migrator::up(db, None).await.map_err(OpenError::Migration);
     }
 
     // The transaction holds the lock on a connection of its own, while the migrations run on another.
-    let guard = db.begin().await.map_err(OpenError::Unreachable)?;
+    let guard = db.begin().await.map_err(OpenError::Migration)?;
     let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
     guard.execute_unprepared(&lock).await.map_err(OpenError::Migration)?;
     let migrated = match refuse_newer(db).await {
         Ok(()) => Migrator::up(db, None).await.map_err(OpenError::Migration),
         newer => newer,
     };
-    guard.rollback().await.map_err(OpenError::Unreachable)?;
+    guard.rollback().await.map_err(OpenError::Migration)?;
     migrated
 }
 
@@ -40,7 +44,7 @@ async fn refuse_newer(db: &DatabaseConnection) -> Result<(), OpenError> {
             "select count(*) as n from information_schema.tables \
              where table_schema = current_schema() and table_name = 'seaql_migrations'"
         }
-        _ => "select count(*) as n from sqlite_master where type = 'table' and name = 'seaql_migrations'",
+        _ => SCHEMA_TABLES_IN_SQLITE,
     };
     let row = db.query_one_raw(Statement::from_string(backend, tables)).await.map_err(OpenError::Unreadable)?;
     let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "n")).map_err(OpenError::Unreadable)?;

@@ -9,9 +9,8 @@ use crate::harness::messages::register;
 use crate::harness::{Database, ManualClock, TestApp, execute, project, reason};
 
 /// Gives the name of a server's database.
-fn name(config: &Config) -> &str {
-    let url = config.database_url.as_deref().expect("a database of PostgreSQL");
-    url.rsplit_once('/').expect("a URL with a database").1
+fn name(config: &Config) -> String {
+    config.database_url().rsplit_once('/').expect("a URL with a database").1.to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

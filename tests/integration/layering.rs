@@ -16,17 +16,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("locked", &[]),
     ("rpc", &[]),
     ("config", &[]),
+    ("console", &[]),
+    ("private", &[]),
     ("proto", &[]),
     ("clock", &["domain"]),
     ("telemetry", &["rpc"]),
     ("workers", &["clock"]),
     // The spine: rows and the log below, what derives from the log beside them.
     ("changelog", &["domain"]),
-    ("store", &["changelog", "clock", "domain"]),
+    ("store", &["changelog", "clock", "domain", "private"]),
     ("authz", &["changelog", "clock", "domain", "workers"]),
     // Credentials and mails.
-    ("auth", &["clock", "domain", "locked"]),
-    ("mail", &["auth", "clock", "domain", "locked", "store", "workers"]),
+    ("auth", &["clock", "domain", "locked", "private"]),
+    ("mail", &["auth", "clock", "domain", "locked", "private", "store", "workers"]),
     // The way of a request.
     (
         "service",
@@ -34,7 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry", "workers"]),
     // A client like any other, and what builds everything.
-    ("demo", &["app", "auth::InstallationKey", "clock", "config", "proto"]),
+    ("demo", &["app", "auth::InstallationKey", "clock", "config", "console", "private", "proto"]),
     (
         "app",
         &[
@@ -45,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "mail",
+            "private",
             "service",
             "store",
             "telemetry",
@@ -52,7 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "workers",
         ],
     ),
-    ("main", &["app", "clock", "config", "demo", "store", "telemetry"]),
+    ("main", &["app", "clock", "config", "console", "demo", "service::HandOver", "store", "telemetry"]),
     ("lib", &[]),
 ];
 
@@ -79,13 +82,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", &["transport"]),
     // The database.
     ("migrations", &["store"]),
+    ("nix", &["store"]),
     ("sea_orm", &["changelog", "store"]),
     ("sea_orm_migration", &["store"]),
     // Credentials.
     ("argon2", &["auth"]),
     ("jsonwebtoken", &["auth"]),
     ("ring", &["auth"]),
-    ("secrecy", &["auth", "mail"]),
+    ("secrecy", &["app", "auth", "config", "demo", "mail", "store"]),
     ("sha2", &["auth", "changelog", "transport"]),
     // Mails.
     ("lettre", &["mail"]),
@@ -94,6 +98,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["clock"]),
     // Settings, logs, metrics.
     ("clap", &["config", "demo", "main"]),
+    ("strsim", &["config"]),
     ("mimalloc", &["main"]),
     ("opentelemetry", &["telemetry", "transport"]),
     ("opentelemetry_otlp", &["telemetry"]),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use guildhall::auth::InstallationKey;
 use guildhall::clock::World;
 use guildhall::config::Config;
-use guildhall::store::{Settings, Store};
+use guildhall::store::{Beginning, Settings, Store};
 use sea_orm::{ConnectionTrait, Database as Connection};
 use tokio::sync::OnceCell;
 
@@ -34,7 +34,7 @@ impl Database {
         // Unoptimized, many at once, on a machine that does other things besides.
         config.write_wait = super::PATIENCE;
         if self == Self::Postgres {
-            config.database_url = Some(clone_template().await);
+            config.database_url = Some(clone_template().await.into());
         }
         config
     }
@@ -65,7 +65,8 @@ async fn make_template() -> String {
     execute(&format!("drop database if exists {name}")).await;
     execute(&format!("create database {name}")).await;
     let settings = Settings {
-        url: cluster_url(&name),
+        url: cluster_url(&name).into(),
+        beginning: Beginning::Anywhere,
         connections_max: 2,
         patience: super::PATIENCE,
         write_wait: super::PATIENCE,

@@ -5,9 +5,12 @@
 mod catalogs;
 mod clocks;
 mod crash;
+mod files;
+mod first_start;
 mod program;
 mod refusals;
 mod secrets;
+mod settings;
 mod starts;
 mod stops;
 mod traces;

@@ -10,11 +10,22 @@ use std::thread::JoinHandle;
 use guildhall::config::Config;
 use guildhall::proto;
 use parking_lot::Mutex;
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::harness::messages::{accept, create_organization, create_organization_under, invite, sign_in};
 use crate::harness::{Caller, Database, Organization, PASSWORD, Person, eventually, mails_in, token_in};
+
+/// The binary.
+const BINARY: &str = env!("CARGO_BIN_EXE_guildhall");
+
+/// Gives the command of a shell that first does `before`, and then gives the binary its place with `redirections`.
+pub fn shell(before: &str, redirections: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("{before}; exec \"$0\" \"$@\" {redirections}"), BINARY]).args(arguments);
+    command
+}
 
 /// A process of the binary; killed if it is dropped.
 pub struct Process {
@@ -60,8 +71,16 @@ impl Said {
 impl Process {
     /// Starts the binary with these arguments and no environment but `environment`.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_guildhall"))
-            .args(arguments)
+        Self::of(Command::new(BINARY).args(arguments), environment)
+    }
+
+    /// Starts the binary by a shell that first does `before`, and then gives it its place with `redirections`.
+    pub fn start_in_shell(before: &str, redirections: &str, arguments: &[&str]) -> Self {
+        Self::of(&mut shell(before, redirections, arguments), &[])
+    }
+
+    fn of(command: &mut Command, environment: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env_clear()
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -72,6 +91,11 @@ impl Process {
         let output = Said::read(child.stdout.take().expect("a pipe"));
         let errors = Said::read(child.stderr.take().expect("a pipe"));
         Self { child, output, errors }
+    }
+
+    /// Gives what it has said on standard output so far.
+    pub fn said(&self) -> String {
+        self.output.text.lock().clone()
     }
 
     /// Waits until the process has ended.
@@ -91,10 +115,21 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &command]).status().expect("a shell").success());
     }
 
-    /// Ends the process at once: it can do nothing about it.
-    pub fn kill(mut self) {
-        self.child.kill().expect("a process that runs");
+    /// Ends the process at once: it can do nothing about it. Gives what it has said on standard output.
+    pub fn kill(mut self) -> String {
+        self.child.kill().expect("a process that was not waited for");
         self.child.wait().expect("a child");
+        self.output.all()
+    }
+
+    /// Gives the number by which the system knows the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Says whether the process runs no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_some()
     }
 }
 
@@ -113,7 +148,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// Makes an empty database.
+    /// Makes a place for an embedded database and its key, which a first start will make.
+    pub fn bare() -> Self {
+        let data_dir = TempDir::new().expect("a temporary directory");
+        Self { config: Config::local(data_dir.path().join("data")), _data_dir: data_dir }
+    }
+
+    /// Makes an empty database, and its key.
     pub async fn new(database: Database) -> Self {
         let data_dir = TempDir::new().expect("a temporary directory");
         Self { config: database.config(data_dir.path()).await, _data_dir: data_dir }
@@ -125,7 +166,7 @@ impl Site {
         let mut arguments = vec![command.to_owned(), format!("--data-dir={}", data_dir.display())];
         arguments.extend(["--listen=127.0.0.1:0".to_owned(), "--http-listen=127.0.0.1:0".to_owned()]);
         arguments.push(format!("--shutdown-grace={}", self.config.shutdown_grace.as_secs()));
-        arguments.extend(database_url.iter().map(|url| format!("--database-url={url}")));
+        arguments.extend(database_url.iter().map(|url| format!("--database-url={}", url.expose_secret())));
         let key = installation_key_file.iter().map(|path| format!("--installation-key-file={}", path.display()));
         arguments.extend(key);
         if let Some(endpoint) = &self.config.otlp_endpoint {
@@ -157,16 +198,24 @@ impl Site {
         self.serve_in(&[("RUST_LOG", filter)], &[]).await
     }
 
+    /// Starts a server with this environment.
+    pub async fn serve_with(&self, environment: &[(&str, &str)]) -> Server {
+        self.serve_in(environment, &[]).await
+    }
+
     /// Starts a server in an environment, with further arguments.
     pub async fn serve_in(&self, environment: &[(&str, &str)], further: &[&str]) -> Server {
         let arguments = self.arguments("serve");
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(further.iter().copied()).collect();
-        let mut process = Process::start(&arguments, environment);
+        self.listening(Process::start(&arguments, environment)).await
+    }
+
+    /// Waits until a process listens that serves the data of this site.
+    pub async fn listening(&self, mut process: Process) -> Server {
         let greeting = eventually("the greeting", || {
-            let said = process.output.text.lock().clone();
+            let said = process.said();
             let is_over = said.contains("The last line accepts") || said.contains("Try: grpcurl");
-            let has_ended = process.child.try_wait().expect("a child").is_some();
-            assert!(!has_ended, "the server has ended: {}", process.errors.text.lock());
+            assert!(!process.has_ended(), "the server has ended: {}", process.errors.text.lock());
             is_over.then_some(said)
         })
         .await;

@@ -12,7 +12,7 @@ use crate::on_both;
 
 /// Asserts that a start was refused, and that it says so with these words.
 #[track_caller]
-fn assert_refused(ended: &Ended, words: &[&str]) {
+pub fn assert_refused(ended: &Ended, words: &[&str]) {
     assert_eq!((ended.code, ended.output.as_str()), (Some(1), ""), "{ended:?}");
     let sentence = ended.errors.lines().last().unwrap_or_default();
     assert!(sentence.starts_with("guildhall: "), "{ended:?}");
@@ -195,11 +195,10 @@ on_both! {
             assert_refused(&ended, &[words]);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), wrong, "a key file is never written over");
         }
-        // Beside the embedded database a new one is made; for PostgreSQL it must be there.
         std::fs::remove_file(&path).unwrap();
-        let words = if site.config.is_embedded() { "does not fit this database" } else { "--installation-key-file" };
+        let words = if site.config.is_embedded() { "its key is not there" } else { "--installation-key-file" };
         assert_refused(&site.run("serve", &[]).await, &[words]);
-        assert_eq!(path.exists(), site.config.is_embedded());
+        assert!(!path.exists(), "no key takes the place of one that is lost");
         assert_eq!(tables(&site).await, before);
         std::fs::write(&path, right).unwrap();
         assert_eq!(site.serve().await.operator_key, None);

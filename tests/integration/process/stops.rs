@@ -47,6 +47,15 @@ on_both! {
         }
     }
 
+    async fn what_is_no_wish_that_it_ends_ends_no_server(database: Database) {
+        let server = Site::new(database).await.serve().await;
+        for signal in ["HUP", "USR1", "USR2", "HUP", "PIPE"] {
+            server.process.signal(signal);
+        }
+        server.found(server.operator_key.as_ref().unwrap(), "ada@example.test").await;
+        assert_eq!(server.stop().await.code, Some(0));
+    }
+
     async fn a_second_signal_does_not_wait_for_calls_under_way(database: Database) {
         let site = Site::new(database).await;
         let server = site.serve().await;

@@ -1,21 +1,31 @@
 //! What can be set, from the command line or the environment. Nothing else reads either.
 
+mod environment;
+mod unshown;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use environment::{OF_CLIENTS_AND_TESTS, UnknownVariables, must_be_known};
+pub use unshown::without_values;
 
 /// Settings of a server.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// Where the embedded database, its key and the mails are kept; made if absent.
-    #[arg(long, env = "GUILDHALL_DATA_DIR", default_value = "data")]
+    #[arg(long, env = "GUILDHALL_DATA_DIR", default_value = "data", value_parser = path())]
     pub data_dir: PathBuf,
 
     /// `postgres://user@host/database`. Without it: an SQLite file in the data directory.
     #[arg(long, env = "GUILDHALL_DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    pub database_url: Option<SecretString>,
 
     /// Most connections to the database.
     #[arg(long, env = "GUILDHALL_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1000))]
@@ -28,12 +38,12 @@ pub struct Config {
 
     /// A file with the 32 bytes, in base64, that seal secrets at rest. Needed with PostgreSQL; made beside the embedded
     /// database if absent.
-    #[arg(long, env = "GUILDHALL_INSTALLATION_KEY_FILE")]
+    #[arg(long, env = "GUILDHALL_INSTALLATION_KEY_FILE", value_parser = path())]
     pub installation_key_file: Option<PathBuf>,
 
     /// The same, as a value. It wins over the file.
     #[arg(long, env = "GUILDHALL_INSTALLATION_KEY", hide_env_values = true, hide = true)]
-    pub installation_key: Option<String>,
+    pub installation_key: Option<SecretString>,
 
     /// Where gRPC listens. Port 0 takes any that is free.
     #[arg(long, env = "GUILDHALL_LISTEN", default_value = "127.0.0.1:50051")]
@@ -44,15 +54,15 @@ pub struct Config {
     pub http_listen: SocketAddr,
 
     /// The certificate chain of the gRPC listener, in PEM; with its key, gRPC is served over TLS and nothing else.
-    #[arg(long, env = "GUILDHALL_TLS_CERT", requires = "tls_key")]
+    #[arg(long, env = "GUILDHALL_TLS_CERT", requires = "tls_key", value_parser = path())]
     pub tls_cert: Option<PathBuf>,
 
     /// The certificate's private key, in PEM.
-    #[arg(long, env = "GUILDHALL_TLS_KEY", requires = "tls_cert")]
+    #[arg(long, env = "GUILDHALL_TLS_KEY", requires = "tls_cert", value_parser = path())]
     pub tls_key: Option<PathBuf>,
 
     /// The CA certificates, in PEM, one of which must have signed the certificate of each client (mutual TLS).
-    #[arg(long, env = "GUILDHALL_TLS_CLIENT_CA", requires = "tls_cert")]
+    #[arg(long, env = "GUILDHALL_TLS_CLIENT_CA", requires = "tls_cert", value_parser = path())]
     pub tls_client_ca: Option<PathBuf>,
 
     /// About how long a connection takes new calls, in seconds: each server draws from half to one and a half of it at
@@ -107,7 +117,7 @@ pub struct Config {
     pub streams_per_credential: u32,
 
     /// Where spans are sent, as OTLP over gRPC. Without it no span is made.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_parser = endpoint)]
     pub otlp_endpoint: Option<String>,
 
     /// The share of calls that get a span if the caller's traceparent does not say, from 0 to 1.
@@ -164,23 +174,43 @@ impl Config {
         }
     }
 
-    /// Gives the URL of the database: as set, or the embedded file.
+    /// Gives the URL of the database: as set, password and all, or the embedded file.
     #[must_use]
     pub fn database_url(&self) -> String {
         let embedded = || format!("sqlite://{}", self.data_dir.join("guildhall.sqlite").display());
-        self.database_url.clone().unwrap_or_else(embedded)
+        self.database_url.as_ref().map_or_else(embedded, |url| url.expose_secret().to_owned())
     }
 
     /// Says whether the database is the embedded one.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
-        self.database_url.as_ref().is_none_or(|url| url.starts_with("sqlite:"))
+        self.database_url.as_ref().is_none_or(|url| url.expose_secret().starts_with("sqlite:"))
     }
 
     /// Gives the directory that mails are written to.
     #[must_use]
     pub fn mail_dir(&self) -> PathBuf {
         self.data_dir.join("mail")
+    }
+}
+
+/// Reads a path. What is plainly something else is refused: it would be made, and shown, as the name of a file.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path: PathBuf| {
+        let text = path.to_string_lossy();
+        let is_key = STANDARD.decode(text.trim()).is_ok_and(|bytes| bytes.len() == 32);
+        if is_key || text.contains("://") || text.contains("-----BEGIN") || text.contains('\n') {
+            return Err("must be the path of a file, and is a URL, a key or the text of a file");
+        }
+        Ok(path)
+    })
+}
+
+/// Reads the URL of a collector, which goes into the log of a connection that fails.
+fn endpoint(text: &str) -> Result<String, &'static str> {
+    match text.split_once("://") {
+        Some(("http" | "https", rest)) if !rest.contains('@') => Ok(text.to_owned()),
+        _ => Err("must be http://host:port or https://host:port, without user and password"),
     }
 }
 
