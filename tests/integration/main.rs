@@ -22,6 +22,8 @@ mod engine;
 #[cfg(test)]
 mod explanations;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod handing_on;
