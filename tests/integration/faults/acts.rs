@@ -14,11 +14,11 @@ use prost_reflect::{DynamicMessage, Value};
 use crate::conformance::tenant::{removal, resource};
 use crate::harness::messages::{
     accept, acknowledge, add_contact, create_role, custom_role, invite, leave, membership, notify, principal,
-    put_catalog, register, register_all, set_owner, set_seats, transfer, unsubscribe,
+    put_catalog, register, register_all, rename, set_owner, set_seats, transfer, unsubscribe,
     update_member, update_role,
 };
 use crate::harness::recorder::{Recorded, Recorder};
-use crate::harness::{Caller, Organization, Person, TestApp, messages_of, role, unsubscribe_token_in};
+use crate::harness::{Caller, Organization, Person, TestApp, messages_of, role, soak, unsubscribe_token_in};
 use crate::permissions::calls;
 use crate::permissions::scene::{Scene, Someone};
 use crate::permissions::table::{Row, Table, Word};
@@ -72,7 +72,8 @@ impl Act {
         for rpc in Rpc::ALL.iter().copied().filter(|rpc| changes(*rpc)) {
             let ways: &[Way] = match rpc {
                 Rpc::AcceptInvitation => &[Way::Table, Way::Known],
-                Rpc::RemoveMember => &[Way::Table, Way::Rich],
+                // Some thousand messages.
+                Rpc::RemoveMember if soak() > 1 => &[Way::Table, Way::Rich],
                 Rpc::AcknowledgeRemoval
                 | Rpc::LeaveOrganization
                 | Rpc::RegisterResources
@@ -81,6 +82,7 @@ impl Act {
                 | Rpc::TransferRole
                 | Rpc::Unsubscribe
                 | Rpc::UpdateMember
+                | Rpc::UpdateResource
                 | Rpc::UpdateRole => &[Way::Here],
                 _ => &[Way::Table],
             };
@@ -194,9 +196,13 @@ impl<'a> Stage<'a> {
                 let message = update_member(id, &ask.pending().await);
                 drop(by.update_member(proto::UpdateMemberRequest { external_id: ask.fresh(), ..message }).await);
             }
+            Rpc::UpdateResource => {
+                let named = ask.resource_to_spend(&ask.any_kind()).await;
+                drop(by.update_resource(rename(id, named, &ask.fresh())).await);
+            }
             Rpc::SetSeatLimit => {
-                let limit = 10_000 + self.made.fetch_add(1, Ordering::Relaxed);
-                drop(by.set_seat_limit(set_seats(id, None, Some(limit))).await);
+                let listed = ask.resource_to_spend("project").await;
+                drop(by.set_seat_limit(set_seats(id, Some(listed), Some(10_000))).await);
             }
             Rpc::RegisterResources => {
                 let kind = ask.any_kind();

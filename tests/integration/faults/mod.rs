@@ -5,7 +5,9 @@
 //! (`silence`). `GUILDHALL_SOAK` breaks every message in turn instead of some, `GUILDHALL_SEED` picks others.
 
 mod acts;
+mod load;
 mod postgres;
+mod silence;
 mod trial;
 mod truth;
 

@@ -1,7 +1,8 @@
 //! A network that breaks between the server and PostgreSQL, at every message of every call that changes something.
 
 use std::time::Duration;
-use guildhall::clock::Clock;
+
+use guildhall::rpc::Rpc;
 
 use super::acts::{Act, Stage, table};
 use super::seed;
@@ -22,6 +23,14 @@ const FAULTS: [Fault; 8] = [
     Fault::Fail("58030"),
     Fault::Fail("57P01"),
 ];
+/// In a run of this length, so many messages of an act.
+const MESSAGES_PER_SOAK: usize = 4;
+/// Most commits of an act that are struck, each in every way.
+const COMMITS_MAX: usize = 4;
+/// How often an act without a transaction is struck in a short run.
+const LOOSE_STRIKES: usize = 4;
+/// How many acts come to an end that is not known, in a short run.
+const UNKNOWN_ACTS: usize = 8;
 /// What servers ask by themselves: messages about it are not those of a call.
 const ASKED_BY_ITSELF: [&str; 5] =
     ["pg_current_snapshot", "clock_timestamp", "last_active_at", "UPDATE \"outbox\"", "FROM \"outbox\""];
@@ -96,48 +105,76 @@ impl Pair {
     }
 }
 
-/// Picks what happens to an act: at a commit, and at some message; in a long run at every message in turn.
+/// Picks what happens to an act: at a commit or at some message. In a long run it is everything at each commit, and something
+/// at every message in turn, or at so many of them, evenly spread.
 fn strikes(of: &Undisturbed, rng: &mut Rng) -> Vec<Strike> {
-    let mut strikes = Vec::new();
-    let mut add = |at: At, rng: &mut Rng| {
-        strikes.extend(rng.pick(&FAULTS).map(|fault| Strike { fault, at, and_away: false }));
-    };
-    let commits = if soak() == 1 { of.commits.min(1) } else { of.commits * FAULTS.len() };
-    for _ in 0..commits {
-        add(At::Commit(1 + rng.below(of.commits)), rng);
-    }
-    let rounds = soak().div_ceil(25);
-    if soak() == 1 {
-        add(At::Message(1 + rng.below(of.messages)), rng);
-    } else {
-        for at in (0..rounds).flat_map(|_| 1..=of.messages) {
-            add(At::Message(at), rng);
+    let pick = |rng: &mut Rng| FAULTS[rng.below(FAULTS.len())];
+    let mut chosen: Vec<(At, Fault)> = Vec::new();
+    if soak() > 1 {
+        for at in 1..=of.commits.min(COMMITS_MAX) {
+            chosen.extend(FAULTS.map(|fault| (At::Commit(at), fault)));
         }
+        let step = of.messages.div_ceil(MESSAGES_PER_SOAK * usize::try_from(soak()).expect("a small number"));
+        chosen.extend((1 + rng.below(step)..=of.messages).step_by(step).map(|at| (At::Message(at), pick(rng))));
+    } else if of.commits > 0 && rng.percent(50) {
+        chosen.push((At::Commit(1 + rng.below(of.commits)), pick(rng)));
+    } else {
+        // What commits by itself does so at any message.
+        let count = if of.commits == 0 { LOOSE_STRIKES } else { 1 };
+        chosen.extend((0..count).map(|_| (At::Message(1 + rng.below(of.messages)), pick(rng))));
     }
-    strikes
+    chosen.into_iter().map(|(at, fault)| Strike { fault, at, and_away: false }).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_message_of_a_call_breaks_what_is_answered_is_there_and_what_is_refused_is_not() {
-    println!("GUILDHALL_SEED={}", seed());
-    let (mut pair, table, mut rng) = (Pair::start().await, table(), Rng::new(seed()));
+/// Has every one of `acts` struck as `strikes` says, and asks for everything again after a restart.
+async fn play(acts: Vec<Act>, mut strikes: impl FnMut(&Undisturbed) -> Vec<Strike>, holds: fn(&Answer) -> bool) {
+    let (mut pair, table) = (Pair::start().await, table());
     let (mut wrong, mut kept, mut steps) = (String::new(), Vec::new(), 0);
     {
         let stage = Stage::of(&pair.steady, &table).await;
-        for act in Act::all() {
+        for act in acts {
             let undisturbed = pair.undisturbed(&stage, act).await;
-            for strike in strikes(&undisturbed, &mut rng) {
+            for strike in strikes(&undisturbed) {
                 steps += 1;
-                eprintln!("DEBUG {:?} {act:?} {strike:?} of {} messages", guildhall::clock::SystemClock.monotonic(), undisturbed.messages);
                 match pair.struck(&stage, act, strike, &undisturbed).await {
-                    Ok((_, found)) => kept.extend(found),
-                    Err(found) => { eprintln!("DEBUG wrong {found}"); wrong += &found },
+                    Ok((answer, found)) => {
+                        kept.extend(found);
+                        if !holds(&answer) {
+                            wrong += &format!("{act:?}, {strike:?}: {answer:?}\n");
+                        }
+                    }
+                    Err(found) => wrong += &found,
                 }
             }
         }
     }
     pair.shaken = pair.shaken.restart().await;
     wrong += &remembered(&pair.shaken, &pair.truth, &kept).await;
-    println!("{steps} steps, {} answers kept", kept.len());
+    println!("{steps} steps, {} answers asked for again after a restart", kept.len());
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_message_of_a_call_breaks_what_is_answered_is_there_and_what_is_refused_is_not() {
+    println!("GUILDHALL_SEED={}", seed());
+    let mut rng = Rng::new(seed());
+    play(Act::all(), |of| strikes(of, &mut rng), |_| true).await;
+}
+
+/// The network goes away with the COMMIT, and nobody can find out what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_of_a_commit_is_not_known_if_so_it_is_said_and_asked_again_it_is_answered() {
+    println!("GUILDHALL_SEED={}", seed());
+    let (mut rng, mut acts) = (Rng::new(seed()), Act::all());
+    // Signing in has no transaction.
+    acts.retain(|act| act.rpc != Rpc::SignIn);
+    while soak() == 1 && acts.len() > UNKNOWN_ACTS {
+        acts.swap_remove(rng.below(acts.len()));
+    }
+    let strikes = |of: &Undisturbed| {
+        let faults = [Fault::Cut, Fault::Swallow];
+        assert!(of.commits > 0, "a commit");
+        faults.map(|fault| Strike { fault, at: At::Commit(1), and_away: true }).to_vec()
+    };
+    play(acts, strikes, |answer| matches!(answer, Answer::Unknown)).await;
 }

@@ -51,6 +51,7 @@ impl Connection {
         if self.network.borrow().is_away {
             return;
         }
+        client.set_nodelay(true).expect("a socket");
         let (from_client, mut to_client) = tokio::io::split(client);
         let mut from_client = Frames::new(from_client);
         let Some(start) = self.greet(&mut from_client, &mut to_client).await else { return };
@@ -139,8 +140,10 @@ impl Connection {
                     }
                 }
             }
+            let is_between = frame.ends_batch();
             next = from_client.next().await;
-            if self.carried().await.is_none() {
+            // What the server sends in one piece arrives, or does not, in one piece.
+            if is_between && self.carried().await.is_none() {
                 return Ending::Broken;
             }
         }
