@@ -151,10 +151,14 @@ impl Store {
 
 /// What every connection to PostgreSQL begins with, whatever the database's own defaults: how transactions are, and when the
 /// server gives up a client that is gone, in milliseconds, so that the locks of its transaction are free again.
-const POSTGRES_SETTINGS: [(&str, &str); 3] = [
+const POSTGRES_SETTINGS: [(&str, &str); 6] = [
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "off"),
     ("tcp_user_timeout", "5000"),
+    // In seconds, but for the count: for a server that waits in the middle of a statement for a client that is gone.
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "1"),
+    ("tcp_keepalives_count", "3"),
 ];
 /// Ends a transaction of a process that stopped in the middle of it. Between two statements of ours lies no waiting.
 const IDLE_IN_TRANSACTION: (&str, &str) = ("idle_in_transaction_session_timeout", "5000");

@@ -26,6 +26,8 @@ mod exchange;
 #[cfg(test)]
 mod explanations;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod handing_on;

@@ -1,13 +1,28 @@
 //! Any RPC, sent and received as the bytes of its messages: for tests that go through all of them.
 
+use std::sync::LazyLock;
+
 use bytes::{Buf, BufMut};
+use guildhall::proto;
 use guildhall::rpc::Rpc;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Request, Status};
 
 use super::{Caller, PATIENCE};
+
+static MESSAGES: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors of the protos"));
+
+/// Gives the messages that an RPC takes and gives.
+pub fn messages_of(rpc: Rpc) -> (MessageDescriptor, MessageDescriptor) {
+    let (service, method) = rpc.path()[1..].split_once('/').expect("a path of two parts");
+    let service = MESSAGES.get_service_by_name(service).expect("a service of the contract");
+    let method = service.methods().find(|it| it.name() == method).expect("an RPC of the contract");
+    (method.input(), method.output())
+}
 
 /// What a call has brought.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ use guildhall::clock::{Clock, Entropy, Monotonic, SystemClock};
 use guildhall::domain::time::Timestamp;
 use tokio::sync::watch;
 
+use crate::rule::rng::mix;
+
 /// 2026-11-22T12:00:00Z.
 const BEGINNING: i64 = 1_795_348_800_000_000;
 
@@ -86,17 +88,15 @@ pub struct SeededEntropy(AtomicU64);
 impl SeededEntropy {
     /// Begins at a seed.
     pub fn new(seed: u64) -> Self {
-        Self(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        // Mixed: neighbours would else be the same sequence, a few draws apart, and two servers make the same ids.
+        Self(AtomicU64::new(mix(seed)))
     }
 }
 
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^= z >> 31;
+            let z = mix(self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed));
             chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
         }
     }

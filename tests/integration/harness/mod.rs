@@ -8,7 +8,9 @@ mod caller;
 mod clock;
 mod database;
 pub mod messages;
+pub mod proxy;
 pub mod raw;
+pub mod recorder;
 mod traces;
 mod vocabulary;
 
@@ -27,6 +29,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+pub use any_rpc::{Brought, messages_of};
 pub use caller::{Caller, Checks};
 pub use clock::{ManualClock, SeededEntropy};
 pub use database::{Database, cluster_url, execute};
@@ -172,7 +175,12 @@ impl TestApp {
 
     /// Starts another server on the same database: a second replica (PostgreSQL only).
     pub async fn replica(&self) -> Self {
-        let mut again = Self::start_with(self.config.clone(), Arc::clone(&self.data_dir), Arc::clone(&self.clock), 7)
+        self.replica_with(self.config.clone()).await
+    }
+
+    /// As [`TestApp::replica`], with settings of its own: another way to the database, say.
+    pub async fn replica_with(&self, config: Config) -> Self {
+        let mut again = Self::start_with(config, Arc::clone(&self.data_dir), Arc::clone(&self.clock), 7)
             .await
             .expect("a second replica");
         again.operator_key.clone_from(&self.operator_key);

@@ -5,10 +5,10 @@
 //! [`targets`] what calls act on; [`calls`] the requests, by service. The next RPC needs a row in each table, and its
 //! request in the module of its service.
 
-mod calls;
-mod scene;
-mod table;
-mod targets;
+pub mod calls;
+pub mod scene;
+pub mod table;
+pub mod targets;
 
 use futures_util::{StreamExt, stream};
 

@@ -94,6 +94,11 @@ impl<'a> Scene<'a> {
         cells.collect()
     }
 
+    /// Gives who calls in a column.
+    pub fn caller(&self, name: &str) -> &Someone {
+        self.callers.iter().find(|who| who.name == name).unwrap_or_else(|| panic!("no column {name:?}"))
+    }
+
     /// Gives a name that nobody and nothing has.
     pub fn fresh(&self) -> String {
         format!("fresh-{}", self.made.fetch_add(1, Ordering::Relaxed))

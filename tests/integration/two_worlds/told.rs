@@ -1,21 +1,17 @@
 //! What was told, made comparable: ids and tokens by when they first came up, times by whether there is one.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use guildhall::proto::{self, stream_checks_response};
 use guildhall::rpc::Rpc;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::Value;
 use tonic::Status;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::harness::Caller;
-
-static MESSAGES: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors of the protos"));
+use crate::harness::{Caller, messages_of};
 
 /// Most pages that are followed.
 const PAGES_MAX: usize = 60;
@@ -28,14 +24,6 @@ pub struct Told {
     pub lines: Vec<String>,
     known: HashMap<String, usize>,
     last: Value,
-}
-
-/// Gives the messages that an RPC takes and gives.
-pub fn messages_of(rpc: Rpc) -> (MessageDescriptor, MessageDescriptor) {
-    let (service, method) = rpc.path()[1..].split_once('/').expect("a path of two parts");
-    let service = MESSAGES.get_service_by_name(service).expect("a service of the contract");
-    let method = service.methods().find(|it| it.name() == method).expect("an RPC of the contract");
-    (method.input(), method.output())
 }
 
 impl Told {

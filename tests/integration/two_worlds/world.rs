@@ -7,13 +7,12 @@ use guildhall::proto;
 use serde_json::{Value, json};
 
 use super::script::Step;
-use super::told::messages_of;
 use crate::harness::messages::{
     accept, add_contact, change, change_members, create_group, create_member, create_organization_under, create_role,
     create_service_account, custom_role, delete, disable, get_organization, grant, group, invite_by_link, membership,
     new_member, principal, put_catalog, register, rename, revoke, service_account,
 };
-use crate::harness::{Caller, Database, Person, TestApp, as_member, at, role, token_in};
+use crate::harness::{Caller, Database, Person, TestApp, as_member, at, messages_of, role, token_in};
 
 /// An id that nobody has.
 pub const ABSENT: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";

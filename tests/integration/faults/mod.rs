@@ -1,0 +1,17 @@
+//! Nothing that was answered is lost, nothing that was refused is there, whatever breaks, wherever it breaks.
+//!
+//! `acts` has every call that changes something, `truth` reads what is in the database past every server, and `trial` holds
+//! one against the other while something breaks: on PostgreSQL a network between (`postgres`), which may also fall silent
+//! (`silence`). `GUILDHALL_SOAK` breaks every message in turn instead of some, `GUILDHALL_SEED` picks others.
+
+mod acts;
+mod load;
+mod postgres;
+mod silence;
+mod trial;
+mod truth;
+
+/// Where the picking begins.
+fn seed() -> u64 {
+    std::env::var("GUILDHALL_SEED").map_or(1, |text| text.parse().expect("a number"))
+}
