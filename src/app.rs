@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
 use crate::changelog::Source;
-use crate::clock::{Beginning, Reading, World};
+use crate::clock::{self, Reading, World};
 use crate::config::{self, Config};
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
@@ -346,7 +346,7 @@ async fn begin_time(store: &Store, world: &World, may_go_back: bool) -> Result<(
     let time = store.time().await?;
     let answered_at = world.clock.monotonic();
     let database = time.clock.map(|time| Reading { time, asked_at, answered_at });
-    world.clock.begin(&Beginning { database, recorded: time.newest, may_go_back });
+    world.clock.begin(&clock::Beginning { database, recorded: time.newest, may_go_back });
     Ok(())
 }
 
