@@ -242,6 +242,7 @@ impl Services {
             if !lost.is_empty() {
                 tracing::warn!(count = lost.len(), "API keys are no more in the database, without having been revoked");
                 self.engine.lose_keys(&lost);
+                self.bearers.remembered.retain(|_, bearer| bearer.caller.key.is_none_or(|key| !lost.contains(&key)));
             }
         }
         Ok(())
