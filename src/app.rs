@@ -21,7 +21,7 @@ use crate::domain::catalog::presets;
 use crate::domain::error::Error;
 use crate::mail::{self, MailTransport, TransportError, Worker};
 use crate::private;
-use crate::service::{self, Bearers, HandOver, Services, StartError};
+use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError};
 use crate::store::{self, Beginning, OpenError, Store};
 use crate::telemetry::Metrics;
 use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, TlsError};
@@ -161,10 +161,13 @@ impl App {
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let key = find_key(config)?;
         let store = Store::open(&settings, world.clone()).await?;
-        begin_time(&store, &world, config.allow_clock_back).await?;
-        let sealer = Sealer::new(&key_of(&store, key, config, &world).await?);
-        post.prepare()?;
-        let first = service::start(&store, &sealer, &world, hand_over).await?;
+        let (sealer, first) = match find_installation(&store, key, config, &world, &post, hand_over).await {
+            Ok(found) => found,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
         // Before anything can expire for somebody: whoever starts after this one must not find it good again.
         if let Err(error) = store.time_keep(world.now()).await {
             tracing::warn!(cause = error.cause(), "the time could not be put on record");
@@ -419,6 +422,22 @@ fn find_key(config: &Config) -> Result<Key, AppError> {
 
 fn is_directory(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.is_dir()
+}
+
+/// Finds the installation and what opens its secrets; makes both at the first start, and the directory of the mails.
+async fn find_installation(
+    store: &Store,
+    key: Key,
+    config: &Config,
+    world: &World,
+    post: &MailTransport,
+    hand_over: HandOver,
+) -> Result<(Sealer, FirstStart), AppError> {
+    begin_time(store, world, config.allow_clock_back).await?;
+    let sealer = Sealer::new(&key_of(store, key, config, world).await?);
+    post.prepare()?;
+    let first = service::start(store, &sealer, world, hand_over).await?;
+    Ok((sealer, first))
 }
 
 /// Returns the key that belongs to the database: the one that was found, or for a database without an installation a new one.

@@ -35,21 +35,36 @@ pub fn make(path: &Path) -> io::Result<File> {
 /// Takes away what others may do with what is at `path`, as after a restore; nothing if it is absent.
 ///
 /// Where that is not allowed (a file of somebody else, a file system without modes) the log says so, and it stays as it is.
+/// Returns whether it was open to others.
 ///
 /// # Errors
 /// What the operating system says when it is asked how it is.
-pub fn restrict(path: &Path) -> io::Result<()> {
+pub fn restrict(path: &Path) -> io::Result<bool> {
     let mode = match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         found => found?.permissions().mode() & 0o7777,
     };
     if mode & OTHERS == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let (shown, was) = (path.display(), format!("{mode:03o}"));
     match std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
         Ok(()) => tracing::warn!(path = %shown, mode = was, "was open to others than its owner, and is so no more"),
         Err(error) => tracing::warn!(path = %shown, mode = was, %error, "is open to others than its owner"),
+    }
+    Ok(true)
+}
+
+/// As [`restrict`], for a directory, and for the files in one that was open: what was restored was restored with them.
+///
+/// # Errors
+/// As [`restrict`], and what the operating system says when it is asked what is there.
+pub fn restrict_with_files(directory: &Path) -> io::Result<()> {
+    if restrict(directory)? {
+        for entry in std::fs::read_dir(directory)? {
+            // The directory keeps others off now; of the files, which may be many, the log says nothing.
+            let _ = std::fs::set_permissions(entry?.path(), Permissions::from_mode(0o600));
+        }
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ impl MailTransport {
     /// - [`TransportError::Directory`] with what the operating system says.
     pub fn prepare(&self) -> Result<(), TransportError> {
         let Way::Directory(path) = &self.way;
-        let made = private::make_directory(path).and_then(|()| private::restrict(path));
+        let made = private::make_directory(path).and_then(|()| private::restrict_with_files(path));
         made.map_err(|source| TransportError::Directory { path: path.clone(), source })
     }
 

@@ -138,7 +138,11 @@ impl Store {
             Location::Sqlite(path) => {
                 let Embedded { path, lock } = Embedded::prepare(path, settings.beginning).await?;
                 let writer = open_sqlite(settings, &path, false).await.map_err(OpenError::Unreadable)?;
-                migrate(&writer.driver()).await?;
+                if let Err(error) = migrate(&writer.driver()).await {
+                    // Or SQLite's log would stay behind.
+                    writer.close().await;
+                    return Err(error);
+                }
                 let reader = open_sqlite(settings, &path, true).await.map_err(OpenError::Unreadable)?;
                 (writer, reader, Some(Arc::new(lock)))
             }
@@ -201,11 +205,7 @@ fn postgres_options(settings: &Settings, server: PgConnectOptions) -> ConnectOpt
     options
 }
 
-async fn open_postgres(
-    settings: &Settings,
-    location: &Location,
-    server: &PgConnectOptions,
-) -> Result<Pool, OpenError> {
+async fn open_postgres(settings: &Settings, location: &Location, server: &PgConnectOptions) -> Result<Pool, OpenError> {
     let options = postgres_options(settings, server.clone().options([IDLE_WHILE_MIGRATING]));
     let patient = match Pool::open(options, settings.bound()).await {
         Ok(patient) => patient,

@@ -61,7 +61,7 @@ impl Embedded {
             make(&path).await?;
         }
         let lock = beside.and_itself(&path)?;
-        for companion in [""].iter().chain(&COMPANIONS) {
+        for companion in ["", ".lock"].iter().chain(&COMPANIONS) {
             private::restrict(&beside_of(&path, companion)).map_err(refuse)?;
         }
         if beginning != Beginning::Anywhere && !has_schema(&path).await? {

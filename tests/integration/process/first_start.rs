@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::program::{Process, Server, Site, shell};
+use super::refusals::assert_refused;
 use crate::harness::{Database, eventually};
 use crate::on_both;
 
@@ -161,14 +162,41 @@ on_both! {
         for redirections in [">/dev/full", ">&-", ">/dev/full 2>/dev/full"] {
             // Nothing is read, so nothing says which port was free.
             let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let mut child = spawn(command(&site, "true", &format!("--http-listen={free} {redirections}")));
+            let arguments = site.arguments("serve").join("\n").replace("--http-listen=127.0.0.1:0", &format!("--http-listen={free}"));
+            let arguments: Vec<&str> = arguments.lines().collect();
+            let mut child = spawn(shell("true", redirections, &arguments));
             eventually("a server that listens", || {
                 assert_eq!(child.try_wait().unwrap(), None, "{redirections}");
                 TcpStream::connect(free).ok()
             })
             .await;
-            child.kill().unwrap();
-            child.wait().unwrap();
+            assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+            let status = eventually("the end of the process", || child.try_wait().unwrap()).await;
+            assert_eq!(status.code(), Some(0), "{redirections}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_first_starts_at_once_one_makes_the_installation() {
+    let site = Site::new(Database::Postgres).await;
+    let (one, other) = tokio::join!(site.serve(), site.serve());
+    let keys = [one.operator_key.clone(), other.operator_key.clone()];
+    let key = match keys {
+        [Some(key), None] | [None, Some(key)] => key,
+        both => panic!("one key, and not {both:?}"),
+    };
+    one.found(&key, "ada@example.test").await;
+    other.found(&key, "bob@example.test").await;
+
+    let site = Site::bare();
+    let arguments = site.arguments("serve");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut both = [(); 2].map(|()| Process::start(&arguments, &[]));
+    let loser = eventually("the end of one", || (0..2).find(|at| both[*at].has_ended())).await;
+    let [one, other] = both;
+    let (lost, won) = if loser == 0 { (one, other) } else { (other, one) };
+    assert_refused(&lost.ended().await, &["another guildhall uses"]);
+    let server = site.listening(won).await;
+    server.found(server.operator_key.as_ref().unwrap(), "ada@example.test").await;
 }

@@ -14,15 +14,13 @@ use crate::on_both;
 const HUNTER: &str = "hunter2";
 
 /// What may be given in a wrong place, or mistyped in the right one.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 5] = [
     "postgres://ada:hunter2@127.0.0.1:1/guildhall",
     "postgres://ada:hunter2/x@127.0.0.1:1/guildhall",
-    "postgres://ada:1/hunter2@127.0.0.1:1/guildhall",
-    "mysql://ada:hunter2@127.0.0.1:1/guildhall",
     "ada:hunter2",
     "-----BEGIN PRIVATE KEY-----\nhunter2",
     // A key of 32 bytes.
-    "hunter2hunter2hunter2hunter2hunter2hunter2h=",
+    "hunter2hunter2hunter2hunter2hunter2hunter2g=",
 ];
 
 /// Tells the options of a command, and the variables that set them, as its help lists them.
@@ -55,14 +53,11 @@ fn assert_unshown(ended: &Ended, how: &str) {
     assert!(!ended.errors.contains("panicked"), "{how}: {}", ended.errors);
 }
 
-/// Settings that take any text, with which a server would serve.
-const ANY_TEXT: [&str; 4] = ["issuer", "join-url", "unsubscribe-url", "data-dir"];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_mistake_shows_what_was_given() {
     let (options, variables) = listed("serve").await;
     assert!(options.contains("--database-url") && variables.contains("GUILDHALL_DATABASE_URL"), "{options:?}");
-    let options = options.iter().map(|option| option.trim_start_matches('-')).filter(|it| !ANY_TEXT.contains(it));
+    let options = options.iter().map(|option| option.trim_start_matches('-'));
     let options: Vec<&str> = options.chain(["installation-key"]).collect();
     // Nothing with which it would serve, whatever else is wrong.
     let broken = ("GUILDHALL_MAIL_FROM", "nobody");
@@ -200,8 +195,11 @@ async fn every_variable_that_the_repository_names_is_a_setting_or_listed() {
     let parts = ["README.md", "Makefile", ".ci", "benches", "client", "docs", "examples", "scripts"];
     let named: BTreeSet<String> = parts.iter().flat_map(|part| variables_at(&root.join(part))).collect();
     let (_, settings) = listed("serve").await;
+    // The last is how docs/operations.md shows what is refused.
     let is_known = |name: &&String| {
-        settings.contains(*name)
+        name.ends_with('_')
+            || *name == "GUILDHALL_DATABSE_URL"
+            || settings.contains(*name)
             || OF_CLIENTS_AND_TESTS.contains(&name.as_str())
             || *name == "GUILDHALL_INSTALLATION_KEY"
     };
@@ -265,7 +263,10 @@ on_both! {
 async fn a_refused_connection_is_said_so() {
     let site = Site::new(Database::Sqlite).await;
     for command in ["serve", "migrate"] {
-        let ended = site.run(command, &["--database-url=postgres://ada:hunter2@127.0.0.1:1/guildhall"]).await;
+        let mut arguments = site.arguments(command);
+        arguments.push("--database-url=postgres://ada:hunter2@127.0.0.1:1/guildhall".to_owned());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let ended = Process::start(&arguments, &[("RUST_LOG", "trace")]).ended().await;
         assert_refused(
             &ended,
             &["the PostgreSQL database guildhall on 127.0.0.1:1", "connection refused", "is it running?"],

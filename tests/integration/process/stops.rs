@@ -48,7 +48,8 @@ on_both! {
     }
 
     async fn what_is_no_wish_that_it_ends_ends_no_server(database: Database) {
-        let server = Site::new(database).await.serve().await;
+        let site = Site::new(database).await;
+        let server = site.serve().await;
         for signal in ["HUP", "USR1", "USR2", "HUP", "PIPE"] {
             server.process.signal(signal);
         }
