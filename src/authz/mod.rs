@@ -22,7 +22,7 @@ mod stream;
 mod touched;
 mod view;
 
-pub use caller::{Caller, may_ask, may_ask_about};
+pub use caller::{Caller, account_disabled, key_revoked, may_ask, may_ask_about};
 pub use engine::{Engine, MemoryPart, Settings};
 pub use feed::follow;
 pub use index::{Candidates, OrganizationIndex, Page, PermissionHeld, Seen, SubjectKey, Viewer};

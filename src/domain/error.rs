@@ -128,8 +128,10 @@ reasons! {
     TokenExpired = "TOKEN_EXPIRED" => Unauthenticated;
     /// The session was ended.
     SessionEnded = "SESSION_ENDED" => Unauthenticated;
-    /// The API key was revoked, or its service account disabled.
+    /// The API key was revoked.
     KeyRevoked = "KEY_REVOKED" => Unauthenticated;
+    /// The service account that the API key belongs to is disabled.
+    ServiceAccountDisabled = "SERVICE_ACCOUNT_DISABLED" => Unauthenticated;
     /// The user is disabled.
     UserDisabled = "USER_DISABLED" => Unauthenticated;
     /// Address and password do not fit, or no password is set; which one is not told.

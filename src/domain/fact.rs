@@ -105,6 +105,14 @@ pub enum Fact {
         /// Which.
         id: ServiceAccountId,
     },
+    /// The keys of an organization's service account are refused on every server, or taken again. It stands in the
+    /// installation's log, which every server asks about the credentials that it remembers.
+    ServiceAccountDisabled {
+        /// Which.
+        id: ServiceAccountId,
+        /// Whether it is.
+        is_disabled: bool,
+    },
     /// An API key stands like this.
     ApiKey {
         /// Which.
