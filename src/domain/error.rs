@@ -107,6 +107,8 @@ reasons! {
     PageTokenMismatch = "PAGE_TOKEN_MISMATCH" => InvalidArgument;
     /// An update mask names a field that cannot be written.
     UpdateMaskInvalid = "UPDATE_MASK_INVALID" => InvalidArgument;
+    /// A selection for an act on many selects by nothing: a query without a letter or digit, or neither query nor filter.
+    QueryEmpty = "QUERY_EMPTY" => InvalidArgument;
     /// A filter cannot be read, or names what cannot be filtered by.
     FilterInvalid = "FILTER_INVALID" => InvalidArgument;
     /// An order names what cannot be ordered by.

@@ -66,6 +66,9 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn roster_page(&self, organization: OrganizationId, query: &RosterQuery) -> Result<RosterPage, Error> {
+        if query.words.is_wordless() {
+            return Ok(RosterPage { rows: Vec::new(), next: None });
+        }
         let few = self.few(organization, query).await?;
         let (mut text, is_walk) = (Text::default(), few.is_none() && !query.is_plain());
         let sql = match few {

@@ -29,7 +29,11 @@ fn beginnings(text: &str) -> impl Iterator<Item = &str> {
 
 /// What somebody looks for: each word must begin some word of the name or the address.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Query(Vec<String>);
+pub struct Query {
+    prefixes: Vec<String>,
+    /// Whether something was typed that has no letter or digit.
+    is_wordless: bool,
+}
 
 impl Query {
     /// Takes what a person typed; `field` names the request field in the violation.
@@ -48,19 +52,37 @@ impl Query {
             let message = "must be at most 200 bytes and 8 words without control characters";
             return Err(Error::invalid(field, Reason::TextMalformed, message));
         }
-        Ok(Self(words))
+        Ok(Self { is_wordless: words.is_empty() && !text.is_empty(), prefixes: words })
     }
 
     /// Gives the prefixes.
     #[must_use]
     pub fn prefixes(&self) -> &[String] {
-        &self.0
+        &self.prefixes
     }
 
-    /// Says whether nothing is looked for.
+    /// Returns whether nothing is looked for, so that everybody fits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.prefixes.is_empty() && !self.is_wordless
+    }
+
+    /// Returns whether what is looked for has no letter or digit, so that nobody fits.
+    #[must_use]
+    pub fn is_wordless(&self) -> bool {
+        self.is_wordless
+    }
+
+    /// Ensures that the query selects by a word, or is not there at all: what finds nobody in a list is a mistake where
+    /// something is done to whoever is found.
+    ///
+    /// # Errors
+    /// - [`Reason::QueryEmpty`].
+    pub fn must_have_words(self, field: &str) -> Result<Self, Error> {
+        if self.is_wordless {
+            return Err(Error::invalid(field, Reason::QueryEmpty, "has no letter or digit, and so selects nobody"));
+        }
+        Ok(self)
     }
 }
 
@@ -89,7 +111,12 @@ mod tests {
     #[test]
     fn a_query_is_a_few_words_without_case() {
         assert_eq!(Query::parse("query", "  ADA (lo ").unwrap().prefixes(), ["ada", "lo"]);
-        assert!(Query::parse("query", " . ").unwrap().is_empty());
+        assert!(Query::parse("query", "").unwrap().is_empty());
+        for wordless in [" . ", "_", " ", "\u{1f642}", "\u{200b}"] {
+            let query = Query::parse("query", wordless).unwrap();
+            assert!(query.is_wordless() && !query.is_empty(), "{wordless:?}");
+            assert_eq!(query.must_have_words("query").unwrap_err().reason, Reason::QueryEmpty);
+        }
         assert!(Query::parse("query", "a b c d e f g h i").is_err());
         assert!(Query::parse("query", "a\u{0}").is_err());
     }

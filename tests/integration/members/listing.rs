@@ -111,10 +111,11 @@ fn filter(dice: &mut Dice, instants: &[prost_types::Timestamp], depth: usize) ->
 /// Says whether a word of the query begins, in the name or the address, after a space or a mark.
 fn is_found(member: &Member, query: &str) -> bool {
     let text = format!("{} {}", member.display_name, member.email).to_lowercase();
-    query
-        .to_lowercase()
-        .split_whitespace()
-        .all(|word| text.match_indices(word).any(|(at, _)| at == 0 || !text[..at].ends_with(char::is_alphanumeric)))
+    let query = query.to_lowercase();
+    // What has no letter or digit is no word; a query of such alone finds nobody.
+    let mut words = query.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).peekable();
+    (words.peek().is_some() || query.is_empty())
+        && words.all(|word| text.match_indices(word).any(|(at, _)| at == 0 || !text[..at].ends_with(char::is_alphanumeric)))
 }
 
 fn sorted(mut members: Vec<Member>, order_by: &str) -> Vec<Member> {
@@ -188,7 +189,7 @@ on_both! {
         for _ in 0..60 {
             let (text, fits) = filter(&mut dice, &instants, 2);
             let (text, fits) = if dice.roll(3) == 0 { (String::new(), Box::new(|_: &Member| true) as Fits) } else { (text, fits) };
-            let query = *dice.pick(&["", "", "", "ada", "o'n", "A b", "zo example", "ада", "neil", "b.1", "ada.test", "zz"]);
+            let query = *dice.pick(&["", "", "", "ada", "o'n", "A b", "zo example", "ада", "neil", "b.1", "ada.test", "zz", "_", " ", "ada -"]);
             let order_by = *dice.pick(&[
                 "", "email desc", "display_name", "display_name desc", "last_active_time", "last_active_time desc",
                 "create_time asc", "create_time desc",

@@ -298,6 +298,8 @@ pub const SCRIPT: &[Step] = &[
     ask(Rpc::BatchDisableMembers, r#"{"requests": [{"membership_id": "$bob"}]}"#),
     ask(Rpc::BatchEnableMembers, r#"{"requests": [{"membership_id": "$bob"}]}"#),
     ask(Rpc::BulkMembers, r#"{"matching": {"filter": "state = ACTIVE"}, "disable": {}, "validate_only": true}"#),
+    ask(Rpc::BulkMembers, r#"{"all": true, "disable": {}, "validate_only": true}"#),
+    ask(Rpc::BulkMembers, r#"{"matching": {"query": "_"}, "disable": {}, "validate_only": true}"#),
     ask(Rpc::BulkMembers, r#"{"listed": {"members": [{"membership_id": "$each"}]}, "enable": {}}"#),
     ask(Rpc::BulkMembers, r#"{"listed": {"members": [{"membership_id": "$each"}]}, "disable": {}}"#),
     ask(
