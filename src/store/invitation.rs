@@ -186,7 +186,8 @@ fn kind_column(kind: InvitationKind) -> &'static str {
     }
 }
 
-fn invitation(row: invitations::Model) -> Result<Invitation, Error> {
+/// Reads a row.
+pub(super) fn invitation(row: invitations::Model) -> Result<Invitation, Error> {
     let offered = match (row.membership_id, row.email, row.assignments) {
         (Some(membership), Some(email), None) => Offered::Mailbox { membership: membership.into(), email },
         (None, None, Some(assignments)) => {
