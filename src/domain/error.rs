@@ -151,6 +151,8 @@ reasons! {
     RoleNotTakeable = "ROLE_NOT_TAKEABLE" => PermissionDenied;
     /// The caller may not choose the id of such a resource.
     ResourceIdReserved = "RESOURCE_ID_RESERVED" => PermissionDenied;
+    /// The caller may change the noun, and not this field of it.
+    FieldReserved = "FIELD_RESERVED" => PermissionDenied;
     /// The invitation was sent to an address that the caller has not proven.
     EmailMismatch = "EMAIL_MISMATCH" => PermissionDenied;
 

@@ -129,7 +129,10 @@ impl Organizations {
             }
             None => return Err(required("name")),
         };
-        let found = self.0.services.look_up_organization(&call.reading(), &name).await?;
+        if message.catalog.is_empty() {
+            return Err(required("catalog"));
+        }
+        let found = self.0.services.look_up_organization(&call.reading(), &message.catalog, &name).await?;
         let OrganizationView { organization, shows_private } = found.value;
         Ok(LookUpOrganizationResponse {
             organization: Some(organization_to(organization, shows_private)),
