@@ -27,6 +27,6 @@ pub use engine::{Engine, MemoryPart, Settings};
 pub use feed::follow;
 pub use index::{Candidates, OrganizationIndex, Page, PermissionHeld, Seen, SubjectKey, Viewer};
 pub use installation::InstallationIndex;
-pub use question::{Answer, Asked, Denial, Item, Question, Questions, Session, Whom};
+pub use question::{Answer, Asked, Denial, Item, ItemFault, Question, Questions, Session, Whom};
 pub use stream::{ITEMS_MAX, Output, Stream, Update};
 pub use view::{Requirement, View};

@@ -2,6 +2,7 @@
 //!
 //! What the caller may read (`message`, violations, subject) and what the log keeps (`source`) are apart.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -285,6 +286,8 @@ pub struct Error {
     pub violations: Vec<Violation>,
     /// What the error is about: its kind and its name as the caller gave it.
     pub subject: Option<(&'static str, String)>,
+    /// What else machines may read of it: `ErrorInfo.metadata`.
+    pub metadata: BTreeMap<&'static str, String>,
     /// When trying again can help.
     pub retry_after: Option<Duration>,
     /// What happened below; for the log alone.
@@ -301,7 +304,15 @@ impl fmt::Display for Error {
 impl Error {
     /// Makes an error of a reason and a sentence for people.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), violations: Vec::new(), subject: None, retry_after: None, source: None }
+        Self {
+            reason,
+            message: message.into(),
+            violations: Vec::new(),
+            subject: None,
+            metadata: BTreeMap::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Makes the error of one wrong field.
@@ -341,6 +352,13 @@ impl Error {
     #[must_use]
     pub fn about(mut self, kind: &'static str, name: impl fmt::Display) -> Self {
         self.subject = Some((kind, name.to_string()));
+        self
+    }
+
+    /// Adds to what machines may read, unless the key is there already: who is nearer to the cause knows better.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.metadata.entry(key).or_insert_with(|| value.to_string());
         self
     }
 

@@ -212,6 +212,15 @@ pub enum Held {
     AsMember,
 }
 
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Role(name) => f.write_str(name),
+            Self::AsMember => f.write_str("AS_MEMBER"),
+        }
+    }
+}
+
 /// Declares a set of words: variants with the word that is stored for each.
 macro_rules! states {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ })+) => {$(

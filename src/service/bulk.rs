@@ -181,6 +181,8 @@ fn may_begin(actor: &Actor, request: &BulkMembers, now: Timestamp) -> Result<(),
     match &request.act {
         BulkAct::Move(_) => must_hold(actor, PermissionId::MEMBER_DISABLE, None, now)?,
         BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => {
+            let field = if matches!(request.act, BulkAct::Grant(_)) { "grant" } else { "revoke" };
+            assignment.must_be_of_a_known_type(&actor.catalog, field)?;
             let place = assignment.place.resource();
             if place.is_some() {
                 see(actor, organization, place, now)?;

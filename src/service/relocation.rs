@@ -139,7 +139,8 @@ fn may_move(context: &Context, actor: &Actor, request: &MoveResource, now: Times
 /// take, and the actor gains nothing by it themselves.
 fn must_be_under_the_ceiling(before: &Facts, after: &Facts, grants: &[Grant], now: Timestamp) -> Result<(), Error> {
     if !gains_nothing_by_moving(before, after, now) {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+        let refusal = Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold");
+        return Err(refusal.with("place", before.place()));
     }
     let is_on = |chain: &[Node], grant: &Grant| {
         grant.place.resource().is_some_and(|key| chain.iter().any(|node| node.key == *key))

@@ -6,6 +6,7 @@
 mod checks;
 mod credentials;
 mod dry_runs;
+mod grants;
 mod ids;
 mod invitations;
 mod links;
