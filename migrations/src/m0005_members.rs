@@ -31,13 +31,13 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Every documented order of members has an index that ends with the id: pages are cut between any two rows. Zero stands
-/// for a member who was never active, so that the order has no holes.
+/// Every documented order of members has an index that ends with the id: pages are cut between any two rows. For a
+/// member who was never active stands -2^62, which is before any instant that can be named, so that the order has no holes.
 const SCHEMA: &str = "
 alter table memberships add column external_id {key};
 alter table memberships add column metadata text;
 alter table memberships add column name_key {key} not null default '';
-alter table memberships add column last_active_at bigint not null default 0;
+alter table memberships add column last_active_at bigint not null default -4611686018427387904;
 alter table memberships add column is_made_here boolean not null default false;
 create unique index memberships_by_external_id on memberships (organization_id, external_id);
 create index memberships_by_name on memberships (organization_id, name_key, id);

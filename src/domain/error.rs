@@ -114,7 +114,7 @@ reasons! {
     FilterInvalid = "FILTER_INVALID" => InvalidArgument;
     /// An order names what cannot be ordered by.
     OrderInvalid = "ORDER_INVALID" => InvalidArgument;
-    /// Metadata is too large, or nested too deep.
+    /// Metadata is too large, nested too deep, or holds what cannot be kept as it is.
     MetadataMalformed = "METADATA_MALFORMED" => InvalidArgument;
     /// The revision token cannot be read, or belongs to another organization.
     RevisionInvalid = "REVISION_INVALID" => InvalidArgument;

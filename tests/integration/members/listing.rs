@@ -102,7 +102,8 @@ fn filter(dice: &mut Dice, instants: &[prost_types::Timestamp], depth: usize) ->
                 ("=", |a, b| a == b),
                 ("!=", |a, b| a != b),
             ]);
-            let fits = move |it: &Member| holds(of(it).map_or(0, micros), micros(instant));
+            // Who was never active is before any instant.
+            let fits = move |it: &Member| holds(of(it).map_or(i64::MIN, micros), micros(instant));
             (format!("{field} {sign} \"{instant}\""), Box::new(fits))
         }
     }
@@ -184,6 +185,10 @@ on_both! {
         assert_eq!(all.len(), 2_301);
         let mut instants: Vec<prost_types::Timestamp> =
             all.iter().flat_map(|it| [it.create_time, it.last_active_time]).flatten().collect();
+        // The beginning of time as computers count it, before it, and the first instant that can be named.
+        for seconds in [0, -1, -315_619_200, -62_135_596_800] {
+            instants.push(prost_types::Timestamp { seconds, nanos: 0 });
+        }
         instants.sort_by_key(|at| (at.seconds, at.nanos));
         instants.dedup();
         for _ in 0..60 {

@@ -10,6 +10,7 @@ mod grants;
 mod ids;
 mod invitations;
 mod links;
+mod metadata;
 mod numbers;
 mod pages;
 mod repeats;
