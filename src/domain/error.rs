@@ -94,7 +94,7 @@ reasons! {
     OwnerUnfit = "OWNER_UNFIT" => InvalidArgument;
     /// The organization's policy does not open this kind of invitation (X2).
     InvitationKindUnavailable = "INVITATION_KIND_UNAVAILABLE" => InvalidArgument;
-    /// Not an e-mail address.
+    /// Not an e-mail address, or one with a character that only stands for another.
     EmailMalformed = "EMAIL_MALFORMED" => InvalidArgument;
     /// Shorter than the policy asks.
     PasswordTooShort = "PASSWORD_TOO_SHORT" => InvalidArgument;

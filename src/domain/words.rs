@@ -1,6 +1,7 @@
 //! The words of a name, as they are searched: by their beginnings, whatever their case.
 
 use super::error::{Error, Reason};
+use super::text::folded;
 
 /// Most words of one name that it is found by, and most words of one query.
 const WORDS_MAX: usize = 16;
@@ -12,7 +13,7 @@ const QUERY_BYTES_MAX: usize = 200;
 /// A name is found by its first 16 words.
 #[must_use]
 pub fn words(name: &str) -> Vec<String> {
-    let folded = name.to_lowercase();
+    let folded = folded(name);
     let parts = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let mut words: Vec<String> = parts.take(WORDS_MAX).map(str::to_owned).collect();
     words.sort();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::error::{Error, Reason};
+use crate::domain::text::folded;
 
 /// Most words that one membership is found by.
 const WORDS_MAX: usize = 40;
@@ -17,7 +18,7 @@ const QUERY_WORDS_MAX: usize = 8;
 /// most 40 are kept, those of the name first.
 #[must_use]
 pub fn words(display_name: &str, email_key: &str) -> BTreeSet<String> {
-    let name = display_name.to_lowercase();
+    let name = folded(display_name);
     let texts = name.split_whitespace().chain([email_key]);
     texts.flat_map(beginnings).take(WORDS_MAX).map(str::to_owned).collect()
 }
@@ -41,8 +42,8 @@ impl Query {
     /// # Errors
     /// - [`Reason::TextMalformed`] above 200 bytes or 8 words, or with control characters.
     pub fn parse(field: &str, text: &str) -> Result<Self, Error> {
-        let lower = text.to_lowercase();
-        let words: Vec<String> = lower
+        let folded = folded(text);
+        let words: Vec<String> = folded
             .split_whitespace()
             .map(|word| word.trim_start_matches(|c: char| !c.is_alphanumeric()))
             .filter(|word| !word.is_empty())
@@ -104,6 +105,7 @@ mod tests {
             "test",
         ];
         assert_eq!(found, expected.map(str::to_owned).into());
+        assert_eq!(words("JOSE\u{301} \u{ff21}da", ""), ["ada", "jos\u{e9}"].map(str::to_owned).into());
         assert_eq!(words("", "a@b.co"), ["a@b.co", "b.co", "co"].map(str::to_owned).into());
         assert!(words(&"x ".repeat(100), "a@b.co").len() <= WORDS_MAX);
     }
@@ -117,6 +119,7 @@ mod tests {
             assert!(query.is_wordless() && !query.is_empty(), "{wordless:?}");
             assert_eq!(query.must_have_words("query").unwrap_err().reason, Reason::QueryEmpty);
         }
+        assert_eq!(Query::parse("query", "JOSE\u{301}").unwrap().prefixes(), ["jos\u{e9}"]);
         assert!(Query::parse("query", "a b c d e f g h i").is_err());
         assert!(Query::parse("query", "a\u{0}").is_err());
     }
