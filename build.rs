@@ -1,6 +1,7 @@
-//! Generates, from `proto/`: messages, servers and clients; the descriptor set for reflection; and `enum Rpc`, which
-//! carries what each RPC asks of its caller. No protoc is needed.
+//! Generates, from `proto/`: messages, servers and clients; the descriptor set for reflection; `enum Rpc`, which
+//! carries what each RPC asks of its caller; and how a request id is set. No protoc is needed.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Encoded here, because decoding into prost's types drops the method option.
     let encoded = compiler.encode_file_descriptor_set();
     fs::write(out.join("descriptors.bin"), &encoded)?;
-    fs::write(out.join("rpc.rs"), rpc_enum(&DescriptorPool::decode(encoded.as_slice())?)?)?;
+    let pool = DescriptorPool::decode(encoded.as_slice())?;
+    fs::write(out.join("rpc.rs"), rpc_enum(&pool)?)?;
+    fs::write(out.join("requests.rs"), requests(&pool)?)?;
 
     tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
     Ok(())
@@ -71,6 +74,25 @@ fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
          #[expect(clippy::match_same_arms, reason = \"one line an RPC, as in the contract\")]\n    \
          pub const fn required(self) -> Required {{\n        match self {{\n{required}        }}\n    }}\n}}\n"
     ))
+}
+
+/// Writes how the request id of each request that has one is set.
+fn requests(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let inputs: BTreeSet<String> = methods
+        .map(|method| method.input())
+        .filter(|input| input.get_field_by_name("request_id").is_some())
+        .map(|input| input.name().to_owned())
+        .collect();
+    let mut text = String::new();
+    for input in inputs {
+        writeln!(
+            text,
+            "impl Request for crate::proto::{input} {{\n    fn set_request_id(&mut self, request_id: String) {{\n        \
+             self.request_id = request_id;\n    }}\n}}"
+        )?;
+    }
+    Ok(text)
 }
 
 /// Reads the method option of one RPC; an RPC without one does not build.

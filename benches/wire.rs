@@ -77,6 +77,7 @@ fn writing() {
                 allowed: it.allowed,
                 reason: it.reason,
                 valid_for_ms: it.valid_for_ms,
+                malformed_field: it.malformed_field,
             });
             let message = proto::DecisionFrame {
                 frame_id: 7,
@@ -122,11 +123,11 @@ fn row(what: &str, nanoseconds: f64, baseline: f64) {
 fn decision(number: u32) -> DecisionOut {
     // By a multiplier, so that no branch predictor learns it.
     let allowed = number.wrapping_mul(2_654_435_761) >> 31 == 0;
-    DecisionOut { allowed, reason: i32::from(!allowed), valid_for_ms: None }
+    DecisionOut { allowed, reason: i32::from(!allowed), ..DecisionOut::default() }
 }
 
 fn expiring(number: u32) -> DecisionOut {
-    DecisionOut { allowed: true, reason: 0, valid_for_ms: Some(u64::from(number) * 40_503) }
+    DecisionOut { allowed: true, reason: 0, valid_for_ms: Some(u64::from(number) * 40_503), malformed_field: 0 }
 }
 
 fn frame() -> proto::StreamChecksRequest {

@@ -11,7 +11,7 @@ pub enum Required {
     Operator,
     /// A permission in the request's organization.
     Permission {
-        /// Its name; `{type}` stands for the type of the request's resource.
+        /// Its name; `{type}` stands for the type of the request's resource, `{visible_by}` for what that type is visible by.
         permission: &'static str,
         /// Path of the request field that names the place; empty for the organization.
         place: &'static str,

@@ -1,5 +1,6 @@
 //! Members as they are listed, searched and told apart: ids and metadata of the product's own, keys to sort and search by,
 //! and when each was last active. Organizations get the same of the product's own, and a slug.
+//! Both are unique among the organizations that follow one catalog, whose name is the product's.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::prelude::Uuid;
@@ -30,13 +31,13 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Every documented order of members has an index that ends with the id: pages are cut between any two rows. Zero stands
-/// for a member who was never active, so that the order has no holes.
+/// Every documented order of members has an index that ends with the id: pages are cut between any two rows. For a
+/// member who was never active stands -2^62, which is before any instant that can be named, so that the order has no holes.
 const SCHEMA: &str = "
 alter table memberships add column external_id {key};
 alter table memberships add column metadata text;
 alter table memberships add column name_key {key} not null default '';
-alter table memberships add column last_active_at bigint not null default 0;
+alter table memberships add column last_active_at bigint not null default -4611686018427387904;
 alter table memberships add column is_made_here boolean not null default false;
 create unique index memberships_by_external_id on memberships (organization_id, external_id);
 create index memberships_by_name on memberships (organization_id, name_key, id);
@@ -56,11 +57,12 @@ create table membership_words (
 create index membership_words_by_word on membership_words (organization_id, word, membership_id);
 create index grants_by_role on grants (scope, place_kind, role, principal_kind, principal_id);
 
+alter table organizations add column product {key} not null default '';
 alter table organizations add column slug {key};
 alter table organizations add column external_id {key};
 alter table organizations add column metadata text;
-create unique index organizations_by_slug on organizations (slug);
-create unique index organizations_by_external_id on organizations (external_id)
+create unique index organizations_by_slug on organizations (product, slug);
+create unique index organizations_by_external_id on organizations (product, external_id)
 ";
 
 /// Writes the keys and the words of the members who are there already, as they were made when this was written.

@@ -24,23 +24,34 @@ pub struct Caller {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Caller {
+    /// Ensures that the credential has not expired.
+    ///
+    /// # Errors
+    /// - [`Reason::TokenExpired`].
+    pub fn must_not_be_expired(&self, now: Timestamp) -> Result<(), Error> {
+        if self.expires_at.is_some_and(|expires_at| now >= expires_at) {
+            return Err(Error::new(Reason::TokenExpired, "the credential has expired"));
+        }
+        Ok(())
+    }
+}
+
 impl Engine {
-    /// Asks that a credential which was verified once still stands: that it has not expired, and that neither the user
-    /// was shut out, nor the session ended, nor the key taken back, nor lost with a part of the history.
+    /// Asks that a credential which was verified once still stands: that it has not expired, and that neither the user or
+    /// service account was disabled, nor the session ended, nor the key taken back, nor lost with a part of the history.
     ///
     /// # Errors
     /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
-    ///   [`Reason::UserDisabled`].
+    ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`].
     pub fn must_be_alive(&self, caller: &Caller) -> Result<(), Error> {
         let installation = self.installation.load();
-        if caller.expires_at.is_some_and(|expires_at| self.world.now() >= expires_at) {
-            return Err(Error::new(Reason::TokenExpired, "the credential has expired"));
-        }
+        caller.must_not_be_expired(self.world.now())?;
         if caller.session.is_some_and(|session| installation.is_session_ended(session)) {
             return Err(Error::new(Reason::SessionEnded, "the session was ended"));
         }
         if caller.key.is_some_and(|key| installation.is_key_revoked(key)) {
-            return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
+            return Err(key_revoked());
         }
         if caller.key.is_some_and(|key| self.is_key_lost(key)) {
             return Err(Error::new(Reason::CredentialInvalid, "the credential is not one of this service"));
@@ -49,12 +60,20 @@ impl Engine {
             Subject::User(user) if !installation.is_user_active(user) => {
                 Err(Error::new(Reason::UserDisabled, "the user is disabled"))
             }
-            Subject::ServiceAccount(id) if installation.service_account(id) == Some(false) => {
-                Err(Error::new(Reason::KeyRevoked, "the service account is disabled"))
-            }
+            Subject::ServiceAccount(id) if installation.is_account_disabled(id) => Err(account_disabled()),
             Subject::User(_) | Subject::ServiceAccount(_) => Ok(()),
         }
     }
+}
+
+/// The refusal of a key that was revoked, whether or not the server knew it before.
+pub fn key_revoked() -> Error {
+    Error::new(Reason::KeyRevoked, "the API key was revoked")
+}
+
+/// The refusal of the keys of a disabled service account, whether or not the server knew them before.
+pub fn account_disabled() -> Error {
+    Error::new(Reason::ServiceAccountDisabled, "the service account is disabled")
 }
 
 /// Asks that a caller may be told the answers to some questions: about oneself everyone, about others with access.check.

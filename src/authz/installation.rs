@@ -21,6 +21,8 @@ pub struct InstallationIndex {
     shut_out: Set<UserId>,
     ended_sessions: Map<SessionId, Timestamp>,
     revoked_keys: Set<ApiKeyId>,
+    /// Service accounts of organizations whose keys are refused.
+    disabled_accounts: Set<ServiceAccountId>,
     /// The installation's own service accounts, and whether each is enabled.
     service_accounts: Map<ServiceAccountId, bool>,
     holders: Map<GrantId, Principal>,
@@ -61,6 +63,12 @@ impl InstallationIndex {
             }
             Fact::ApiKey { id, is_revoked: true, .. } => {
                 self.revoked_keys.insert(*id);
+            }
+            Fact::ServiceAccountDisabled { id, is_disabled: true } => {
+                self.disabled_accounts.insert(*id);
+            }
+            Fact::ServiceAccountDisabled { id, is_disabled: false } => {
+                self.disabled_accounts.remove(id);
             }
             Fact::ServiceAccount { id, is_enabled } => {
                 self.service_accounts.insert(*id, *is_enabled);
@@ -125,6 +133,12 @@ impl InstallationIndex {
     #[must_use]
     pub fn is_key_revoked(&self, key: ApiKeyId) -> bool {
         self.revoked_keys.contains(&key)
+    }
+
+    /// Returns whether the keys of a service account are refused because it is disabled, whosesoever it is.
+    #[must_use]
+    pub fn is_account_disabled(&self, id: ServiceAccountId) -> bool {
+        self.disabled_accounts.contains(&id) || self.service_account(id) == Some(false)
     }
 
     /// Says whether an account is the installation's own, and if so, whether it is enabled.

@@ -22,11 +22,11 @@ mod stream;
 mod touched;
 mod view;
 
-pub use caller::{Caller, may_ask, may_ask_about};
+pub use caller::{Caller, account_disabled, key_revoked, may_ask, may_ask_about};
 pub use engine::{Engine, MemoryPart, Settings};
 pub use feed::follow;
 pub use index::{Candidates, OrganizationIndex, Page, PermissionHeld, Seen, SubjectKey, Viewer};
 pub use installation::InstallationIndex;
-pub use question::{Answer, Asked, Denial, Item, Question, Questions, Session, Whom};
+pub use question::{Answer, Asked, Denial, Item, ItemFault, Question, Questions, Session, Whom};
 pub use stream::{ITEMS_MAX, Output, Stream, Update};
 pub use view::{Requirement, View};

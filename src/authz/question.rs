@@ -130,8 +130,8 @@ pub enum Denial {
     PermissionUnknown,
     /// The catalog declares no such resource type.
     ResourceTypeUnknown,
-    /// The item lacks a field, or an id in it is malformed.
-    Malformed,
+    /// The item lacks this, or it is malformed.
+    Malformed(ItemFault),
     /// It would be allowed, but is not proven fresh enough.
     Stale,
     /// The access token that is the subject is none of this installation.
@@ -140,4 +140,52 @@ pub enum Denial {
     TokenExpired,
     /// The session of the access token that is the subject has ended.
     SessionEnded,
+}
+
+/// What of an item is missing or malformed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ItemFault {
+    /// There is no item.
+    Item,
+    /// Nobody is asked about.
+    Subject,
+    /// Not the id of a user.
+    UserId,
+    /// Not the id of a service account.
+    ServiceAccountId,
+    /// Longer than any access token.
+    AccessToken,
+    /// Empty, or longer than any permission.
+    Permission,
+    /// Empty, too long, or with control characters.
+    ResourceType,
+    /// Empty, too long, or with control characters.
+    ResourceId,
+}
+
+impl ItemFault {
+    /// Returns the path of the field in the item.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Subject => "subject",
+            Self::UserId => "subject.user_id",
+            Self::ServiceAccountId => "subject.service_account_id",
+            Self::AccessToken => "subject.access_token",
+            Self::Permission => "permission",
+            Self::ResourceType => "resource.type",
+            Self::ResourceId => "resource.id",
+        }
+    }
+
+    /// Returns which half of a resource's name is malformed, if one is.
+    #[must_use]
+    pub fn of_resource(kind: &str, id: &str) -> Option<Self> {
+        if ResourceKey::is_well_formed(kind, id) {
+            return None;
+        }
+        // An id that does by itself leaves the type.
+        Some(if ResourceKey::is_well_formed("type", id) { Self::ResourceType } else { Self::ResourceId })
+    }
 }

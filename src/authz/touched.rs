@@ -68,6 +68,7 @@ impl Touched {
                 | Fact::Catalog { .. }
                 | Fact::Group { .. }
                 | Fact::GroupGone { .. }
+                | Fact::ServiceAccountDisabled { .. }
                 | Fact::ApiKey { .. }
                 | Fact::Contact { .. }
                 | Fact::Invitation { .. }
@@ -113,7 +114,9 @@ impl Touched {
                     }
                     _ => self.everything = true,
                 },
-                Fact::ApiKey { .. }
+                // The log of its organization tells who it is that may do nothing; streams of its own are woken.
+                Fact::ServiceAccountDisabled { .. }
+                | Fact::ApiKey { .. }
                 | Fact::Organization { .. }
                 | Fact::Role(_)
                 | Fact::RoleGone { .. }

@@ -72,6 +72,21 @@ pub fn takes_along(catalog: &Catalog) -> bool {
 }
 
 impl Assignment {
+    /// Ensures that the resource is of a type that the catalog declares, so that a misspelt one is told from a resource that
+    /// is not there; `field` names the request field in the violation.
+    ///
+    /// # Errors
+    /// - [`Reason::ResourceTypeUnknown`].
+    pub fn must_be_of_a_known_type(&self, catalog: &Catalog, field: &str) -> Result<(), Error> {
+        match self.place.resource() {
+            Some(key) if catalog.resource_type(&key.kind).is_none() => {
+                let message = "is of a type that the catalog does not declare";
+                Err(Error::invalid(field, Reason::ResourceTypeUnknown, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Asks that a principal can hold this at all; `field` names the request field in the violation.
     ///
     /// # Errors
@@ -80,16 +95,8 @@ impl Assignment {
     ///   resource's type has no list.
     pub fn must_be_assignable(&self, catalog: &Catalog, principal: Principal, field: &str) -> Result<(), Error> {
         let refuse = |message: &str| Err(Error::invalid(field, Reason::RoleNotAssignable, message));
-        let kind = match &self.place {
-            Place::Resource(key) => match catalog.resource_type(&key.kind) {
-                Some(kind) => Some(kind),
-                None => {
-                    let message = "is of a type that the catalog does not declare";
-                    return Err(Error::invalid(field, Reason::ResourceTypeUnknown, message));
-                }
-            },
-            _ => None,
-        };
+        self.must_be_of_a_known_type(catalog, field)?;
+        let kind = self.place.resource().and_then(|key| catalog.resource_type(&key.kind));
         match (&self.held, kind) {
             (Held::AsMember, Some((_, kind))) if !kind.has_list => refuse("names a place that has no list"),
             (Held::AsMember, None) => refuse("names a place that has no list"),
@@ -173,8 +180,9 @@ pub fn plan(catalog: &Catalog, before: Before<'_>, deltas: &[Delta]) -> Result<P
         if let Some(role) = planner.role_of(&delta.assignment.held)
             && role.is_transfer_only
         {
-            let message = "the role changes hands by a transfer only";
-            return Err(Error::new(Reason::RoleTransferOnly, message).about("role", &role.name));
+            let refusal = Error::new(Reason::RoleTransferOnly, "the role changes hands by a transfer only");
+            let refusal = refusal.about("role", &role.name).with("principal", delta.principal);
+            return Err(refusal.with("role", &role.name).with("place", &delta.assignment.place));
         }
         match delta.act {
             Act::Grant => planner.grant(delta.principal, &delta.assignment),
@@ -394,7 +402,9 @@ impl<'a> Planner<'a> {
                     });
                 if !is_there && is_of_this_batch {
                     let message = format!("the role {} needs the role {required} beside it", role.name);
-                    return Err(Error::new(Reason::RoleRequired, message).about("role", &role.name));
+                    let refusal = Error::new(Reason::RoleRequired, message).about("role", &role.name);
+                    let refusal = refusal.with("principal", holding.principal).with("role", &role.name);
+                    return Err(refusal.with("place", &holding.assignment.place));
                 }
             }
         }
@@ -417,7 +427,8 @@ impl<'a> Planner<'a> {
             };
             if !self.holdings.iter().any(is_of_set) {
                 let message = format!("a role of the set {} must be held", set.name);
-                return Err(Error::new(Reason::RoleRequired, message).about("set", &set.name));
+                let refusal = Error::new(Reason::RoleRequired, message).about("set", &set.name);
+                return Err(refusal.with("principal", principal).with("place", Place::Organization));
             }
         }
         Ok(())

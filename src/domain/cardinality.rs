@@ -116,5 +116,6 @@ fn is_bounded(catalog: &Catalog, role: &str) -> bool {
 }
 
 fn refusal(role: &str, why: &str) -> Error {
-    Error::new(Reason::RoleCardinality, format!("the role is {why}")).about("role", role)
+    let refusal = Error::new(Reason::RoleCardinality, format!("the role is {why}"));
+    refusal.about("role", role).with("role", role).with("place", Place::Organization)
 }

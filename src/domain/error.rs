@@ -2,6 +2,7 @@
 //!
 //! What the caller may read (`message`, violations, subject) and what the log keeps (`source`) are apart.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ reasons! {
     OwnerUnfit = "OWNER_UNFIT" => InvalidArgument;
     /// The organization's policy does not open this kind of invitation (X2).
     InvitationKindUnavailable = "INVITATION_KIND_UNAVAILABLE" => InvalidArgument;
-    /// Not an e-mail address.
+    /// Not an e-mail address, or one with a character that only stands for another.
     EmailMalformed = "EMAIL_MALFORMED" => InvalidArgument;
     /// Shorter than the policy asks.
     PasswordTooShort = "PASSWORD_TOO_SHORT" => InvalidArgument;
@@ -107,11 +108,13 @@ reasons! {
     PageTokenMismatch = "PAGE_TOKEN_MISMATCH" => InvalidArgument;
     /// An update mask names a field that cannot be written.
     UpdateMaskInvalid = "UPDATE_MASK_INVALID" => InvalidArgument;
+    /// A selection for an act on many selects by nothing: a query without a letter or digit, or neither query nor filter.
+    QueryEmpty = "QUERY_EMPTY" => InvalidArgument;
     /// A filter cannot be read, or names what cannot be filtered by.
     FilterInvalid = "FILTER_INVALID" => InvalidArgument;
     /// An order names what cannot be ordered by.
     OrderInvalid = "ORDER_INVALID" => InvalidArgument;
-    /// Metadata is too large, or nested too deep.
+    /// Metadata is too large, nested too deep, or holds what cannot be kept as it is.
     MetadataMalformed = "METADATA_MALFORMED" => InvalidArgument;
     /// The revision token cannot be read, or belongs to another organization.
     RevisionInvalid = "REVISION_INVALID" => InvalidArgument;
@@ -128,8 +131,10 @@ reasons! {
     TokenExpired = "TOKEN_EXPIRED" => Unauthenticated;
     /// The session was ended.
     SessionEnded = "SESSION_ENDED" => Unauthenticated;
-    /// The API key was revoked, or its service account disabled.
+    /// The API key was revoked.
     KeyRevoked = "KEY_REVOKED" => Unauthenticated;
+    /// The service account that the API key belongs to is disabled.
+    ServiceAccountDisabled = "SERVICE_ACCOUNT_DISABLED" => Unauthenticated;
     /// The user is disabled.
     UserDisabled = "USER_DISABLED" => Unauthenticated;
     /// Address and password do not fit, or no password is set; which one is not told.
@@ -147,6 +152,8 @@ reasons! {
     RoleNotTakeable = "ROLE_NOT_TAKEABLE" => PermissionDenied;
     /// The caller may not choose the id of such a resource.
     ResourceIdReserved = "RESOURCE_ID_RESERVED" => PermissionDenied;
+    /// The caller may change the noun, and not this field of it.
+    FieldReserved = "FIELD_RESERVED" => PermissionDenied;
     /// The invitation was sent to an address that the caller has not proven.
     EmailMismatch = "EMAIL_MISMATCH" => PermissionDenied;
 
@@ -279,6 +286,8 @@ pub struct Error {
     pub violations: Vec<Violation>,
     /// What the error is about: its kind and its name as the caller gave it.
     pub subject: Option<(&'static str, String)>,
+    /// What else machines may read of it: `ErrorInfo.metadata`.
+    pub metadata: BTreeMap<&'static str, String>,
     /// When trying again can help.
     pub retry_after: Option<Duration>,
     /// What happened below; for the log alone.
@@ -295,7 +304,15 @@ impl fmt::Display for Error {
 impl Error {
     /// Makes an error of a reason and a sentence for people.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), violations: Vec::new(), subject: None, retry_after: None, source: None }
+        Self {
+            reason,
+            message: message.into(),
+            violations: Vec::new(),
+            subject: None,
+            metadata: BTreeMap::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Makes the error of one wrong field.
@@ -335,6 +352,13 @@ impl Error {
     #[must_use]
     pub fn about(mut self, kind: &'static str, name: impl fmt::Display) -> Self {
         self.subject = Some((kind, name.to_string()));
+        self
+    }
+
+    /// Adds to what machines may read, unless the key is there already: who is nearer to the cause knows better.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.metadata.entry(key).or_insert_with(|| value.to_string());
         self
     }
 

@@ -105,6 +105,14 @@ pub enum Fact {
         /// Which.
         id: ServiceAccountId,
     },
+    /// The keys of an organization's service account are refused on every server, or taken again. It stands in the
+    /// installation's log, which every server asks about the credentials that it remembers.
+    ServiceAccountDisabled {
+        /// Which.
+        id: ServiceAccountId,
+        /// Whether it is.
+        is_disabled: bool,
+    },
     /// An API key stands like this.
     ApiKey {
         /// Which.
@@ -202,6 +210,15 @@ pub enum Held {
     Role(Arc<str>),
     /// A place on a resource's list.
     AsMember,
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Role(name) => f.write_str(name),
+            Self::AsMember => f.write_str("AS_MEMBER"),
+        }
+    }
 }
 
 /// Declares a set of words: variants with the word that is stored for each.

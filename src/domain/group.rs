@@ -9,6 +9,7 @@ use super::fact::Grant;
 use super::id::{GroupId, MembershipId};
 use super::metadata::Metadata;
 use super::place::Principal;
+use super::text::folded;
 use super::time::Timestamp;
 
 /// Most memberships in a group: what a group holds must go in one commit with it. `everyone` has no bound.
@@ -35,7 +36,7 @@ impl Group {
     /// Gives the form in which names are compared and sorted.
     #[must_use]
     pub fn name_key(&self) -> String {
-        self.display_name.to_lowercase()
+        folded(&self.display_name)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Memberships: people's places in an organization, and what may be done to them when.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::email::Email;
@@ -76,14 +77,16 @@ impl Member {
     }
 }
 
-/// Asks that nobody is in the organization under an address: `found` is who holds it there.
+/// Ensures that nobody is in the organization under an address: `found` is who holds it there, and `invited` says who of
+/// such was invited to it.
 ///
 /// # Errors
-/// - [`Reason::InvitationPending`] for an address whose membership is PENDING, [`Reason::MemberExists`] for any other.
-pub fn must_be_free(found: Option<&Member>) -> Result<(), Error> {
+/// - [`Reason::InvitationPending`] for an address whose membership is PENDING and was invited, [`Reason::MemberExists`] for
+///   any other.
+pub fn must_be_free(found: Option<&Member>, invited: &HashSet<MembershipId>) -> Result<(), Error> {
     match found {
         None => Ok(()),
-        Some(member) if member.state == MemberState::Pending => {
+        Some(member) if member.state == MemberState::Pending && invited.contains(&member.id) => {
             Err(Error::new(Reason::InvitationPending, "the address is invited already").about("member", member.id))
         }
         Some(member) => {

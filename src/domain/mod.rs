@@ -28,5 +28,6 @@ pub mod revision;
 pub mod roster;
 pub mod seats;
 pub mod service_account;
+pub mod text;
 pub mod time;
 pub mod words;

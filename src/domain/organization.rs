@@ -21,15 +21,48 @@ pub struct Organization {
     pub state: OrganizationState,
     /// When it was made.
     pub created_at: Timestamp,
-    /// A name for addresses, unique in the installation.
+    /// A name for addresses, unique in the product.
     #[serde(default)]
     pub slug: Option<String>,
-    /// The product's own id of it, unique in the installation.
+    /// The product's own id of it, unique in the product.
     #[serde(default)]
     pub external_id: Option<String>,
     /// What the product keeps with it.
     #[serde(default)]
     pub metadata: Metadata,
+}
+
+impl Organization {
+    /// Ensures that an edit, `after`, leaves the names alone by which the product finds its organizations: who asked whether
+    /// one is taken would learn of organizations that they know nothing of (CM-13).
+    ///
+    /// # Errors
+    /// - [`Reason::FieldReserved`], the same for a name that is taken and one that is free.
+    pub fn must_keep_names(&self, after: &Self) -> Result<(), Error> {
+        let changed = [("slug", self.slug != after.slug), ("external_id", self.external_id != after.external_id)];
+        match changed.into_iter().find(|(_, is_changed)| *is_changed) {
+            Some((field, _)) => {
+                let message = format!("only who may make organizations of the product changes {field}");
+                Err(Error::new(Reason::FieldReserved, message).about("field", field))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ensures that no other organization of the product has its slug or its external id, `others` being those that have
+    /// one of the two; which one it is is not told.
+    ///
+    /// # Errors
+    /// - [`Reason::NameTaken`].
+    pub fn names_must_be_free(&self, others: &[Self]) -> Result<(), Error> {
+        let mut others = others.iter().filter(|other| other.id != self.id).peekable();
+        if others.peek().is_none() {
+            return Ok(());
+        }
+        let is_slug = self.slug.is_some() && others.any(|other| other.slug == self.slug);
+        let name = if is_slug { "slug" } else { "external id" };
+        Err(Error::new(Reason::NameTaken, format!("another organization has this {name}")))
+    }
 }
 
 /// Lengths of a slug in bytes.

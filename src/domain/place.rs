@@ -94,6 +94,17 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Installation => f.write_str("installation"),
+            Self::Product(catalog) => write!(f, "product:{catalog}"),
+            Self::Organization => f.write_str("organization"),
+            Self::Resource(key) => key.fmt(f),
+        }
+    }
+}
+
 /// The four kinds of place, the widest first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Level {
@@ -121,6 +132,18 @@ pub enum Principal {
     ServiceAccount(ServiceAccountId),
     /// A person, at the product or the installation only.
     User(UserId),
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Membership(id) => write!(f, "membership:{id}"),
+            Self::Group(id) => write!(f, "group:{id}"),
+            Self::Everyone => f.write_str("everyone"),
+            Self::ServiceAccount(id) => write!(f, "service_account:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+        }
+    }
 }
 
 /// Who asks, or is asked about: a person or a machine, before any organization is named.

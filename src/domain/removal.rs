@@ -58,7 +58,7 @@ pub struct OwnedResource {
 pub struct Inventory {
     /// What the member owns.
     pub owned: Vec<OwnedResource>,
-    /// Open invitations that they answer for.
+    /// Open invitations that they answer for, but for those to nothing that is seen.
     pub invitations: Vec<InvitationId>,
     /// Whether the account goes with the membership: the organization manages it, and it is in no other (X13).
     pub deletes_user: bool,

@@ -127,8 +127,7 @@ pub fn may_stand_under(
         return Err(Error::new(Reason::TreeCycle, "a resource cannot stand below itself").about("resource", key));
     }
     if above.len() + height > DEPTH_MAX {
-        let message = format!("a resource stands at most {DEPTH_MAX} deep");
-        return Err(Error::new(Reason::TreeTooDeep, message).about("resource", key));
+        return Err(Error::new(Reason::TreeTooDeep, "it would stand too deep there").about("resource", key));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The words of a name, as they are searched: by their beginnings, whatever their case.
 
 use super::error::{Error, Reason};
+use super::text::folded;
 
 /// Most words of one name that it is found by, and most words of one query.
 const WORDS_MAX: usize = 16;
@@ -12,7 +13,7 @@ const QUERY_BYTES_MAX: usize = 200;
 /// A name is found by its first 16 words.
 #[must_use]
 pub fn words(name: &str) -> Vec<String> {
-    let folded = name.to_lowercase();
+    let folded = folded(name);
     let parts = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let mut words: Vec<String> = parts.take(WORDS_MAX).map(str::to_owned).collect();
     words.sort();
@@ -23,12 +24,13 @@ pub fn words(name: &str) -> Vec<String> {
 /// What is searched for: names with a word that begins with each of these.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Query {
-    /// The longest first; at least one.
+    /// The longest first. Of none, nothing is found.
     prefixes: Vec<String>,
 }
 
 impl Query {
-    /// Takes a query as a person wrote it; `None` if no word is in it. `field` names the request field in the violation.
+    /// Takes a query as a person wrote it; `None` if it is empty. One without a letter or digit finds nothing. `field` names
+    /// the request field in the violation.
     ///
     /// # Errors
     /// - [`Reason::TextMalformed`] above 200 bytes.
@@ -38,7 +40,13 @@ impl Query {
         }
         let mut prefixes = words(text);
         prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
-        Ok((!prefixes.is_empty()).then_some(Self { prefixes }))
+        Ok((!text.is_empty()).then_some(Self { prefixes }))
+    }
+
+    /// Returns whether it has no letter or digit, so that nothing is found.
+    #[must_use]
+    pub fn is_wordless(&self) -> bool {
+        self.prefixes.is_empty()
     }
 
     /// Gives the prefix that the fewest names are likely to have: the longest.
@@ -58,7 +66,8 @@ impl Query {
     /// the first time, and by every other one anywhere.
     #[must_use]
     pub fn finds_at(&self, words: &[String], at: &str) -> bool {
-        words.iter().find(|word| word.starts_with(self.leading())).is_some_and(|first| first == at)
+        !self.is_wordless()
+            && words.iter().find(|word| word.starts_with(self.leading())).is_some_and(|first| first == at)
             && self.prefixes.iter().all(|prefix| words.iter().any(|word| word.starts_with(prefix.as_str())))
     }
 }
@@ -86,7 +95,10 @@ mod tests {
         assert_eq!(finds("ALPHA b", "beta alphabet"), 1);
         assert_eq!(finds("alpha c", "beta alphabet"), 0);
         assert_eq!(finds("lpha", "alpha"), 0);
-        assert_eq!(Query::parse("query", " - ").unwrap(), None);
+        assert_eq!(Query::parse("query", "").unwrap(), None);
+        for wordless in [" - ", "_", " "] {
+            assert_eq!(finds(wordless, "alpha beta"), 0, "{wordless:?}");
+        }
         assert!(Query::parse("query", &"x".repeat(201)).is_err());
     }
 }

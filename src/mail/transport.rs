@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Message;
 use lettre::address::Address;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
@@ -13,11 +15,15 @@ use uuid::Uuid;
 
 use super::template::Letter;
 use crate::clock::World;
+use crate::domain::email::Email;
 use crate::domain::time::Timestamp;
 use crate::private;
 
 /// The last second that a `Date` header can tell: 9999-12-31T23:59:59Z.
 const DATE_SECONDS_MAX: u64 = 253_402_300_799;
+
+/// Most bytes of text in one encoded word, so that its line has at most 76 (RFC 2047, 2).
+const ENCODED_BYTES_MAX: usize = 39;
 
 /// Most bytes of a line, its end not counted (RFC 5322, 2.1.1).
 const LINE_BYTES_MAX: usize = 998;
@@ -115,7 +121,9 @@ impl MailTransport {
     }
 
     fn message(&self, id: Uuid, letter: &Letter) -> Result<Message, TransportError> {
-        let to = letter.to.parse::<Address>().map_err(TransportError::Recipient)?;
+        // Mail servers know domains by their A-labels.
+        let to = Email::parse("to", &letter.to).map_or_else(|_| letter.to.clone(), |email| email.deliverable());
+        let to = to.parse::<Address>().map_err(TransportError::Recipient)?;
         let body = body(&letter.text)?;
         let mut message = Message::builder();
         if let Some(link) = &letter.unsubscribe {
@@ -128,7 +136,7 @@ impl MailTransport {
         message
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(letter.subject.clone())
+            .raw_header(subject(&letter.subject))
             // Without it the system's clock would be read.
             .date(date(self.world.now()))
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
@@ -157,6 +165,23 @@ fn body(text: &str) -> Result<Body, TransportError> {
     }
     let encoding = if text.is_ascii() { ContentTransferEncoding::SevenBit } else { ContentTransferEncoding::EightBit };
     Ok(Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), encoding))
+}
+
+/// Writes a subject. One that has what begins an encoded word is encoded as a whole (RFC 2047): mail programs would decode
+/// it, and show a text that nobody has looked at.
+fn subject(text: &str) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if !text.contains("=?") {
+        return HeaderValue::new(name, text.to_owned());
+    }
+    let (mut words, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.floor_char_boundary(ENCODED_BYTES_MAX));
+        words.push(format!("=?utf-8?b?{}?=", STANDARD.encode(word)));
+        rest = after;
+    }
+    // Spaces between encoded words are not shown.
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), words.join("\r\n "))
 }
 
 fn date(instant: Timestamp) -> SystemTime {
@@ -254,6 +279,46 @@ mod tests {
         let refused = transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", &long)).await;
         assert!(matches!(refused, Err(TransportError::Line)), "{refused:?}");
         assert!(files(directory.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_encoded_word_in_a_subject_is_shown_as_it_was_written() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let forged = "=?utf-8?q?Your_bank?=";
+        for written in [
+            format!("Invitation to join {forged}"),
+            format!("\u{fc} {forged} \u{fc}"),
+            format!("{} {forged}", "\u{fc}".repeat(100)),
+            "=?".to_owned(),
+        ] {
+            let letter = letter("ada@example.test", &written, "x\n");
+            let message = transport.message(Uuid::nil(), &letter).expect("a message");
+            let formatted = String::from_utf8(message.formatted()).expect("ASCII");
+            let (_, rest) = formatted.split_once("Subject: ").expect("a subject");
+            let mut lines = rest.split("\r\n");
+            let mut shown = lines.next().expect("a line").to_owned();
+            for line in lines.take_while(|line| line.starts_with(' ')) {
+                shown.push_str(line);
+            }
+            assert!(!shown.contains("Your_bank"), "{formatted}");
+            assert!(formatted.split("\r\n").all(|line| line.len() <= 76), "{formatted}");
+            let word = |word: &str| {
+                let text = word.strip_prefix("=?utf-8?b?").and_then(|text| text.strip_suffix("?=")).expect(word);
+                String::from_utf8(STANDARD.decode(text).expect("base64")).expect("whole letters")
+            };
+            assert_eq!(shown.split(' ').map(word).collect::<String>(), written);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_domain_is_written_as_mail_servers_know_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let letter = letter("Ada@ex\u{e4}mple.test", "Hello", "x\n");
+        let formatted = transport.message(Uuid::nil(), &letter).expect("a message").formatted();
+        let formatted = String::from_utf8(formatted).expect("ASCII");
+        assert!(formatted.contains("To: Ada@xn--exmple-cua.test\r\n"), "{formatted}");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Caller, Services};
 use crate::auth::{SecretKind, hash_of, kind_of, looks_like_jwt};
+use crate::authz::{account_disabled, key_revoked};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::ApiKeyId;
 use crate::domain::place::Subject;
@@ -133,7 +134,8 @@ impl Services {
     /// it still stands.
     ///
     /// # Errors
-    /// - [`Reason::CredentialInvalid`], [`Reason::TokenExpired`], [`Reason::KeyRevoked`].
+    /// - [`Reason::CredentialInvalid`], [`Reason::TokenExpired`], [`Reason::KeyRevoked`],
+    ///   [`Reason::ServiceAccountDisabled`].
     /// - What [`Engine::must_be_alive`](crate::authz::Engine::must_be_alive) says.
     pub async fn authenticate(&self, credential: &str) -> Result<Arc<Bearer>, Error> {
         let digest = Digest(hash_of(credential));
@@ -196,16 +198,22 @@ impl Services {
 
     async fn key_caller(&self, digest: &Digest) -> Result<Caller, Error> {
         let owner = self.store.reads().key_owner(&digest.0).await?.ok_or_else(unknown)?;
-        if owner.is_revoked || !owner.is_enabled {
-            return Err(Error::new(Reason::KeyRevoked, "the API key was revoked"));
-        }
-        self.engine.find_key(owner.key);
-        Ok(Caller {
+        let caller = Caller {
             subject: Subject::ServiceAccount(owner.service_account),
             session: None,
             key: Some(owner.key),
             expires_at: owner.expires_at,
-        })
+        };
+        // In the order in which a remembered key is asked, so that the answer depends on no memory.
+        caller.must_not_be_expired(self.world.now())?;
+        if owner.is_revoked {
+            return Err(key_revoked());
+        }
+        if !owner.is_enabled {
+            return Err(account_disabled());
+        }
+        self.engine.find_key(owner.key);
+        Ok(caller)
     }
 
     /// Remembers a verified credential, once it is known to stand. Of two that verified it at once both get the same.

@@ -78,6 +78,7 @@ impl Services {
         let browsing = Browsing { request: &request, subject, now, reads, view, seen };
         let value = match &request.query {
             None => browsing.by_key().await?,
+            Some(query) if query.is_wordless() => Filling::default().end(None),
             Some(query) => browsing.by_name(query).await?,
         };
         Ok(Read { value, token })

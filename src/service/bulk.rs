@@ -47,6 +47,8 @@ pub struct BulkMembers {
 /// On whom.
 #[derive(Clone, Debug)]
 pub enum Selection {
+    /// Everybody who is there when their turn comes.
+    All,
     /// Whoever fits, when their turn comes.
     Matching {
         /// Words, as in the list of members.
@@ -117,7 +119,7 @@ impl Services {
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
     /// - [`Reason::FieldRequired`], [`Reason::OutOfRange`], [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`]; what
-    ///   [`Query::parse`] and [`Filter::parse`] refuse.
+    ///   [`Query::parse`] and [`Filter::parse`] refuse; [`Reason::QueryEmpty`] where nothing is said of who is to fit.
     pub async fn bulk_members(self: &Arc<Self>, context: &Context, request: BulkMembers) -> Result<Bulk, Error> {
         let (organization, now) = (request.organization, self.world.now());
         let actor = self.store.reads().actor(organization, context.subject()?, &places(&request.act)).await?;
@@ -151,21 +153,25 @@ fn selected(selection: &Selection, now: Timestamp, violations: &mut Violations) 
             }
             Ok(None)
         }
+        Selection::All => Ok(Some(in_order(Query::default(), Filter::default(), now)?)),
         Selection::Matching { query, filter } => {
-            let words = violations.take(Query::parse("matching.query", query))?;
+            let words = Query::parse("matching.query", query).and_then(|words| words.must_have_words("matching.query"));
+            let words = violations.take(words)?;
             let filter = violations.take(Filter::parse("matching.filter", filter))?;
-            let order = Order::parse("", "create_time")?;
-            let asked = words.zip(filter).map(|(words, filter)| RosterQuery {
-                words,
-                filter,
-                order,
-                now,
-                size: CHUNK_MAX,
-                after: None,
-            });
-            Ok(asked)
+            let Some((words, filter)) = words.zip(filter) else { return Ok(None) };
+            if words.is_empty() && filter.is_empty() {
+                // What was left out by mistake must not mean everyone.
+                let message = "has neither a query nor a filter; everyone is selected by `all: true`";
+                violations.add("matching", Reason::QueryEmpty, message);
+            }
+            in_order(words, filter, now).map(Some)
         }
     }
+}
+
+/// Asks for the members in the order in which they were made, a chunk at a time.
+fn in_order(words: Query, filter: Filter, now: Timestamp) -> Result<RosterQuery, Error> {
+    Ok(RosterQuery { words, filter, order: Order::parse("", "create_time")?, now, size: CHUNK_MAX, after: None })
 }
 
 /// Asks whether the caller may do this to anybody at all.
@@ -175,6 +181,8 @@ fn may_begin(actor: &Actor, request: &BulkMembers, now: Timestamp) -> Result<(),
     match &request.act {
         BulkAct::Move(_) => must_hold(actor, PermissionId::MEMBER_DISABLE, None, now)?,
         BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => {
+            let field = if matches!(request.act, BulkAct::Grant(_)) { "grant" } else { "revoke" };
+            assignment.must_be_of_a_known_type(&actor.catalog, field)?;
             let place = assignment.place.resource();
             if place.is_some() {
                 see(actor, organization, place, now)?;
@@ -189,6 +197,7 @@ fn may_begin(actor: &Actor, request: &BulkMembers, now: Timestamp) -> Result<(),
             let asks_for_groups = Filter::parse("", filter).is_ok_and(|filter| filter.asks_for_groups());
             if asks_for_groups { must_hold(actor, PermissionId::GROUP_LIST, None, now) } else { Ok(()) }
         }
+        Selection::All => must_hold(actor, PermissionId::MEMBER_LIST, None, now),
         Selection::Listed(_) => Ok(()),
     }
 }

@@ -145,6 +145,7 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`], [`Reason::RoleCardinality`].
+    /// - [`Reason::NameTaken`] if an organization that follows that catalog has the slug or the external id.
     pub async fn set_organization_catalog(
         self: &Arc<Self>,
         context: &Context,
@@ -239,6 +240,8 @@ async fn switch(
     cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member(organization).await?)?;
     *tx.counters() = counters;
     found.catalog = Arc::clone(&key);
+    // Those of the product that it leaves are another product's from now on.
+    found.names_must_be_free(&tx.reads().organizations_called_like(&found).await?)?;
     tx.organization_catalog_update(&found).await?;
     Ok((tx, Switched { key: key.to_string(), links }))
 }

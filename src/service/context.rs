@@ -87,16 +87,26 @@ impl Context {
             see(actor, organization, place, now)?;
         }
         let Required::Permission { permission, .. } = self.rpc.required() else { return Ok(()) };
-        if permission.contains("{type}") && actor.catalog.resource_type(kind).is_none() {
-            let message = "is not declared by the organization's catalog";
-            return Err(Error::invalid("resource.type", Reason::ResourceTypeUnknown, message));
-        }
-        let name = permission.replace("{type}", kind);
-        let Some(permission) = actor.catalog.permission(&name) else {
-            return Err(Error::internal(format!("an RPC asks for {name}, which no catalog has")));
-        };
-        must_hold(actor, permission, place, now)
+        must_hold(actor, permission_asked(actor, permission, kind)?, place, now)
     }
+}
+
+/// Reads the permission of a method option, for a resource of the type `kind`.
+fn permission_asked(actor: &Actor, option: &str, kind: &str) -> Result<PermissionId, Error> {
+    let unknown = || {
+        let message = "is not declared by the organization's catalog";
+        Error::invalid("resource.type", Reason::ResourceTypeUnknown, message)
+    };
+    let declared = actor.catalog.resource_type(kind);
+    if option == "{visible_by}" {
+        return declared.map(|(_, kind)| kind.visible_by).ok_or_else(unknown);
+    }
+    if option.contains("{type}") && declared.is_none() {
+        return Err(unknown());
+    }
+    let name = option.replace("{type}", kind);
+    let asked = actor.catalog.permission(&name);
+    asked.ok_or_else(|| Error::internal(format!("an RPC asks for {name}, which no catalog has")))
 }
 
 /// Asks that the caller holds `permission` at a place that they see.

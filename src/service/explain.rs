@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::context::see;
 use super::{Caller, Context, Read, Services};
+use crate::authz::ItemFault;
 use crate::domain::access::{Actor, Explanation, Facts, Missing, Standing, decide, explain, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
@@ -21,8 +22,8 @@ use crate::store::Snapshot;
 pub struct ExplainCheck {
     /// Where.
     pub organization: OrganizationId,
-    /// What is asked; nothing if the item lacks a field or has an id that is malformed.
-    pub item: Option<ExplainItem>,
+    /// What is asked, or what of it is missing or malformed.
+    pub item: Result<ExplainItem, ItemFault>,
 }
 
 /// One question.
@@ -68,8 +69,8 @@ pub struct Explained {
 /// The answer to a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// The item lacks a field, or an id in it is malformed.
-    Malformed,
+    /// The item lacks this, or it is malformed.
+    Malformed(ItemFault),
     /// The access token stands for nobody.
     Token(TokenTrouble),
     /// The rule decided.
@@ -104,7 +105,7 @@ impl Services {
         request: ExplainCheck,
     ) -> Result<Read<Explained>, Error> {
         let caller = context.subject()?;
-        let bearer = match request.item.as_ref().map(|item| &item.whom) {
+        let bearer = match request.item.as_ref().ok().map(|item| &item.whom) {
             Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token)?),
             Some(ExplainSubject::Subject(_)) | None => None,
         };
@@ -149,13 +150,16 @@ impl Services {
         bearer: Option<Result<Caller, TokenTrouble>>,
     ) -> Result<Explained, Error> {
         let (reads, now) = (snapshot.reads(), self.world.now());
-        let target = request.item.as_ref().and_then(|item| item.target.as_ref());
+        let target = request.item.as_ref().ok().and_then(|item| item.target.as_ref());
         let targets: Vec<ResourceKey> = target.cloned().into_iter().collect();
         let viewer = reads.actor(request.organization, caller, &targets).await?;
         see(&viewer, request.organization, None, now)?;
 
         let settled = |verdict| Ok(Explained { verdict, hidden: HashSet::new(), now });
-        let Some(item) = &request.item else { return settled(Verdict::Malformed) };
+        let item = match &request.item {
+            Ok(item) => item,
+            Err(fault) => return settled(Verdict::Malformed(*fault)),
+        };
         let mut token_expires_at = None;
         let subject = match (&item.whom, bearer) {
             (ExplainSubject::Subject(subject), _) => *subject,

@@ -62,7 +62,10 @@ impl Services {
         context: &Context,
         request: ChangeGrants,
     ) -> Result<Written<Changed>, Error> {
-        let batch = Batch::of(request);
+        self.change_batch(context, Batch::of(request)).await
+    }
+
+    async fn change_batch(self: &Arc<Self>, context: &Context, batch: Batch) -> Result<Written<Changed>, Error> {
         let organization = batch.organization;
         let actor = self.store.reads().actor(organization, context.subject()?, &batch.places()).await?;
         may_change(&actor, &batch, self.world.now())?;
@@ -82,6 +85,10 @@ impl Services {
     ) -> Result<Written<Changed>, Error> {
         let ShareResource { organization, key, deltas } = request;
         let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
+        see(&actor, organization, None, self.world.now())?;
+        if let Some(first) = deltas.first() {
+            first.assignment.must_be_of_a_known_type(&actor.catalog, "resource.type")?;
+        }
         context.authorize(&actor, organization, Some(&key), &key.kind, self.world.now())?;
         let mut violations = Violations::default();
         for (index, Delta { principal, assignment, .. }) in deltas.iter().enumerate() {
@@ -95,7 +102,8 @@ impl Services {
         }
         violations.finish()?;
         // Who may, may by T.share: the rest is judged as every grant is.
-        self.change_grants(context, ChangeGrants { organization, deltas, matrices: Vec::new() }).await
+        let paths = (0..deltas.len()).map(|index| format!("principals[{index}]").into()).collect();
+        self.change_batch(context, Batch { organization, deltas, paths }).await
     }
 }
 
@@ -106,10 +114,12 @@ async fn change(mut tx: Tx, context: Context, batch: Batch) -> Result<(Tx, Chang
     let principals = batch.principals();
     let affected = Affected::read(&tx, organization, &actor.catalog, &principals).await?;
     must_be_assignable(&actor, &batch, now)?;
-    may_apply(&actor, &batch.deltas, now)?;
-    let plan = plan(&actor.catalog, affected.before(now), &batch.deltas)?;
-    may_carry_out(&actor, &plan, now)?;
-    let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "deltas").await?;
+    may_apply(&actor, &batch, now)?;
+    let located = |refusal| batch.located(refusal);
+    let plan = plan(&actor.catalog, affected.before(now), &batch.deltas).map_err(located)?;
+    may_carry_out(&actor, &plan, now).map_err(located)?;
+    let applied = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "deltas").await;
+    let changed = applied.map_err(located)?;
     let changed = changed.told_to_caller(&tx, &context, organization, &actor).await?;
     Ok((tx, changed))
 }
@@ -130,6 +140,27 @@ impl Batch {
         self.paths.iter().map(|path| &**path).zip(&self.deltas)
     }
 
+    /// Names in a refusal the delta that it comes from: the last that gives or takes just what the refusal names, or
+    /// anything at that place, or of that principal.
+    fn located(&self, refusal: Error) -> Error {
+        let is = |key: &'static str, value: &dyn std::fmt::Display| {
+            refusal.metadata.get(key).is_some_and(|named| *named == value.to_string())
+        };
+        let (mut best, mut path) = (0, None);
+        for (at, Delta { principal, assignment, .. }) in self.iter() {
+            let is_of = is("principal", principal) || !refusal.metadata.contains_key("principal");
+            let (is_there, is_it) = (is("place", &assignment.place), is("role", &assignment.held));
+            let likeness = usize::from(is_of) * (1 + usize::from(is_there) + 2 * usize::from(is_there && is_it));
+            if likeness >= best.max(1) {
+                (best, path) = (likeness, Some(at));
+            }
+        }
+        match path {
+            Some(path) if !refusal.metadata.is_empty() => refusal.with("delta", path),
+            _ => refusal,
+        }
+    }
+
     fn places(&self) -> Vec<ResourceKey> {
         let places = self.deltas.iter().filter_map(|delta| delta.assignment.place.resource());
         places.collect::<BTreeSet<_>>().into_iter().cloned().collect()
@@ -145,6 +176,7 @@ impl Batch {
 /// anything is told of the principals there.
 fn may_change(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error> {
     see(actor, batch.organization, None, now)?;
+    must_be_of_known_types(actor, batch)?;
     let mut facts: BTreeMap<Option<&ResourceKey>, Facts> = BTreeMap::new();
     for place in batch.deltas.iter().map(|delta| delta.assignment.place.resource()) {
         if let Entry::Vacant(entry) = facts.entry(place) {
@@ -156,10 +188,26 @@ fn may_change(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error>
     }
     for (path, delta) in batch.iter() {
         if let Some(place) = facts.get(&delta.assignment.place.resource()) {
-            may_touch(place, &delta.assignment.held, now).map_err(|error| error.under(&format!("{path}.")))?;
+            let touched = may_touch(place, &delta.assignment.held, now);
+            touched.map_err(|error| error.under(&format!("{path}.")).with("delta", path))?;
         }
     }
     Ok(())
+}
+
+/// Ensures that every place is of a type that the catalog declares: a misspelt one is no place that is not there.
+fn must_be_of_known_types(actor: &Actor, batch: &Batch) -> Result<(), Error> {
+    let mut violations = Violations::default();
+    let mut refused = "";
+    for (path, delta) in batch.iter().filter(|(_, delta)| delta.assignment.place.resource().is_some()) {
+        // The cells of a matrix share one path.
+        if path != refused
+            && violations.take(delta.assignment.must_be_of_a_known_type(&actor.catalog, path))?.is_none()
+        {
+            refused = path;
+        }
+    }
+    violations.finish()
 }
 
 fn must_be_assignable(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error> {
@@ -181,13 +229,14 @@ fn must_be_assignable(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<()
 }
 
 /// Asks the ceiling of each delta by itself, so that who may not is told so before what cannot be.
-fn may_apply(actor: &Actor, deltas: &[Delta], now: Timestamp) -> Result<(), Error> {
-    for Delta { principal, assignment, act } in deltas {
+fn may_apply(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error> {
+    for (path, Delta { principal, assignment, act }) in batch.iter() {
         let place = actor.at(assignment.place.resource());
-        match act {
-            Act::Grant => may_give(&place, &assignment.held, *principal, now)?,
-            Act::Revoke => may_take(&place, &assignment.held, now)?,
-        }
+        let applied = match act {
+            Act::Grant => may_give(&place, &assignment.held, *principal, now),
+            Act::Revoke => may_take(&place, &assignment.held, now),
+        };
+        applied.map_err(|refusal| refusal.with("delta", path).with("principal", principal))?;
     }
     Ok(())
 }

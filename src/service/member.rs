@@ -286,10 +286,11 @@ async fn must_be_new(tx: &Tx, organization: OrganizationId, members: &[(Member, 
     let emails: Vec<Email> = members.iter().map(|(_, email)| email.clone()).collect();
     let external_ids: Vec<String> = members.iter().filter_map(|(member, _)| member.external_id.clone()).collect();
     let found = tx.reads().memberships_under(organization, &emails, &external_ids).await?;
+    let invited = tx.reads().invited_among(&found).await?;
     for member in &found {
         let email = Email::parse("email", &member.email)?;
         if emails.iter().any(|other| other.key() == email.key()) {
-            must_be_free(Some(member))?;
+            must_be_free(Some(member), &invited)?;
         }
     }
     // Whoever is left has one of the external ids.

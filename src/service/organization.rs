@@ -58,7 +58,7 @@ pub struct OrganizationView {
     pub shows_private: bool,
 }
 
-/// How an organization is looked up.
+/// How an organization of a product is looked up.
 #[derive(Clone, Debug)]
 pub enum OrganizationName {
     /// By its name for addresses.
@@ -178,19 +178,20 @@ impl Services {
         Ok(Read { value: OrganizationView { organization, shows_private }, token })
     }
 
-    /// Finds an organization by another name than its id.
+    /// Finds an organization of a product, which is named as its catalog, by another name than its id.
     ///
     /// # Errors
     /// - [`Reason::NotFound`], the same if none is called so and if the caller does not see it.
     pub async fn look_up_organization(
         &self,
         context: &Context,
+        product: &str,
         name: &OrganizationName,
     ) -> Result<Read<OrganizationView>, Error> {
         let reads = self.store.reads();
         let (found, called) = match name {
-            OrganizationName::Slug(slug) => (reads.organization_by_slug(slug).await?, slug),
-            OrganizationName::ExternalId(id) => (reads.organization_by_external_id(id).await?, id),
+            OrganizationName::Slug(slug) => (reads.organization_by_slug(product, slug).await?, slug),
+            OrganizationName::ExternalId(id) => (reads.organization_by_external_id(product, id).await?, id),
         };
         let unknown = || Error::not_found("organization", called);
         let id = found.ok_or_else(unknown)?.id;
@@ -201,10 +202,11 @@ impl Services {
         )
     }
 
-    /// Edits an organization.
+    /// Edits an organization. The names by which the product finds it are for who may make organizations of the product.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`], [`Reason::NameTaken`].
+    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::FieldReserved`], [`Reason::EtagMismatch`],
+    ///   [`Reason::NameTaken`].
     /// - [`Reason::FieldRequired`], [`Reason::TextMalformed`], [`Reason::MetadataMalformed`].
     pub async fn update_organization(
         self: &Arc<Self>,
@@ -242,16 +244,14 @@ async fn edit(mut tx: Tx, context: Context, request: UpdateOrganization) -> Resu
     }
     if let Some(text) = request.slug {
         organization.slug = slug("slug", &text)?;
-        if let Some(slug) = &organization.slug {
-            must_be_own(id, tx.reads().organization_by_slug(slug).await?, "slug")?;
-        }
     }
     if let Some(text) = request.external_id {
         organization.external_id = external_id("external_id", &text)?;
-        if let Some(external_id) = &organization.external_id {
-            must_be_own(id, tx.reads().organization_by_external_id(external_id).await?, "external id")?;
-        }
     }
+    if !may_name(&tx, &before, context.subject()?).await? {
+        before.must_keep_names(&organization)?;
+    }
+    organization.names_must_be_free(&tx.reads().organizations_called_like(&organization).await?)?;
     if let Some(metadata) = request.metadata {
         organization.metadata = metadata;
     }
@@ -261,14 +261,12 @@ async fn edit(mut tx: Tx, context: Context, request: UpdateOrganization) -> Resu
     Ok((tx, organization))
 }
 
-/// Asks that no other organization has a name; which one has it is not told.
-fn must_be_own(id: OrganizationId, found: Option<Organization>, name: &'static str) -> Result<(), Error> {
-    match found {
-        Some(other) if other.id != id => {
-            Err(Error::new(Reason::NameTaken, format!("another organization has this {name}")))
-        }
-        _ => Ok(()),
-    }
+/// Returns whether a subject may choose the names by which a product finds its organizations: who may make them there.
+async fn may_name(tx: &Tx, organization: &Organization, subject: Subject) -> Result<bool, Error> {
+    // Without the organization's own roles, none of which is held above it.
+    let catalog = tx.reads().catalog(&organization.catalog).await?;
+    let above = tx.reads().actor_above(subject, &catalog).await?;
+    Ok(decide(&above.at(None), PermissionId::ORGANIZATION_CREATE, tx.now()).is_allowed())
 }
 
 /// Asks that the actor may make an organization of the product, and give its founder what `plan` says.

@@ -77,7 +77,8 @@ async fn hand_over(mut tx: Tx, context: Context, request: SetResourceOwner) -> R
     }
     let is_own = owner.is_some_and(|owner| actor.standing.is_among(owner));
     if is_own && !gains_nothing_by_owning(&actor.at(Some(&key)), now) {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+        let refusal = Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold");
+        return Err(refusal.with("place", key));
     }
 
     resource.owner = owner;

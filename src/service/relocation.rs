@@ -9,7 +9,7 @@ use super::context::see;
 use super::etag::must_match;
 use super::shown::{Shown, show};
 use super::{Context, Services, Written};
-use crate::domain::access::{Actor, Facts, Node, gains_nothing_by_moving, may_give, may_take};
+use crate::domain::access::{Actor, Facts, Node, gains_nothing_by_moving, may_give, may_take, must_see_all};
 use crate::domain::catalog::Verb;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
@@ -61,7 +61,8 @@ impl Services {
     /// Moves a resource under another parent, with all that stands below it.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`] for the resource and the new parent, [`Reason::PermissionMissing`].
+    /// - [`Reason::NotFound`] for the resource and the new parent, [`Reason::PermissionMissing`], which also refuses a place
+    ///   that is deeper to a caller who does not see all that may stand below.
     /// - [`Reason::TreeCycle`], [`Reason::TreeTooDeep`], [`Reason::EtagMismatch`].
     /// - [`Reason::RoleNotGrantable`], [`Reason::RoleNotTakeable`] for what would be gained and lost by it.
     pub async fn move_resource(
@@ -94,6 +95,10 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
 
     let before = actor.at(Some(&key));
     let above = actor.at(parent.as_ref()).chain;
+    // Where it stands no deeper, what is below it fits as it did; elsewhere the answer depends on all of that (CM-13).
+    if above.len() + 1 > before.chain.len() && parent.as_ref() != Some(&key) {
+        must_see_all(&actor, now)?;
+    }
     let height = tx.reads().subtree_height(organization, &key).await?;
     may_stand_under(&key, height, parent.as_ref(), &above)?;
     let chain: Vec<Node> = before.chain.first().cloned().into_iter().chain(above).collect();
@@ -134,7 +139,8 @@ fn may_move(context: &Context, actor: &Actor, request: &MoveResource, now: Times
 /// take, and the actor gains nothing by it themselves.
 fn must_be_under_the_ceiling(before: &Facts, after: &Facts, grants: &[Grant], now: Timestamp) -> Result<(), Error> {
     if !gains_nothing_by_moving(before, after, now) {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+        let refusal = Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold");
+        return Err(refusal.with("place", before.place()));
     }
     let is_on = |chain: &[Node], grant: &Grant| {
         grant.place.resource().is_some_and(|key| chain.iter().any(|node| node.key == *key))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::context::{must_hold, see};
 use super::{Context, Read, Services};
 use crate::domain::access::{Actor, decide};
-use crate::domain::catalog::{PermissionId, Reach, Verb};
+use crate::domain::catalog::{PermissionId, Reach};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Violations};
 use crate::domain::fact::{Grant, Held, MemberState};
@@ -288,8 +288,9 @@ fn all_of<'a>(actor: &Actor, grants: impl Iterator<Item = &'a Grant>) -> Vec<Arc
         })
         .map(|id| actor.catalog.role(id))
         .collect();
-    let sees = |kind| roles.iter().any(|role| role.reach(PermissionId::of_type(kind, Verb::View)).has(Reach::Any));
-    actor.catalog.resource_types().filter(|(id, _)| sees(*id)).map(|(_, kind)| Arc::clone(&kind.name)).collect()
+    let sees = |permission| roles.iter().any(|role| role.reach(permission).has(Reach::Any));
+    let kinds = actor.catalog.resource_types().filter(|(_, kind)| sees(kind.visible_by));
+    kinds.map(|(_, kind)| Arc::clone(&kind.name)).collect()
 }
 
 /// Which places the reader of a list sees: all of some types, and these.

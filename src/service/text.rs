@@ -1,6 +1,7 @@
 //! Texts for people, as callers give them.
 
 use crate::domain::error::{Error, Reason};
+use crate::domain::text::{is_visible, normalized};
 
 /// Most bytes of a name.
 const NAME_BYTES_MAX: usize = 200;
@@ -10,26 +11,27 @@ const REASON_BYTES_MAX: usize = 1_000;
 /// Takes a name that must be there.
 ///
 /// # Errors
-/// - [`Reason::FieldRequired`] if it is empty.
+/// - [`Reason::FieldRequired`] if nothing of it can be seen.
 /// - [`Reason::TextMalformed`] above 200 bytes, or with control characters.
 pub(super) fn required_name(field: &str, text: &str) -> Result<String, Error> {
-    if text.trim().is_empty() {
+    let name = name(field, text)?;
+    if name.is_empty() {
         return Err(Error::invalid(field, Reason::FieldRequired, "is required"));
     }
-    name(field, text)
+    Ok(name)
 }
 
-/// Takes a name that may be empty. Spaces around it are dropped.
+/// Takes a name that may be empty, in NFC. Spaces around it are dropped; what is drawn as nothing is no name.
 ///
 /// # Errors
 /// - [`Reason::TextMalformed`] above 200 bytes, or with control characters.
 pub(super) fn name(field: &str, text: &str) -> Result<String, Error> {
-    let text = text.trim();
-    if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+    let name = normalized(text.trim());
+    if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         let message = "must be at most 200 bytes without control characters";
         return Err(Error::invalid(field, Reason::TextMalformed, message));
     }
-    Ok(text.to_owned())
+    Ok(if is_visible(&name) { name } else { String::new() })
 }
 
 /// Takes why something is done, which may be empty. Spaces around it are dropped.

@@ -166,7 +166,8 @@ async fn from_whom(
     match must_be_operator(&tx.reads(), context.subject()?).await {
         Err(error) if error.kind() == Kind::PermissionDenied => {
             let message = "only who holds the role hands it on";
-            return Err(Error::new(Reason::RoleNotGrantable, message).about("role", &request.role));
+            let refusal = Error::new(Reason::RoleNotGrantable, message).about("role", &request.role);
+            return Err(refusal.with("role", &request.role).with("place", Place::Organization));
         }
         is_operator => is_operator?,
     }

@@ -56,6 +56,10 @@ impl Services {
         Act: Fn(Tx) -> Acting + Send + Sync + 'static,
         Acting: Future<Output = Result<(Tx, T), Error>> + Send + 'static,
     {
+        // Calls that go on for long write many times: none of it under a credential that has ended meanwhile.
+        if let Some(caller) = &context.caller {
+            self.engine.must_be_alive(caller)?;
+        }
         if let Lock::Organization(organization) = lock {
             context.note(organization, self.world.now());
         }

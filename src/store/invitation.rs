@@ -1,5 +1,7 @@
 //! Invitations, and who does not come back by one. Tokens are kept as SHA-256 hashes and found by them.
 
+use std::collections::HashSet;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
@@ -12,8 +14,9 @@ use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, InvitationState};
-use crate::domain::id::{InvitationId, OrganizationId};
+use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
+use crate::domain::member::Member;
 use crate::domain::time::Timestamp;
 
 /// How many links are read at once: each brings up to 100 assignments.
@@ -73,6 +76,22 @@ impl Reads<'_> {
             .one(&self.db)
             .await?;
         Ok(barred.is_some())
+    }
+
+    /// Names those of some memberships that an invitation offers, or offered.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn invited_among(&self, members: &[Member]) -> Result<HashSet<MembershipId>, Error> {
+        if members.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let rows = invitations::Entity::find()
+            .select_only()
+            .column(invitations::Column::MembershipId)
+            .filter(invitations::Column::MembershipId.is_in(members.iter().map(|member| member.id.0)))
+            .into_tuple::<Uuid>();
+        Ok(rows.all(&self.db).await?.into_iter().map(MembershipId).collect())
     }
 }
 
@@ -186,7 +205,8 @@ fn kind_column(kind: InvitationKind) -> &'static str {
     }
 }
 
-fn invitation(row: invitations::Model) -> Result<Invitation, Error> {
+/// Reads a row.
+pub(super) fn invitation(row: invitations::Model) -> Result<Invitation, Error> {
     let offered = match (row.membership_id, row.email, row.assignments) {
         (Some(membership), Some(email), None) => Offered::Mailbox { membership: membership.into(), email },
         (None, None, Some(assignments)) => {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::encoding::{metadata, metadata_column, state};
 use super::entity::{grants, membership_words, memberships};
 use super::grant::is_live;
+use super::roster::NEVER;
 use super::{Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::email::Email;
@@ -186,7 +187,7 @@ impl Tx {
                 external_id: Set(member.external_id.clone()),
                 metadata: Set(metadata_column(&member.metadata)?),
                 name_key: Set(name_key(&member.display_name)),
-                last_active_at: Set(0),
+                last_active_at: Set(NEVER),
                 is_made_here: Set(member.is_made_here),
             })
         };

@@ -8,11 +8,13 @@ use sea_orm::{
 
 use super::encoding::subject_columns;
 use super::entity::{invitations, membership_words, memberships, passwords, removals, sessions, user_emails, users};
+use super::invitation::invitation;
 use super::{Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, InvitationState, UserState};
 use crate::domain::id::{InvitationId, MembershipId, OrganizationId, UserId};
+use crate::domain::invitation::Invitation;
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::removal::{Assets, Removal};
 use crate::domain::time::Timestamp;
@@ -109,7 +111,8 @@ impl Reads<'_> {
         Ok(found)
     }
 
-    /// Names the open invitations of an organization that somebody answers for, at most `limit`.
+    /// Finds the open invitations of an organization that somebody answers for, in the order in which they were made, at
+    /// most `limit` of them, from after `after` on.
     ///
     /// # Errors
     /// Only what the database says.
@@ -118,20 +121,23 @@ impl Reads<'_> {
         organization: OrganizationId,
         sponsor: Subject,
         now: Timestamp,
+        after: Option<InvitationId>,
         limit: u64,
-    ) -> Result<Vec<InvitationId>, Error> {
+    ) -> Result<Vec<Invitation>, Error> {
         let (kind, id) = subject_columns(sponsor);
+        let after = after.map(|after| invitations::Column::Id.gt(after.0));
         let rows = invitations::Entity::find()
             .filter(invitations::Column::OrganizationId.eq(organization.0))
             .filter(invitations::Column::SponsorKind.eq(kind))
             .filter(invitations::Column::SponsorId.eq(id))
             .filter(invitations::Column::State.eq(InvitationState::Open.word()))
             .filter(invitations::Column::ExpiresAt.gt(now.as_micros()))
+            .filter(Condition::all().add_option(after))
             .order_by_asc(invitations::Column::Id)
             .limit(limit)
             .all(&self.db)
             .await?;
-        Ok(rows.into_iter().map(|row| row.id.into()).collect())
+        rows.into_iter().map(invitation).collect()
     }
 
     /// Says whether a user holds anything above organizations.

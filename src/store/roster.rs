@@ -22,6 +22,8 @@ use crate::domain::time::Timestamp;
 const FEW: usize = 2_000;
 /// Most rows of an order that are walked for a page.
 const WALK: u32 = 2_000;
+/// What stands for a member who was never active: before any instant that a filter can name, so that the order has no holes.
+pub(super) const NEVER: i64 = -(1 << 62);
 /// Most people of whom one statement writes that they were active: SQLite takes expressions of at most 1,000 terms.
 const ACTIVE_MAX: usize = 200;
 
@@ -66,6 +68,9 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn roster_page(&self, organization: OrganizationId, query: &RosterQuery) -> Result<RosterPage, Error> {
+        if query.words.is_wordless() {
+            return Ok(RosterPage { rows: Vec::new(), next: None });
+        }
         let few = self.few(organization, query).await?;
         let (mut text, is_walk) = (Text::default(), few.is_none() && !query.is_plain());
         let sql = match few {
@@ -446,6 +451,6 @@ fn position(row: &memberships::Model, by: Column) -> Position {
 }
 
 fn row(row: memberships::Model) -> Result<RosterRow, Error> {
-    let last_active_at = (row.last_active_at > 0).then(|| Timestamp::from_micros(row.last_active_at));
+    let last_active_at = (row.last_active_at != NEVER).then(|| Timestamp::from_micros(row.last_active_at));
     Ok(RosterRow { member: member(row, Vec::new())?, last_active_at })
 }

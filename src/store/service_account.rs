@@ -16,7 +16,7 @@ use crate::domain::service_account::{ApiKey, ServiceAccount};
 use crate::domain::time::Timestamp;
 
 const ENABLED: &str = "enabled";
-const DISABLED: &str = "disabled";
+pub(super) const DISABLED: &str = "disabled";
 /// Of an account that is no more. Its row stays, so that its keys are known for revoked.
 pub(super) const DELETED: &str = "deleted";
 
@@ -174,7 +174,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes whether a service account of the locked organization may do anything.
+    /// Writes whether a service account of the locked organization may do anything. The installation's log tells it, too,
+    /// of one that can have keys: every server asks that log about the credentials that it remembers.
     ///
     /// # Errors
     /// Only what the database says.
@@ -186,6 +187,9 @@ impl Tx {
         };
         service_accounts::Entity::update(row).exec(&self.db).await?;
         self.change(Change::of(Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled }));
+        if account.bound_to.is_none() {
+            self.change_installation(Fact::ServiceAccountDisabled { id: account.id, is_disabled: !account.is_enabled });
+        }
         Ok(())
     }
 

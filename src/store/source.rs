@@ -11,7 +11,7 @@ use super::entity::{api_keys, grants, group_members, memberships, resources, ser
 use super::grant::grant;
 use super::polling::must_take_writes;
 use super::pool::{Bound, Executor, Transaction};
-use super::service_account::DELETED;
+use super::service_account::{DELETED, DISABLED};
 use super::{Reads, Store};
 use crate::changelog::{self, Cursor, Lineage, Moved, Reading, Relation, Source, State, scope_key};
 use crate::domain::error::Error;
@@ -135,7 +135,7 @@ async fn organization_facts(db: &Transaction, id: OrganizationId) -> Result<Vec<
     Ok(facts)
 }
 
-/// What counts everywhere: whoever is shut out, sessions that ended early, keys taken back, and who holds what above.
+/// What counts everywhere: whoever is disabled, sessions that ended early, revoked keys, and who holds what above.
 async fn installation_facts(db: &Transaction, now: Timestamp) -> Result<Vec<Fact>, Error> {
     let mut facts = Vec::new();
     let shut_out = users::Entity::find().filter(users::Column::State.ne(UserState::Active.word())).all(db).await?;
@@ -159,6 +159,16 @@ async fn installation_facts(db: &Transaction, now: Timestamp) -> Result<Vec<Fact
         is_revoked: true,
     }));
     facts.extend(service_account_facts(db, None).await?);
+    // Those that are bound to a resource have no keys.
+    let disabled = service_accounts::Entity::find()
+        .select_only()
+        .column(service_accounts::Column::Id)
+        .filter(service_accounts::Column::OrganizationId.is_not_null())
+        .filter(service_accounts::Column::ResourceId.is_null())
+        .filter(service_accounts::Column::State.eq(DISABLED))
+        .into_tuple::<Uuid>();
+    let disabled = disabled.all(db).await?;
+    facts.extend(disabled.into_iter().map(|id| Fact::ServiceAccountDisabled { id: id.into(), is_disabled: true }));
     facts.extend(grant_facts(db, Scope::Installation).await?);
     Ok(facts)
 }

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{Call, Edge};
 use super::convert::{Items, consistency, decision, millis_up, token};
-use crate::authz::{Answer, Denial, ITEMS_MAX};
+use crate::authz::{Answer, Denial, ITEMS_MAX, ItemFault};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::proto::authorization_service_server::AuthorizationService;
@@ -80,7 +80,7 @@ impl Authorization {
         let checked = self
             .answers(call, &message.organization_id, std::slice::from_ref(item), message.consistency.as_ref())
             .await?;
-        let only = checked.answers.first().copied().unwrap_or(Answer::Denied(Denial::Malformed));
+        let only = checked.answers.first().copied().unwrap_or(Answer::Denied(Denial::Malformed(ItemFault::Item)));
         if only == Answer::Denied(Denial::Stale) {
             return Err(Error::new(Reason::IndexStale, "the index is not proven fresh enough to allow")
                 .retry_after(self.0.services.engine.settings().poll_interval));

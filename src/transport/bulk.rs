@@ -52,6 +52,8 @@ pub(super) async fn bulk(edge: &Edge, call: &Call, message: BulkMembersRequest) 
 fn selection(selection: Option<Selection>) -> Result<service::Selection, Error> {
     match selection {
         None => Err(Error::invalid("selection", Reason::FieldRequired, "is required")),
+        Some(Selection::All(true)) => Ok(service::Selection::All),
+        Some(Selection::All(false)) => Err(Error::invalid("all", Reason::OutOfRange, "must be true")),
         Some(Selection::Matching(it)) => Ok(service::Selection::Matching { query: it.query, filter: it.filter }),
         Some(Selection::Listed(list)) => {
             let (mut violations, mut ids) = (Violations::default(), Vec::new());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use sha2::{Digest, Sha256};
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 use uuid::Uuid;
 
 use super::status::status;
@@ -58,7 +58,7 @@ impl Call {
     ///
     /// # Errors
     /// INTERNAL if the layer does not stand before the service.
-    pub fn open<T>(request: Request<T>) -> Result<(Self, T), Status> {
+    pub fn open<T>(request: tonic::Request<T>) -> Result<(Self, T), Status> {
         let (_, extensions, message) = request.into_parts();
         match extensions.get::<Self>() {
             Some(call) => Ok((call.clone(), message)),
@@ -100,7 +100,7 @@ impl Call {
     ///
     /// # Errors
     /// - [`Reason::IdMalformed`] for a request id that is no UUID.
-    pub fn mutation<T: Message>(&self, message: &T, request_id: &str, validate_only: bool) -> Result<Context, Error> {
+    pub fn mutation<T: Request>(&self, message: &T, request_id: &str, validate_only: bool) -> Result<Context, Error> {
         let mut context = self.reading();
         context.validate_only = validate_only;
         if !request_id.is_empty() {
@@ -110,16 +110,32 @@ impl Call {
                 Subject::ServiceAccount(id) => id.0,
             });
             let caller = caller.ok_or_else(|| Error::new(Reason::CredentialMissing, "a credential is needed"))?;
-            context.replay = Some(Replay { caller, request, hash: request_hash(self.rpc, message) });
+            context.replay = Some(Replay { caller, request, hash: request_hash(self.rpc, message, request_id, request) });
         }
         Ok(context)
     }
 }
 
-/// Hashes a method and a request, so that a request id stands for one request only.
-fn request_hash<T: Message>(rpc: Rpc, message: &T) -> [u8; 32] {
+/// A message that names a mutation by a request id.
+pub(super) trait Request: Message + Clone {
+    /// Writes another text of the request id.
+    fn set_request_id(&mut self, request_id: String);
+}
+
+include!(concat!(env!("OUT_DIR"), "/requests.rs"));
+
+/// Hashes a method and a request, so that a request id stands for one request only. The id itself is a UUID, whatever case
+/// it is written in.
+fn request_hash<T: Request>(rpc: Rpc, message: &T, written: &str, request: RequestId) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(rpc.path());
-    hash.update(message.encode_to_vec());
+    let canonical = request.to_string();
+    if written == canonical {
+        hash.update(message.encode_to_vec());
+    } else {
+        let mut message = message.clone();
+        message.set_request_id(canonical);
+        hash.update(message.encode_to_vec());
+    }
     hash.finalize().into()
 }

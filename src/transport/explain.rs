@@ -1,12 +1,12 @@
 //! `AuthorizationService/ExplainCheck`.
 
 use super::call::{Call, Edge};
-use super::convert::{PERMISSION_BYTES_MAX, Sight, allowed_by, decision, missing, optional_key, token};
-use crate::authz::{Answer, Denial};
+use super::convert::{PERMISSION_BYTES_MAX, Sight, allowed_by, decision, missing, token};
+use crate::authz::{Answer, Denial, ItemFault};
 use crate::domain::access::{Explanation, Missing};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{OrganizationId, ServiceAccountId, UserId};
-use crate::domain::place::Subject;
+use crate::domain::place::{ResourceKey, Subject};
 use crate::proto;
 use crate::proto::subject::Kind;
 use crate::proto::{Decision, DecisionReason, ExplainCheckRequest, ExplainCheckResponse};
@@ -34,31 +34,42 @@ pub(super) async fn explain(
     })
 }
 
-/// Reads an item; nothing if it lacks a field or has an id that is malformed.
-fn asked(item: &proto::CheckItem) -> Option<ExplainItem> {
-    let whom = match item.subject.as_ref()?.kind.as_ref()? {
-        Kind::UserId(id) => ExplainSubject::Subject(Subject::User(UserId::parse("", id).ok()?)),
+/// Reads an item, or what of it is missing or malformed.
+fn asked(item: &proto::CheckItem) -> Result<ExplainItem, ItemFault> {
+    let kind = item.subject.as_ref().and_then(|subject| subject.kind.as_ref());
+    let whom = match kind.ok_or(ItemFault::Subject)? {
+        Kind::UserId(id) => {
+            let id = UserId::parse("", id).map_err(|_| ItemFault::UserId)?;
+            ExplainSubject::Subject(Subject::User(id))
+        }
         Kind::ServiceAccountId(id) => {
-            ExplainSubject::Subject(Subject::ServiceAccount(ServiceAccountId::parse("", id).ok()?))
+            let id = ServiceAccountId::parse("", id).map_err(|_| ItemFault::ServiceAccountId)?;
+            ExplainSubject::Subject(Subject::ServiceAccount(id))
         }
         Kind::AccessToken(token) if token.len() <= TOKEN_BYTES_MAX => ExplainSubject::Bearer(token.clone()),
-        Kind::AccessToken(_) => return None,
+        Kind::AccessToken(_) => return Err(ItemFault::AccessToken),
     };
-    if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
-        return None;
+    let resource = item.resource.as_ref();
+    if let Some(fault) = resource.and_then(|resource| ItemFault::of_resource(&resource.r#type, &resource.id)) {
+        return Err(fault);
     }
-    let target = optional_key("", item.resource.as_ref()).ok()?;
-    Some(ExplainItem { whom, permission: item.permission.as_str().into(), target })
+    if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
+        return Err(ItemFault::Permission);
+    }
+    let target = resource.map(|it| ResourceKey { kind: it.r#type.as_str().into(), id: it.id.as_str().into() });
+    Ok(ExplainItem { whom, permission: item.permission.as_str().into(), target })
 }
 
 fn encode(explained: &Explained) -> (Decision, proto::Explanation) {
     let denied = |reason: DecisionReason, summary: &str| {
-        let decision = Decision { allowed: false, reason: reason.into(), valid_for_ms: None };
+        let decision = Decision { allowed: false, reason: reason.into(), ..Default::default() };
         (decision, proto::Explanation { summary: summary.to_owned(), ..Default::default() })
     };
     let (explanation, token_expires_at) = match &explained.verdict {
-        Verdict::Malformed => {
-            return denied(DecisionReason::ItemMalformed, "the item lacks a field, or an id in it is malformed");
+        Verdict::Malformed(fault) => {
+            let decision = decision(Answer::Denied(Denial::Malformed(*fault)), explained.now);
+            let summary = format!("{} is missing or malformed", fault.field());
+            return (decision, proto::Explanation { summary, ..Default::default() });
         }
         Verdict::Token(TokenTrouble::Invalid) => {
             return denied(DecisionReason::TokenInvalid, "the access token is none of this installation");

@@ -61,7 +61,7 @@ impl Groups {
             organization: OrganizationId::parse("organization_id", &message.organization_id)?,
             display_name: message.display_name,
             external_id: message.external_id,
-            metadata: metadata(message.metadata),
+            metadata: metadata("metadata", message.metadata)?,
         };
         let made = self.0.services.create_group(&context, request).await?;
         Ok(proto::CreateGroupResponse { group: Some(group(made.value)), revision: token(made.token) })
@@ -123,7 +123,7 @@ impl Groups {
             id,
             display_name: takes_name.then_some(message.display_name),
             external_id: takes_external_id.then_some(message.external_id),
-            metadata: takes_metadata.then(|| metadata(message.metadata)),
+            metadata: takes_metadata.then(|| metadata("metadata", message.metadata)).transpose()?,
             etag: message.etag,
         };
         let changed = self.0.services.update_group(&context, request).await?;

@@ -219,7 +219,7 @@ impl Memberships {
             id,
             display_name: takes_name.then_some(message.display_name),
             external_id: takes_external_id.then_some(message.external_id),
-            metadata: takes_metadata.then(|| metadata(message.metadata)),
+            metadata: takes_metadata.then(|| metadata("metadata", message.metadata)).transpose()?,
             etag: message.etag,
         };
         let written = self.0.services.update_member(&context, request).await?;
@@ -279,12 +279,13 @@ fn new_member(field: &str, member: proto::NewMember) -> Result<NewMember, Error>
     for (index, it) in member.assignments.iter().enumerate() {
         assignments.extend(violations.take(assignment(&format!("{field}.assignments[{index}]"), it))?);
     }
+    let metadata = violations.take(metadata(&format!("{field}.metadata"), member.metadata))?;
     violations.finish()?;
     Ok(NewMember {
         email: member.email,
         display_name: member.display_name,
         external_id: member.external_id,
-        metadata: metadata(member.metadata),
+        metadata: metadata.unwrap_or_default(),
         assignments,
     })
 }

@@ -129,7 +129,10 @@ impl Organizations {
             }
             None => return Err(required("name")),
         };
-        let found = self.0.services.look_up_organization(&call.reading(), &name).await?;
+        if message.catalog.is_empty() {
+            return Err(required("catalog"));
+        }
+        let found = self.0.services.look_up_organization(&call.reading(), &message.catalog, &name).await?;
         let OrganizationView { organization, shows_private } = found.value;
         Ok(LookUpOrganizationResponse {
             organization: Some(organization_to(organization, shows_private)),
@@ -155,7 +158,7 @@ impl Organizations {
             display_name: takes_name.then_some(message.display_name),
             slug: takes_slug.then_some(message.slug),
             external_id: takes_external_id.then_some(message.external_id),
-            metadata: takes_metadata.then(|| metadata(message.metadata)),
+            metadata: takes_metadata.then(|| metadata("metadata", message.metadata)).transpose()?,
             etag: message.etag,
         };
         let written = self.0.services.update_organization(&context, request).await?;

@@ -211,6 +211,9 @@ impl Watcher {
             self.edge.services.engine.must_be_alive(caller)?;
         }
         let (services, context) = (&self.edge.services, self.call.reading());
+        if let Some(caller) = &self.call.caller {
+            services.engine.must_be_alive(caller)?;
+        }
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = services.removals(&context, self.organization, &self.listener, after, PAGE).await?;

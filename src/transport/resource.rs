@@ -98,7 +98,8 @@ impl Resources {
         let mask = Mask::parse(message.update_mask.as_ref(), &["display_name", "metadata"])?;
         let display_name =
             mask.takes("display_name", !message.display_name.is_empty()).then(|| message.display_name.clone());
-        let metadata = mask.takes("metadata", message.metadata.is_some()).then(|| metadata(message.metadata.clone()));
+        let takes_metadata = mask.takes("metadata", message.metadata.is_some());
+        let metadata = takes_metadata.then(|| metadata("metadata", message.metadata.clone())).transpose()?;
         let request = UpdateResource { organization, key, display_name, metadata, etag: message.etag.clone() };
         let updated = self.0.services.update_resource(&context, request).await?;
         Ok(UpdateResourceResponse { resource: Some(resource(updated.value)), revision: token(updated.token) })

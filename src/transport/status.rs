@@ -38,7 +38,9 @@ pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status 
     };
     let subject = error.subject.as_ref().map(|(kind, name)| (*kind, clipped(name, NAME_BYTES_MAX)));
 
-    let mut details = ErrorDetails::with_error_info(error.reason.name(), DOMAIN, HashMap::new());
+    let metadata = error.metadata.iter().map(|(key, value)| ((*key).to_owned(), clipped(value, NAME_BYTES_MAX)));
+    let metadata: HashMap<String, String> = metadata.collect();
+    let mut details = ErrorDetails::with_error_info(error.reason.name(), DOMAIN, metadata);
     for violation in error.violations.iter().take(VIOLATIONS_MAX) {
         let message = clipped(&violation.message, NAME_BYTES_MAX);
         details.add_bad_request_violation(

@@ -17,7 +17,7 @@ use super::convert::{
 use super::wire::read::{CheckFrameView, StreamFrame, stream_frame};
 use super::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
 use super::wire::{Malformed, Outgoing, Prepared, ServeStream};
-use crate::authz::{Asked, Denial, ITEMS_MAX, Output, Questions, Stream, Update, View};
+use crate::authz::{Asked, Denial, ITEMS_MAX, ItemFault, Output, Questions, Stream, Update, View};
 use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
@@ -209,7 +209,7 @@ impl Dialogue {
             Ok(item) => asked(item, services),
             Err(Malformed) => {
                 is_broken.set(true);
-                Err(Denial::Malformed)
+                Err(Denial::Malformed(ItemFault::Item))
             }
         });
         let mut decisions = Vec::with_capacity(count);

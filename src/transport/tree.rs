@@ -59,7 +59,8 @@ impl Resources {
             Some(first) => first.clone(),
             None => {
                 let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-                first.insert((call.mutation(message, "", message.validate_only)?, organization)).clone()
+                let context = Context { validate_only: message.validate_only, ..call.reading() };
+                first.insert((context, organization)).clone()
             }
         };
         let size = message.resources.len();

@@ -107,6 +107,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     // Filters of lists.
     ("aip_160", &["domain"]),
+    // Forms of texts.
+    ("icu_properties", &["domain"]),
+    ("idna", &["domain"]),
+    ("unicode_normalization", &["domain"]),
     // The index.
     ("arc_swap", &["authz", "clock"]),
     ("foldhash", &["authz", "domain"]),
@@ -136,7 +140,21 @@ const NOT_NAMED: &[&str] = &["tonic_prost"];
 
 /// Pure rooms and files: no runtime, no IO. They name these crates and no others.
 const PURE: &[(&str, &[&str])] = &[
-    ("domain", &["aip_160", "foldhash", "serde", "serde_json", "serde_saphyr", "thiserror", "uuid"]),
+    (
+        "domain",
+        &[
+            "aip_160",
+            "foldhash",
+            "icu_properties",
+            "idna",
+            "serde",
+            "serde_json",
+            "serde_saphyr",
+            "thiserror",
+            "unicode_normalization",
+            "uuid",
+        ],
+    ),
     ("authz/index/base.rs", &["foldhash"]),
     ("authz/index/draft.rs", &["foldhash"]),
     ("authz/index/judge.rs", &["smallvec"]),

@@ -257,7 +257,10 @@ impl Standing {
             Fact::GroupMember { group, membership, is_in: false } => {
                 self.others.remove(&format!("{membership} in {group}"))
             }
-            Fact::User { .. } | Fact::SessionEnded { .. } | Fact::Catalog { .. } => {
+            Fact::User { .. }
+            | Fact::SessionEnded { .. }
+            | Fact::ServiceAccountDisabled { .. }
+            | Fact::Catalog { .. } => {
                 panic!("does not stand in an organization's log yet: {text}")
             }
         };

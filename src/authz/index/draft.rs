@@ -117,6 +117,7 @@ impl Draft {
             | Fact::ResourceGone { .. }
             | Fact::GrantGone(_)
             | Fact::ServiceAccountGone { .. }
+            | Fact::ServiceAccountDisabled { .. }
             | Fact::ApiKey { .. }
             | Fact::Contact { .. }
             | Fact::Invitation { .. }

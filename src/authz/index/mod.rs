@@ -213,6 +213,7 @@ impl OrganizationIndex {
             | Fact::Catalog { .. }
             | Fact::Group { .. }
             | Fact::GroupGone { .. }
+            | Fact::ServiceAccountDisabled { .. }
             | Fact::ApiKey { .. }
             | Fact::Contact { .. }
             | Fact::Invitation { .. }

@@ -200,7 +200,8 @@ impl<Q: Questions> Stream<Q> {
     ///
     /// # Errors
     /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
-    ///   [`Reason::UserDisabled`] once the caller's credential ends: the stream is to be ended.
+    ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`] once the caller's credential ends: the stream is to be
+    ///   ended.
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
             self.engine.must_be_alive(&self.caller)?;

@@ -17,17 +17,19 @@ use crate::domain::time::Timestamp;
 /// would let them do there, or below, anything that they may not do now.
 ///
 /// # Errors
+/// Each names what was to be given, and where.
 /// - [`Reason::PermissionMissing`] without T.share or member.assign.
 /// - [`Reason::RoleNotGrantable`] if no role held may grant it, or it is for the actor and more than they hold.
 pub fn may_give(actor: &Facts, held: &Held, recipient: Principal, now: Timestamp) -> Result<(), Error> {
     may_touch(actor, held, now)?;
+    let refusal = |message| Err(naming(Error::new(Reason::RoleNotGrantable, message), actor, held));
     if let Some(role) = assigned_role(actor, held)
         && !allows(actor, role, now, |role| &role.may_grant)
     {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give this role here"));
+        return refusal("may not give this role here");
     }
     if actor.standing.is_among(recipient) && !gains_nothing(actor, held, now) {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+        return refusal("may not give to themselves what they do not hold");
     }
     Ok(())
 }
@@ -50,7 +52,8 @@ pub fn may_take(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error>
 pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error> {
     match assigned_role(actor, held) {
         Some(role) if !allows(actor, role, now, |role| &role.may_take) => {
-            Err(Error::new(Reason::RoleNotTakeable, "may not take this role away here"))
+            let refusal = Error::new(Reason::RoleNotTakeable, "may not take this role away here");
+            Err(naming(refusal, actor, held))
         }
         _ => Ok(()),
     }
@@ -76,11 +79,13 @@ pub fn may_shape(
         mine.may_grant.any || (mine.may_grant.subset && holds_role(actor, role, now))
     });
     let may_include = includes.iter().all(|id| allows(actor, *id, now, |role| &role.may_grant));
+    let held = Held::Role(role.name.clone());
+    let refusal = |message| Err(naming(Error::new(Reason::RoleNotGrantable, message), actor, &held));
     if !may_grant || !may_include {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give a role that holds so much"));
+        return refusal("may not give a role that holds so much");
     }
     if is_among_holders && !gains_nothing_by_a_role(actor, role, now) {
-        return Err(Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold"));
+        return refusal("may not give to themselves what they do not hold");
     }
     Ok(())
 }
@@ -158,7 +163,12 @@ pub fn may_touch(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), Error
         Some(_) => PermissionId::MEMBER_ASSIGN,
         None => share_permission(actor)?,
     };
-    must_have(actor, permission, now)
+    must_have(actor, permission, now).map_err(|refusal| naming(refusal, actor, held))
+}
+
+/// Names in a refusal what was to be given or taken, and where.
+fn naming(refusal: Error, actor: &Facts, held: &Held) -> Error {
+    refusal.with("role", held).with("place", actor.place())
 }
 
 fn must_have(actor: &Facts, permission: PermissionId, now: Timestamp) -> Result<(), Error> {

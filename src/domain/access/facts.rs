@@ -164,6 +164,12 @@ impl Standing {
 }
 
 impl Facts {
+    /// Returns the target: a registered resource, or the organization.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.chain.first().map_or(Place::Organization, |node| Place::Resource(node.key.clone()))
+    }
+
     /// Gives the grants that count for the subject on the target, each with what it gives.
     ///
     /// A grant counts if it is live, the subject is among its principal and stands, and its place is the target or

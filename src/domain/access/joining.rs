@@ -40,18 +40,24 @@ pub fn plan_joining(
     asked: (&str, Timestamp),
 ) -> Result<Plan, Error> {
     let (prefix, now) = asked;
+    let path = |index: usize| format!("{prefix}assignments[{index}]");
     let mut violations = Violations::default();
     for (index, assignment) in assignments.iter().enumerate() {
-        if let Place::Resource(key) = &assignment.place {
+        let is_known = violations.take(assignment.must_be_of_a_known_type(&actor.catalog, &path(index)))?.is_some();
+        if let (Place::Resource(key), true) = (&assignment.place, is_known) {
             see(actor, organization, Some(key), now)?;
         }
-        let field = format!("{prefix}assignments[{index}]");
-        violations.take(assignment.must_be_grantable(&actor.catalog, principal, &field, now))?;
+    }
+    violations.finish()?;
+    let mut violations = Violations::default();
+    for (index, assignment) in assignments.iter().enumerate() {
+        violations.take(assignment.must_be_grantable(&actor.catalog, principal, &path(index), now))?;
     }
     violations.finish()?;
 
-    for assignment in assignments {
-        may_give(&actor.at(assignment.place.resource()), &assignment.held, principal, now)?;
+    for (index, assignment) in assignments.iter().enumerate() {
+        let given = may_give(&actor.at(assignment.place.resource()), &assignment.held, principal, now);
+        given.map_err(|refusal| refusal.with("delta", path(index)))?;
     }
     let plan = plan_member(&actor.catalog, principal, assignments)?;
     for (principal, assignment) in &plan.granted {

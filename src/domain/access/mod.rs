@@ -20,4 +20,4 @@ pub use explain::{AllowedBy, Explanation, Missing, Way, explain};
 pub use facts::{Actor, Facts, Node, Standing};
 pub use joining::{plan_joining, see};
 pub use moving::{Move, may_carry_out, may_let_in, may_move, may_shut_out};
-pub use unseen::{must_see_all_held_as, must_see_all_held_by};
+pub use unseen::{must_see_all, must_see_all_held_as, must_see_all_held_by};

@@ -1,6 +1,7 @@
 //! What may be done to a member as a whole: shutting them out, letting them in, carrying out what was planned for them.
 
 use super::ceiling::{may_give, may_take, may_take_role};
+use super::decide::is_visible;
 use super::facts::Actor;
 use super::unseen::{may_take_unseen, must_see_all_held_by};
 use crate::domain::assignment::Plan;
@@ -66,7 +67,16 @@ pub fn may_shut_out<'a>(
     now: Timestamp,
 ) -> Result<(), Error> {
     may_take_unseen(actor, principal, now)?;
-    grants.into_iter().try_for_each(|grant| may_take_role(&actor.at(grant.place.resource()), &grant.held, now))
+    for grant in grants {
+        let place = actor.at(grant.place.resource());
+        may_take_role(&place, &grant.held, now).map_err(|mut refusal| {
+            if !is_visible(&place, now) {
+                refusal.metadata.clear();
+            }
+            refusal
+        })?;
+    }
+    Ok(())
 }
 
 /// Asks the ceiling for letting `principal` have again all that they hold, `grants`, wherever that is.
@@ -91,14 +101,22 @@ pub fn may_let_in<'a>(
 /// - [`Reason::SelfRemoval`], and what [`may_give`] and [`may_take`] refuse.
 pub fn may_carry_out(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), Error> {
     for (principal, assignment) in &plan.granted {
-        may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now)?;
+        let given = may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now);
+        given.map_err(|refusal| refusal.with("principal", principal))?;
     }
     for grant in &plan.revoked {
-        may_take(&actor.at(grant.place.resource()), &grant.held, now)?;
+        let taken = may_take(&actor.at(grant.place.resource()), &grant.held, now);
+        taken.map_err(|refusal| refusal.with("principal", grant.principal))?;
     }
     // What a group or everyone holds is taken from many, of whom the caller happens to be one.
-    if plan.gone().any(|grant| actor.standing.is_alone(grant.principal)) {
-        return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+    match plan.revoked.iter().find(|grant| actor.standing.is_alone(grant.principal)) {
+        Some(grant) => {
+            let refusal = Error::new(Reason::SelfRemoval, "nobody takes from themselves");
+            Err(refusal.with("principal", grant.principal).with("role", &grant.held).with("place", &grant.place))
+        }
+        None if plan.cleared.iter().any(|grant| actor.standing.is_alone(grant.principal)) => {
+            Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"))
+        }
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -39,6 +39,17 @@ pub fn must_see_all_held_as(actor: &Actor, role: &Role, now: Timestamp) -> Resul
     }
 }
 
+/// Ensures that the actor sees every resource of every type: for what depends on all that stands below a resource.
+///
+/// # Errors
+/// - [`Reason::PermissionMissing`], as [`must_see_all_held_by`].
+pub fn must_see_all(actor: &Actor, now: Timestamp) -> Result<(), Error> {
+    match unseen(actor, now).next() {
+        Some((_, kind)) => Err(must_see(actor, kind)),
+        None => Ok(()),
+    }
+}
+
 /// Asks that the actor may take away whatever `principal`, or a group of theirs, can hold where the actor does not see: who
 /// is shut out or removed loses all of it.
 ///

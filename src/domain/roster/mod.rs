@@ -6,12 +6,14 @@ mod filter;
 mod order;
 mod words;
 
+use super::text::folded;
+
 pub use filter::{Comparison, Filter, Term};
 pub use order::{Column, Key, Order, Position};
 pub use words::{Query, words};
 
-/// Gives the key by which a display name is sorted: case folded.
+/// Returns the key by which a display name is sorted: case and compatibility variants folded.
 #[must_use]
 pub fn name_key(display_name: &str) -> String {
-    display_name.to_lowercase()
+    folded(display_name)
 }

@@ -191,7 +191,8 @@ async fn accept_link(
     must_not_be_barred(&tx, sealer, &invitation, user).await?;
     let email = tx.reads().user_email(user).await?;
     let email = Email::parse("email", &email.ok_or_else(|| Error::internal("a user without an address"))?)?;
-    must_be_free(tx.reads().membership_by_email(organization, &email).await?.as_ref())?;
+    let found = tx.reads().membership_by_email(organization, &email).await?;
+    must_be_free(found.as_ref(), &tx.reads().invited_among(found.as_slice()).await?)?;
     let display_name = if display_name.is_empty() {
         tx.reads().user_display_name(user).await?.unwrap_or_default()
     } else {

@@ -171,7 +171,8 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
         To::Mailbox { email, display_name, mail } => {
             let places = places(&inviting.assignments);
             let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &[], &places).await?;
-            must_be_free(tx.reads().membership_by_email(organization, &email).await?.as_ref())?;
+            let found = tx.reads().membership_by_email(organization, &email).await?;
+            must_be_free(found.as_ref(), &tx.reads().invited_among(found.as_slice()).await?)?;
             let mut member = Member::pending(membership, &email, display_name, now);
             tx.membership_insert(&member, &email).await?;
             let grants = give(&mut tx, &actor, &plan, member.state).await?;

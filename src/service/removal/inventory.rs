@@ -1,14 +1,15 @@
 //! What a removal touches, as far as whoever asks sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Preview;
 use crate::domain::access::{Actor, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
+use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
-use crate::domain::place::{Principal, ResourceKey, Subject};
+use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::removal::{Inventory, OwnedResource};
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
@@ -20,7 +21,7 @@ use crate::store::Reads;
 /// Most resources that somebody owns who is removed at once.
 const OWNED_MAX: usize = 5_000;
 /// Most resources of others, and most invitations, that are told.
-const TOLD_MAX: u64 = 1_000;
+const TOLD_MAX: usize = 1_000;
 
 impl Services {
     /// Tells what removing a member would touch. Oneself everyone may ask about, others with member.remove.
@@ -44,7 +45,8 @@ impl Services {
         }
         let member = reads.membership(organization, membership, now).await?;
         let member = member.ok_or_else(|| Error::not_found("member", membership))?;
-        let inventory = take(&reads, &actor, organization, &member, &estate, now).await?;
+        let invitations = invitations(&reads, context.subject()?, organization, &member, now).await?;
+        let inventory = take(&reads, &actor, organization, (&member, invitations), &estate, now).await?;
         let etag = etag(&inventory)?;
         Ok(Read { value: Preview { member, inventory, etag }, token })
     }
@@ -66,7 +68,7 @@ impl Estate {
         let owned = reads.owned_by(organization, &[Principal::Membership(member)], OWNED_MAX as u64 + 1).await?;
         let of_others = match owned.as_slice() {
             [] => Vec::new(),
-            _ => reads.owned_by_others_below(organization, member, TOLD_MAX).await?,
+            _ => reads.owned_by_others_below(organization, member, TOLD_MAX as u64).await?,
         };
         Ok(Self { owned, of_others })
     }
@@ -77,7 +79,8 @@ impl Estate {
     }
 }
 
-/// Takes the inventory of a member, with the actor before every place of the estate.
+/// Takes the inventory of a member and of the invitations that they answer for, with the actor before every place of the
+/// estate.
 ///
 /// # Errors
 /// - [`Reason::OutOfRange`] above 5,000 owned resources.
@@ -85,7 +88,7 @@ pub(super) async fn take(
     reads: &Reads<'_>,
     actor: &Actor,
     organization: OrganizationId,
-    member: &Member,
+    (member, invitations): (&Member, Vec<InvitationId>),
     estate: &Estate,
     now: Timestamp,
 ) -> Result<Inventory, Error> {
@@ -109,12 +112,62 @@ pub(super) async fn take(
         service_account: resource.service_account,
     });
     let owned: Vec<OwnedResource> = owned.collect();
-    let invitations = match member.user {
-        Some(user) => reads.invitations_sponsored(organization, Subject::User(user), now, TOLD_MAX).await?,
-        None => Vec::new(),
-    };
     let deletes_user = is_managed(reads, organization, member).await?;
     Ok(Inventory { owned, invitations, deletes_user, hides_others })
+}
+
+/// Names the open invitations that a member answers for, at most 1,000. One that brings something on resources alone, none
+/// of which the asker sees, is hidden as they are (CM-13).
+///
+/// # Errors
+/// Only what the database says.
+pub(super) async fn invitations(
+    reads: &Reads<'_>,
+    asker: Subject,
+    organization: OrganizationId,
+    member: &Member,
+    now: Timestamp,
+) -> Result<Vec<InvitationId>, Error> {
+    let Some(sponsor) = member.user.map(Subject::User) else { return Ok(Vec::new()) };
+    let (mut named, mut after) = (Vec::new(), None);
+    loop {
+        let page = reads.invitations_sponsored(organization, sponsor, now, after, TOLD_MAX as u64).await?;
+        let is_last = page.len() < TOLD_MAX;
+        after = page.last().map(|invitation| invitation.id);
+        let offered = offered(reads, organization, page).await?;
+        let places: Vec<ResourceKey> =
+            offered.iter().flat_map(|(_, places)| places).filter_map(|place| place.resource().cloned()).collect();
+        let actor = reads.actor(organization, asker, &places).await?;
+        let is_seen = |place: &Place| {
+            place.resource().is_none_or(|key| actor.knows(key) && is_visible(&actor.at(Some(key)), now))
+        };
+        let seen = offered.into_iter().filter(|(_, places)| places.is_empty() || places.iter().any(is_seen));
+        named.extend(seen.map(|(id, _)| id).take(TOLD_MAX - named.len()));
+        if is_last || named.len() == TOLD_MAX {
+            return Ok(named);
+        }
+    }
+}
+
+/// Gives where each of some invitations brings something.
+async fn offered(
+    reads: &Reads<'_>,
+    organization: OrganizationId,
+    invitations: Vec<Invitation>,
+) -> Result<Vec<(InvitationId, Vec<Place>)>, Error> {
+    let members = invitations.iter().filter_map(|invitation| match invitation.offered {
+        Offered::Mailbox { membership, .. } => Some(Principal::Membership(membership)),
+        Offered::Link { .. } => None,
+    });
+    let mut held: HashMap<Principal, Vec<Place>> = HashMap::new();
+    for grant in reads.grants_of(organization, &members.collect::<Vec<_>>()).await? {
+        held.entry(grant.principal).or_default().push(grant.place);
+    }
+    let mut places = |offered| match offered {
+        Offered::Mailbox { membership, .. } => held.remove(&Principal::Membership(membership)).unwrap_or_default(),
+        Offered::Link { assignments } => assignments.into_iter().map(|assignment| assignment.place).collect(),
+    };
+    Ok(invitations.into_iter().map(|invitation| (invitation.id, places(invitation.offered))).collect())
 }
 
 /// Says whether the account of a member goes with the membership: it was made here, and is nowhere else (X13).

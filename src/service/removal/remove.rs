@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::finish::hand_over;
-use super::inventory::{Estate, is_managed, take};
+use super::inventory::{Estate, invitations, is_managed, take};
 use super::{RemoveMember, Removed};
 use crate::auth::Sealer;
 use crate::domain::access::{Actor, is_visible, may_shut_out};
@@ -106,7 +106,8 @@ async fn remove(mut tx: Tx, context: Context, sealer: Sealer, request: RemoveMem
         return Err(Error::new(Reason::MemberState, "the member is being removed already").about("member", id));
     }
     may_go(&actor, &request, &all, now)?;
-    let inventory = take(&tx.reads(), &actor, organization, &member, &estate, now).await?;
+    let invitations = invitations(&tx.reads(), subject, organization, &member, now).await?;
+    let inventory = take(&tx.reads(), &actor, organization, (&member, invitations), &estate, now).await?;
     must_match(&request.etag, &inventory)?;
     inventory.must_be_decided(request.assets, actor.catalog.features().assets)?;
     may_dispose(&tx, &actor, organization, request.assets, &inventory, id).await?;

@@ -9,6 +9,7 @@ pub struct Model {
     pub id: Uuid,
     pub display_name: String,
     pub catalog: String,
+    pub product: String,
     pub state: String,
     pub created_at: i64,
     pub slug: Option<String>,

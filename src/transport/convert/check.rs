@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{duration, parse_token};
-use crate::authz::{Answer, Asked, Caller, Denial, Item, Questions, Requirement, Session, Whom};
+use crate::authz::{Answer, Asked, Caller, Denial, Item, ItemFault, Questions, Requirement, Session, Whom};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ServiceAccountId, UserId};
-use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::place::Subject;
 use crate::domain::time::{Timestamp, must_last};
 use crate::proto;
 use crate::proto::consistency::Requirement as ProtoRequirement;
@@ -43,9 +43,9 @@ impl Questions for Items<'_> {
 
 /// Reads an item that is kept beyond its message.
 pub fn question(item: Option<&proto::CheckItem>, services: &Services) -> Item {
-    let view = item_view(item.ok_or(Denial::Malformed)?);
+    let view = item_view(item.ok_or(Denial::Malformed(ItemFault::Item))?);
     let tokens = Tokens::verify(std::iter::once(view), services);
-    let asked = tokens.put_in(std::iter::once(view)).next().unwrap_or(Err(Denial::Malformed));
+    let asked = tokens.put_in(std::iter::once(view)).next().unwrap_or(Err(Denial::Malformed(ItemFault::Item)));
     asked.map(|asked| asked.to_question())
 }
 
@@ -146,24 +146,26 @@ fn bearer(token: &str, services: &Services) -> Verified {
 
 /// Reads one item; `bearer` is whose its token is.
 fn asked_as(item: ItemView<'_>, bearer: Option<Verified>) -> Result<Asked<'_>, Denial> {
-    let malformed = |_| Denial::Malformed;
     let (subject, session) = match item.subject {
-        SubjectView::User(id) => (Subject::User(UserId::parse("", id).map_err(malformed)?), None),
+        SubjectView::User(id) => {
+            (Subject::User(UserId::parse("", id).map_err(|_| Denial::Malformed(ItemFault::UserId))?), None)
+        }
         SubjectView::ServiceAccount(id) => {
-            (Subject::ServiceAccount(ServiceAccountId::parse("", id).map_err(malformed)?), None)
+            let id = ServiceAccountId::parse("", id).map_err(|_| Denial::Malformed(ItemFault::ServiceAccountId))?;
+            (Subject::ServiceAccount(id), None)
         }
         SubjectView::AccessToken(_) => {
             let (subject, session) = bearer.unwrap_or(Err(Denial::TokenInvalid))?;
             (subject, Some(session))
         }
-        SubjectView::None => return Err(Denial::Malformed),
+        SubjectView::None => return Err(Denial::Malformed(ItemFault::Subject)),
     };
     let target = item.resource.map(|resource| (resource.kind, resource.id));
-    if target.is_some_and(|(kind, id)| !ResourceKey::is_well_formed(kind, id)) {
-        return Err(Denial::Malformed);
+    if let Some(fault) = target.and_then(|(kind, id)| ItemFault::of_resource(kind, id)) {
+        return Err(Denial::Malformed(fault));
     }
     if item.permission.is_empty() || item.permission.len() > PERMISSION_BYTES_MAX {
-        return Err(Denial::Malformed);
+        return Err(Denial::Malformed(ItemFault::Permission));
     }
     Ok(Asked { subject, session, permission: item.permission, target })
 }
@@ -208,25 +210,40 @@ pub fn decision_out(answer: Answer, now: Timestamp) -> DecisionOut {
             allowed: true,
             reason: proto::DecisionReason::Unspecified.into(),
             valid_for_ms: valid_for(until, now),
+            malformed_field: 0,
         },
         Answer::Denied(denial) => {
             let reason = match denial {
                 Denial::NotGranted => proto::DecisionReason::NotGranted,
                 Denial::PermissionUnknown => proto::DecisionReason::PermissionUnknown,
                 Denial::ResourceTypeUnknown => proto::DecisionReason::ResourceTypeUnknown,
-                Denial::Malformed => proto::DecisionReason::ItemMalformed,
+                Denial::Malformed(_) => proto::DecisionReason::ItemMalformed,
                 Denial::Stale => proto::DecisionReason::IndexStale,
                 Denial::TokenInvalid => proto::DecisionReason::TokenInvalid,
                 Denial::TokenExpired => proto::DecisionReason::TokenExpired,
                 Denial::SessionEnded => proto::DecisionReason::SessionEnded,
             };
-            DecisionOut { allowed: false, reason: reason.into(), valid_for_ms: None }
+            let malformed_field = if let Denial::Malformed(fault) = denial { malformed_field(fault).into() } else { 0 };
+            DecisionOut { allowed: false, reason: reason.into(), valid_for_ms: None, malformed_field }
         }
     }
 }
 
 /// Writes an answer that was given `now`.
 pub fn decision(answer: Answer, now: Timestamp) -> proto::Decision {
-    let DecisionOut { allowed, reason, valid_for_ms } = decision_out(answer, now);
-    proto::Decision { allowed, reason, valid_for_ms }
+    let DecisionOut { allowed, reason, valid_for_ms, malformed_field } = decision_out(answer, now);
+    proto::Decision { allowed, reason, valid_for_ms, malformed_field }
+}
+
+fn malformed_field(fault: ItemFault) -> proto::MalformedField {
+    match fault {
+        ItemFault::Item => proto::MalformedField::Item,
+        ItemFault::Subject => proto::MalformedField::Subject,
+        ItemFault::UserId => proto::MalformedField::UserId,
+        ItemFault::ServiceAccountId => proto::MalformedField::ServiceAccountId,
+        ItemFault::AccessToken => proto::MalformedField::AccessToken,
+        ItemFault::Permission => proto::MalformedField::Permission,
+        ItemFault::ResourceType => proto::MalformedField::ResourceType,
+        ItemFault::ResourceId => proto::MalformedField::ResourceId,
+    }
 }

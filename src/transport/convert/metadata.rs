@@ -4,14 +4,23 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as Wire};
 use serde_json::{Map, Number, Value};
 
+use crate::domain::error::{Error, Reason};
 use crate::domain::metadata::Metadata;
 use crate::proto;
 
-/// Reads metadata; absent parts are empty. Numbers are doubles; those that JSON has no word for are null.
-pub(in crate::transport) fn metadata(message: Option<proto::Metadata>) -> Metadata {
+/// Reads metadata; absent parts are empty. Numbers are doubles.
+///
+/// # Errors
+/// - [`Reason::MetadataMalformed`] for what would come back as something else: a number that is none or infinite, a NUL, a
+///   value without a kind.
+pub(in crate::transport) fn metadata(field: &str, message: Option<proto::Metadata>) -> Result<Metadata, Error> {
     let message = message.unwrap_or_default();
-    let part = |part: Option<Struct>| part.map(object).unwrap_or_default();
-    Metadata { public: part(message.public), private: part(message.private) }
+    let part = |name: &str, part: Option<Struct>| {
+        let read = part.map(object).transpose();
+        read.map_err(|fault| Error::invalid(format!("{field}.{name}"), Reason::MetadataMalformed, fault))
+    };
+    let (public, private) = (part("public", message.public)?, part("private", message.private)?);
+    Ok(Metadata { public: public.unwrap_or_default(), private: private.unwrap_or_default() })
 }
 
 /// Writes metadata, the private part only if `shows_private`; absent if there is none.
@@ -21,19 +30,29 @@ pub(in crate::transport) fn metadata_out(metadata: &Metadata, shows_private: boo
     (public.is_some() || private.is_some()).then_some(proto::Metadata { public, private })
 }
 
-fn object(fields: Struct) -> Map<String, Value> {
-    fields.fields.into_iter().map(|(name, field)| (name, value(field))).collect()
+/// What cannot be kept as it is.
+type Fault = &'static str;
+
+fn object(fields: Struct) -> Result<Map<String, Value>, Fault> {
+    fields.fields.into_iter().map(|(name, field)| Ok((text(name)?, value(field)?))).collect()
 }
 
-fn value(wire: Wire) -> Value {
-    match wire.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
+fn value(wire: Wire) -> Result<Value, Fault> {
+    Ok(match wire.kind {
+        None => return Err("holds a value without a kind"),
+        Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(it)) => Value::Bool(it),
-        Some(Kind::NumberValue(it)) => Number::from_f64(it).map_or(Value::Null, Value::Number),
-        Some(Kind::StringValue(it)) => Value::String(it),
-        Some(Kind::ListValue(it)) => Value::Array(it.values.into_iter().map(value).collect()),
-        Some(Kind::StructValue(it)) => Value::Object(object(it)),
-    }
+        Some(Kind::NumberValue(it)) => {
+            Value::Number(Number::from_f64(it).ok_or("holds a number that is NaN or infinite")?)
+        }
+        Some(Kind::StringValue(it)) => Value::String(text(it)?),
+        Some(Kind::ListValue(it)) => Value::Array(it.values.into_iter().map(value).collect::<Result<_, _>>()?),
+        Some(Kind::StructValue(it)) => Value::Object(object(it)?),
+    })
+}
+
+fn text(text: String) -> Result<String, Fault> {
+    if text.contains('\0') { Err("holds a NUL") } else { Ok(text) }
 }
 
 fn fields(object: &Map<String, Value>) -> Struct {

@@ -10,8 +10,8 @@ use super::reader::{LENGTH_DELIMITED, VARINT, key};
 
 const DECISIONS: u8 = text_key(1);
 const CHANGES: u8 = text_key(2);
-/// Longest decision inside an answer: its key and length, and its three fields.
-const DECISION_BYTES_MAX: usize = 2 + 2 + 11 + 11;
+/// Longest decision inside an answer: its key and length, and its four fields.
+const DECISION_BYTES_MAX: usize = 2 + 2 + 11 + 11 + 11;
 /// Longest change: its key and length, its subscription's number, and its decision.
 const CHANGE_BYTES_MAX: usize = 2 + 11 + DECISION_BYTES_MAX;
 
@@ -24,6 +24,8 @@ pub struct DecisionOut {
     pub reason: i32,
     /// How long the decision counts, in milliseconds, if it hangs on an expiry.
     pub valid_for_ms: Option<u64>,
+    /// A `MalformedField`.
+    pub malformed_field: i32,
 }
 
 /// `guildhall.v1.Change`.
@@ -196,6 +198,7 @@ fn decision_len(decision: &DecisionOut) -> usize {
     2 * usize::from(decision.allowed)
         + number_len(enum_bits(decision.reason))
         + decision.valid_for_ms.map_or(0, |ms| 1 + varint_len(ms))
+        + number_len(enum_bits(decision.malformed_field))
 }
 
 /// How many bytes a decision takes as a field: its length is a byte.
@@ -244,10 +247,10 @@ fn put_decisions(to: &mut impl BufMut, number: u8, decisions: &[DecisionOut]) {
     for decision in decisions {
         match *decision {
             // Nearly all of them are one of these.
-            DecisionOut { allowed: true, reason: 0, valid_for_ms: None } => {
+            DecisionOut { allowed: true, reason: 0, valid_for_ms: None, malformed_field: 0 } => {
                 to.put_slice(&[text_key(number), 2, 1 << 3, 1]);
             }
-            DecisionOut { allowed: false, reason: reason @ 1..0x80, valid_for_ms: None } => {
+            DecisionOut { allowed: false, reason: reason @ 1..0x80, valid_for_ms: None, malformed_field: 0 } => {
                 to.put_slice(&[text_key(number), 2, 2 << 3, low_byte(enum_bits(reason))]);
             }
             _ => {
@@ -313,6 +316,7 @@ impl<const ROOM: usize> Piece<ROOM> {
             self.byte(3 << 3);
             self.varint(ms);
         }
+        self.number(4, enum_bits(decision.malformed_field));
     }
 }
 

@@ -53,6 +53,34 @@ fn mark_of(text: &str) -> String {
 }
 
 on_both! {
+    async fn an_organization_takes_its_names_along_to_another_product_where_they_are_free(app) {
+        let shop = found_shop(&app).await;
+        put(&app, &SHOP.replace("name: shop", "name: mall")).await;
+        let there = app.found_under_by("mall", "eve@example.test").await;
+        let named = |id: &str, slug: &str| proto::UpdateOrganizationRequest {
+            organization_id: id.into(),
+            slug: slug.into(),
+            ..Default::default()
+        };
+        let operator = app.operator();
+        for id in [&shop.id, &there.id] {
+            operator.update_organization(named(id, "acme")).await.expect("another product's");
+        }
+        let switched = operator.set_organization_catalog(set_catalog(&shop.id, "mall")).await;
+        assert_refused(switched, Code::AlreadyExists, "NAME_TAKEN");
+        operator.update_organization(named(&there.id, "acme-2")).await.unwrap();
+        operator.set_organization_catalog(set_catalog(&shop.id, "mall")).await.unwrap();
+
+        let look_up = |catalog: &str| proto::LookUpOrganizationRequest {
+            name: Some(proto::look_up_organization_request::Name::Slug("acme".into())),
+            catalog: catalog.into(),
+        };
+        let found = operator.look_up_organization(look_up("mall")).await.unwrap();
+        assert_eq!(found.organization.unwrap().id, shop.id);
+        assert_refused(operator.look_up_organization(look_up("shop")).await, Code::NotFound, "NOT_FOUND");
+        assert_refused(operator.update_organization(named(&there.id, "acme")).await, Code::AlreadyExists, "NAME_TAKEN");
+    }
+
     async fn checks_lists_and_subscriptions_follow_the_switch(app) {
         let (shop, bob) = scene(&app).await;
         let (owner, id) = (&shop.owner.call, shop.id.as_str());

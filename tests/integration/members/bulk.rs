@@ -26,6 +26,11 @@ fn listed(organization: &str, members: &[&str], act: Act) -> BulkMembersRequest 
     BulkMembersRequest { selection, ..matching(organization, "", act) }
 }
 
+/// Everyone.
+fn everyone(organization: &str, act: Act) -> BulkMembersRequest {
+    BulkMembersRequest { selection: Some(Selection::All(true)), ..matching(organization, "", act) }
+}
+
 fn results(answers: &[BulkMembersResponse]) -> Vec<BulkMemberResult> {
     answers.iter().flat_map(|answer| answer.results.clone()).collect()
 }
@@ -91,7 +96,7 @@ on_both! {
         assert_eq!((found.state(), answers.len()), (MemberState::Disabled, 1));
         let answers = bob.call.bulk(matching(id, "state = DISABLED", Act::Enable(proto::PlainAct {})), 10).await.unwrap();
         assert_eq!(reasons(&answers), [""]);
-        let answers = bob.call.bulk(matching(id, "", Act::Revoke(role("admin"))), 10).await.unwrap();
+        let answers = bob.call.bulk(everyone(id, Act::Revoke(role("admin"))), 10).await.unwrap();
         let told: Vec<(String, String)> =
             results(&answers).into_iter().map(|result| (result.membership_id, result.reason)).collect();
         assert!(told.contains(&(bob.membership_id.clone(), "SELF_REMOVAL".to_owned())), "{told:?}");
@@ -101,6 +106,42 @@ on_both! {
         assert_eq!(reasons(&answers).len(), 1);
         assert_ne!(reasons(&answers), [""]);
         assert_eq!(owner.member(id, &organization.owner.email).await.roles, ["admin", "owner"]);
+    }
+
+    async fn nobody_is_acted_on_by_a_selection_that_selects_by_nothing(app) {
+        let organization = app.found().await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        for name in ["bob", "eve"] {
+            app.invite_and_join(id, owner, &format!("{name}@example.test"), vec![role("user")]).await;
+        }
+        let disable = || Act::Disable(proto::PlainAct {});
+        let select = |query: &str, filter: &str| {
+            let filter = proto::MemberFilter { query: query.into(), filter: filter.into() };
+            BulkMembersRequest { selection: Some(Selection::Matching(filter)), ..matching(id, "", disable()) }
+        };
+        let before = app.traces().await;
+        for (query, filter, field) in [
+            ("", "", "matching"),
+            ("", "  ", "matching"),
+            ("_", "", "matching.query"),
+            (" ", "state = ACTIVE", "matching.query"),
+            ("-- . @", "", "matching.query"),
+            ("\u{1f642}", "", "matching.query"),
+        ] {
+            let refused = owner.bulk(select(query, filter), 10).await.expect_err("a refusal");
+            assert_eq!(violations(&refused), [(field.to_owned(), "QUERY_EMPTY".to_owned())], "{query:?} {filter:?}");
+        }
+        let no = BulkMembersRequest { selection: Some(Selection::All(false)), ..everyone(id, disable()) };
+        assert_eq!(violations(&owner.bulk(no, 10).await.unwrap_err()), [("all".to_owned(), "OUT_OF_RANGE".to_owned())]);
+        assert_eq!(app.traces().await, before);
+
+        let answers = owner.bulk(select("_ bob", ""), 10).await.unwrap();
+        assert_eq!(reasons(&answers), [""]);
+        let answers = owner.bulk(everyone(id, disable()), 10).await.unwrap();
+        let mut told = reasons(&answers);
+        told.sort();
+        assert_eq!(told, ["", "MEMBER_STATE", "SELF_REMOVAL"]);
+        assert_eq!(owner.member(id, "eve@example.test").await.state(), MemberState::Disabled);
     }
 
     async fn what_broke_off_is_told_again_and_goes_on(app) {
@@ -124,7 +165,7 @@ on_both! {
         let third = owner.bulk(act(), 100).await.unwrap();
         assert_eq!(results(&third), results(&again));
         assert_eq!(owner.get_organization(get_organization(id)).await.unwrap().revision, revision);
-        let other = BulkMembersRequest { request_id: REQUEST.into(), ..matching(id, "", Act::Grant(role("admin"))) };
+        let other = BulkMembersRequest { request_id: REQUEST.into(), ..everyone(id, Act::Grant(role("admin"))) };
         assert_refused(owner.bulk(other, 100).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
     }
 

@@ -102,7 +102,8 @@ fn filter(dice: &mut Dice, instants: &[prost_types::Timestamp], depth: usize) ->
                 ("=", |a, b| a == b),
                 ("!=", |a, b| a != b),
             ]);
-            let fits = move |it: &Member| holds(of(it).map_or(0, micros), micros(instant));
+            // Who was never active is before any instant.
+            let fits = move |it: &Member| holds(of(it).map_or(i64::MIN, micros), micros(instant));
             (format!("{field} {sign} \"{instant}\""), Box::new(fits))
         }
     }
@@ -111,10 +112,11 @@ fn filter(dice: &mut Dice, instants: &[prost_types::Timestamp], depth: usize) ->
 /// Says whether a word of the query begins, in the name or the address, after a space or a mark.
 fn is_found(member: &Member, query: &str) -> bool {
     let text = format!("{} {}", member.display_name, member.email).to_lowercase();
-    query
-        .to_lowercase()
-        .split_whitespace()
-        .all(|word| text.match_indices(word).any(|(at, _)| at == 0 || !text[..at].ends_with(char::is_alphanumeric)))
+    let query = query.to_lowercase();
+    // What has no letter or digit is no word; a query of such alone finds nobody.
+    let mut words = query.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).peekable();
+    (words.peek().is_some() || query.is_empty())
+        && words.all(|word| text.match_indices(word).any(|(at, _)| at == 0 || !text[..at].ends_with(char::is_alphanumeric)))
 }
 
 fn sorted(mut members: Vec<Member>, order_by: &str) -> Vec<Member> {
@@ -183,12 +185,16 @@ on_both! {
         assert_eq!(all.len(), 2_301);
         let mut instants: Vec<prost_types::Timestamp> =
             all.iter().flat_map(|it| [it.create_time, it.last_active_time]).flatten().collect();
+        // The beginning of time as computers count it, before it, and the first instant that can be named.
+        for seconds in [0, -1, -315_619_200, -62_135_596_800] {
+            instants.push(prost_types::Timestamp { seconds, nanos: 0 });
+        }
         instants.sort_by_key(|at| (at.seconds, at.nanos));
         instants.dedup();
         for _ in 0..60 {
             let (text, fits) = filter(&mut dice, &instants, 2);
             let (text, fits) = if dice.roll(3) == 0 { (String::new(), Box::new(|_: &Member| true) as Fits) } else { (text, fits) };
-            let query = *dice.pick(&["", "", "", "ada", "o'n", "A b", "zo example", "ада", "neil", "b.1", "ada.test", "zz"]);
+            let query = *dice.pick(&["", "", "", "ada", "o'n", "A b", "zo example", "ада", "neil", "b.1", "ada.test", "zz", "_", " ", "ada -"]);
             let order_by = *dice.pick(&[
                 "", "email desc", "display_name", "display_name desc", "last_active_time", "last_active_time desc",
                 "create_time asc", "create_time desc",

@@ -4,7 +4,7 @@ use guildhall::proto::{self, MemberState};
 use tonic::Code;
 
 use crate::harness::messages::{
-    create_member, create_members, disable_members, enable_members, get_organization, new_member, register,
+    create_member, create_members, disable_members, enable_members, get_organization, invite, new_member, register,
 };
 use crate::harness::{Caller, as_member, assert_refused, project, reason, role, violations};
 use crate::on_both;
@@ -51,9 +51,15 @@ on_both! {
             create_member(id, proto::NewMember { external_id: external_id.into(), ..new_member(email, vec![]) })
         };
         owner.create_member(new("bob@example.test", "17")).await.unwrap();
-        let before = revision(owner, id).await;
 
         let again = owner.create_member(new("BOB@example.test", "18")).await;
+        assert_refused(again, Code::AlreadyExists, "MEMBER_EXISTS");
+        // Nobody has invited Bob.
+        let invited = owner.create_invitation(invite(id, "bob@example.test", vec![])).await;
+        assert_refused(invited, Code::AlreadyExists, "MEMBER_EXISTS");
+        owner.create_invitation(invite(id, "zoe@example.test", vec![])).await.unwrap();
+        let before = revision(owner, id).await;
+        let again = owner.create_member(new("zoe@example.test", "18")).await;
         assert_refused(again, Code::AlreadyExists, "INVITATION_PENDING");
         let again = owner.create_member(new(&organization.owner.email, "18")).await;
         assert_refused(again, Code::AlreadyExists, "MEMBER_EXISTS");

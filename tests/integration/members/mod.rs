@@ -7,6 +7,7 @@ mod listing;
 mod making;
 mod mine;
 mod organizations;
+mod texts;
 
 use std::time::Duration;
 

@@ -1,10 +1,12 @@
 //! Checks: a bad item is answered by itself, a bad batch not at all.
 
-use guildhall::proto::{self, CheckItem, DecisionReason, subject};
+use guildhall::proto::stream_checks_request::Frame as Asked;
+use guildhall::proto::stream_checks_response::Frame as Told;
+use guildhall::proto::{self, CheckItem, DecisionReason, MalformedField, subject};
 use tonic::Code;
 
 use super::{NOBODY, assert_violates};
-use crate::harness::messages::{check, item};
+use crate::harness::messages::{check, explain, item};
 use crate::harness::{Person, assert_refused, project, role};
 use crate::on_both;
 
@@ -63,6 +65,53 @@ on_both! {
             let alone = owner.check(check(id, item.clone())).await.unwrap();
             assert_eq!(said(&alone.decision.unwrap()), (*allowed, *reason), "{item:?}");
         }
+    }
+
+    async fn what_of_an_item_is_malformed_is_named(app) {
+        let organization = app.found().await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        let user = organization.owner.user_id.as_str();
+        let good = item(user, "project.view", None);
+        let of = |kind| CheckItem { subject: Some(proto::Subject { kind }), ..good.clone() };
+        let at = |kind: &str, id: &str| {
+            item(user, "project.view", Some(proto::ResourceRef { r#type: kind.into(), id: id.into() }))
+        };
+        let cases = [
+            (good.clone(), MalformedField::Unspecified),
+            (at("planet", "x"), MalformedField::Unspecified),
+            (CheckItem { subject: None, ..good.clone() }, MalformedField::Subject),
+            (of(None), MalformedField::Subject),
+            (CheckItem::default(), MalformedField::Subject),
+            (of(Some(subject::Kind::UserId("x".into()))), MalformedField::UserId),
+            (of(Some(subject::Kind::ServiceAccountId("x".into()))), MalformedField::ServiceAccountId),
+            (item(user, "", None), MalformedField::Permission),
+            (item(user, &"x".repeat(130), None), MalformedField::Permission),
+            (at("", "x"), MalformedField::ResourceType),
+            (at("a\n", "x"), MalformedField::ResourceType),
+            (at("project", ""), MalformedField::ResourceId),
+            (at("project", &"x".repeat(129)), MalformedField::ResourceId),
+        ];
+        let items: Vec<CheckItem> = cases.iter().map(|(item, _)| item.clone()).collect();
+        let named = |decision: &proto::Decision| decision.malformed_field();
+        let expected: Vec<MalformedField> = cases.iter().map(|(_, field)| *field).collect();
+
+        let answer = owner.batch_check(batch(id, items.clone())).await.unwrap();
+        assert_eq!(answer.decisions.iter().map(named).collect::<Vec<_>>(), expected);
+        for (item, field) in &cases {
+            let alone = owner.check(check(id, item.clone())).await.unwrap();
+            assert_eq!(named(&alone.decision.unwrap()), *field, "{item:?}");
+            let explained = owner.explain_check(explain(id, item.clone())).await.unwrap();
+            assert_eq!(named(&explained.decision.unwrap()), *field, "{item:?}");
+        }
+        let mut stream = owner.stream().await.unwrap();
+        let frame = proto::CheckFrame { frame_id: 1, organization_id: id.into(), items: items.clone(), consistency: None };
+        stream.send(Asked::Check(frame)).await;
+        let Ok(Some(Told::Decisions(frame))) = stream.receive().await else { panic!("no decisions") };
+        assert_eq!(frame.decisions.iter().map(named).collect::<Vec<_>>(), expected);
+        stream.subscribe(id, items).await;
+        let changes = stream.change_frame().await.changes;
+        let held: Vec<MalformedField> = changes.iter().map(|change| named(change.decision.as_ref().unwrap())).collect();
+        assert_eq!(held, expected);
     }
 
     async fn a_batch_has_1_to_1000_items(app) {

@@ -6,9 +6,11 @@
 mod checks;
 mod credentials;
 mod dry_runs;
+mod grants;
 mod ids;
 mod invitations;
 mod links;
+mod metadata;
 mod numbers;
 mod pages;
 mod repeats;

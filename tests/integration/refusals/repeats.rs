@@ -57,6 +57,38 @@ on_both! {
         assert_eq!((app.mails_so_far("bob@example.test"), app.mails_so_far("new@example.test")), (1, 1));
     }
 
+    async fn a_request_id_is_a_uuid_in_whatever_case_it_is_written(app) {
+        let organization = app.found().await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        let named = "018F4E9A-abcd-7000-8000-00000000000F";
+        let written = [named.to_owned(), named.to_lowercase(), named.to_uppercase()];
+        let request = |request_id: &str, name: &str| proto::CreateServiceAccountRequest {
+            request_id: request_id.into(),
+            ..create_service_account(id, name)
+        };
+        let mut made = Vec::new();
+        for request_id in &written {
+            made.push(owner.create_service_account(request(request_id, "job")).await.unwrap().service_account.unwrap().id);
+        }
+        made.dedup();
+        assert_eq!(made.len(), 1);
+        for request_id in &written {
+            let other = owner.create_service_account(request(request_id, "other")).await;
+            assert_violates(other, &[("request_id", "REQUEST_ID_REUSED")]);
+        }
+        let everyone = Some(proto::bulk_members_request::Selection::All(true));
+        let bulk = |request_id: &str| proto::BulkMembersRequest {
+            request_id: request_id.into(),
+            organization_id: id.into(),
+            selection: everyone.clone(),
+            act: Some(proto::bulk_members_request::Act::Grant(role("user"))),
+            ..Default::default()
+        };
+        let other = "018f4e9a-ABCD-7000-8000-00000000001f";
+        let first = owner.bulk(bulk(other), 9).await.unwrap();
+        assert_eq!(owner.bulk(bulk(&other.to_uppercase()), 9).await.unwrap(), first);
+    }
+
     /// What a client does whose connection broke, and it sends again before the first is done.
     async fn the_same_request_at_the_same_time_happens_once(app) {
         let organization = app.found().await;

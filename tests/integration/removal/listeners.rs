@@ -10,8 +10,8 @@ use tonic::Code;
 
 use super::{asset, found_awaited, own, owner_of, removing, worker};
 use crate::harness::messages::{
-    acknowledge, change, change_members, create_group, disable, enable, get_member, grant, invite, leave,
-    list_removals, membership, register, remove, set_owner, share, transfer,
+    acknowledge, change, change_members, create_group, disable, disable_account, enable, get_member, grant, invite,
+    leave, list_keys, list_removals, membership, register, remove, revoke_key, set_owner, share, transfer,
 };
 use crate::harness::{assert_refused, project, role};
 use crate::on_both;
@@ -58,6 +58,20 @@ on_both! {
         assert_refused(owner.get_member(get_member(id, &bob.membership_id)).await, Code::NotFound, "NOT_FOUND");
         assert_eq!(owner_of(owner, &workspace, asset("a")).await, Some(cat.membership_id));
         assert_refused(machine.acknowledge_removal(say("storage")).await, Code::NotFound, "NOT_FOUND");
+    }
+
+    async fn whoever_watches_is_told_nothing_more_once_their_credential_has_ended(app) {
+        let workspace = found_awaited(&app).await;
+        let (id, owner) = (&workspace.id, &workspace.owner.call);
+        let (disabled, first) = app.backend_account(&workspace).await;
+        let (keyless, second) = app.backend_account(&workspace).await;
+        let mut watches = [first.watch_removals(id, "billing").await.unwrap(), second.watch_removals(id, "billing").await.unwrap()];
+
+        owner.disable_service_account(disable_account(id, &disabled)).await.unwrap();
+        let key = owner.list_api_keys(list_keys(id, &keyless)).await.unwrap().api_keys.pop().unwrap().id;
+        owner.revoke_api_key(revoke_key(id, &keyless, &key)).await.unwrap();
+        assert_refused(watches[0].next().await, Code::Unauthenticated, "SERVICE_ACCOUNT_DISABLED");
+        assert_refused(watches[1].next().await, Code::Unauthenticated, "KEY_REVOKED");
     }
 
     async fn nobody_is_waited_for_once_the_grace_has_ended(app) {

@@ -52,7 +52,11 @@ on_both! {
 
         owner.disable_service_account(disable_account(id, &account)).await.unwrap();
         assert!(!shown().await.enabled);
-        assert!(by_key.get_organization(get_organization(id)).await.is_err());
+        assert_refused(
+            by_key.get_organization(get_organization(id)).await,
+            Code::Unauthenticated,
+            "SERVICE_ACCOUNT_DISABLED",
+        );
         for (answer, code, reason) in [
             (
                 owner.disable_service_account(disable_account(id, &account)).await.map(drop),
@@ -78,6 +82,38 @@ on_both! {
         assert!(owner.list_service_accounts(list_accounts(id)).await.unwrap().service_accounts.is_empty());
         let delta = grant(service_account(&account), role("backend"));
         assert_refused(owner.change_grants(change(id, vec![delta])).await, Code::NotFound, "NOT_FOUND");
+    }
+
+    async fn the_keys_of_a_disabled_account_say_so_whether_or_not_the_server_knows_them(app) {
+        let organization = app.found().await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        let (account, known) = app.backend_account(&organization).await;
+        known.get_organization(get_organization(id)).await.expect("a key that is remembered from now on");
+        let unknown = app.with(&owner.create_api_key(create_api_key(id, &account)).await.unwrap().secret);
+        let made = owner.create_api_key(create_api_key(id, &account)).await.unwrap();
+        let revoked = app.with(&made.secret);
+        owner.revoke_api_key(revoke_key(id, &account, &made.api_key.unwrap().id)).await.unwrap();
+        let mut stream = known.stream().await.unwrap();
+        stream.progress(1).await;
+
+        owner.disable_service_account(disable_account(id, &account)).await.unwrap();
+        assert_refused(stream.receive().await, Code::Unauthenticated, "SERVICE_ACCOUNT_DISABLED");
+        let answers = async |app: &TestApp| {
+            let mut reasons = Vec::new();
+            for caller in [&known, &unknown, &revoked, &unknown] {
+                let answer = app.with(caller.credential.as_deref().unwrap()).get_organization(get_organization(id)).await;
+                reasons.push(answer.map_or_else(|status| crate::harness::reason(&status), |_| "fine".to_owned()));
+            }
+            reasons
+        };
+        let disabled = ["SERVICE_ACCOUNT_DISABLED", "SERVICE_ACCOUNT_DISABLED", "KEY_REVOKED", "SERVICE_ACCOUNT_DISABLED"];
+        assert_eq!(answers(&app).await, disabled);
+        let owner_token = owner.credential.clone().unwrap();
+        let app = app.restart().await;
+        assert_eq!(answers(&app).await, disabled, "after a restart");
+
+        app.with(&owner_token).enable_service_account(enable_account(id, &account)).await.unwrap();
+        assert_eq!(answers(&app).await, ["fine", "fine", "KEY_REVOKED", "fine"]);
     }
 
     async fn what_owns_something_hands_it_over_first(app) {
@@ -140,6 +176,28 @@ on_both! {
         }
         assert_eq!(listed, made);
     }
+}
+
+/// What one server disables another refuses for that, though it has the key in mind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_disabled_on_every_server() {
+    let app = TestApp::start(Database::Postgres).await;
+    let organization = app.found().await;
+    let (owner, id) = (&organization.owner.call, organization.id.as_str());
+    let (account, by_key) = app.backend_account(&organization).await;
+    let replica = app.replica().await;
+    let there = replica.with(by_key.credential.as_deref().unwrap());
+    assert!(there.get_organization(get_organization(id)).await.is_ok());
+    let mut stream = there.stream().await.unwrap();
+    stream.progress(1).await;
+
+    owner.disable_service_account(disable_account(id, &account)).await.unwrap();
+    assert_refused(stream.receive().await, Code::Unauthenticated, "SERVICE_ACCOUNT_DISABLED");
+    assert_refused(
+        there.get_organization(get_organization(id)).await,
+        Code::Unauthenticated,
+        "SERVICE_ACCOUNT_DISABLED",
+    );
 }
 
 /// What one server revokes another refuses, though it has the key in mind.

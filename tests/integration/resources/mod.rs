@@ -12,6 +12,7 @@ mod registration;
 mod sharing;
 mod tree;
 mod updates;
+mod visibility;
 
 use guildhall::proto;
 use tonic::Status;

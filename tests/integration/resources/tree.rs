@@ -122,6 +122,9 @@ on_both! {
             ("n", vec!["a2", "a0", "a1"]),
             ("annuals of", vec!["a1"]),
             ("umbers", vec![]),
+            ("_", vec![]),
+            (" ", vec![]),
+            ("_ annuals", vec!["a1"]),
         ] {
             assert_eq!(all(admin, query(text)).await.unwrap(), found, "{text}");
         }

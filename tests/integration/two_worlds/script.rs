@@ -44,9 +44,10 @@ pub const SCRIPT: &[Step] = &[
     // Where one is.
     ask(Rpc::GetOrganization, "{}"),
     ask(Rpc::GetOrganization, r#"{"organization_id": "$absent"}"#),
-    ask(Rpc::LookUpOrganization, r#"{"slug": "example"}"#),
-    ask(Rpc::LookUpOrganization, r#"{"external_id": "example"}"#),
+    ask(Rpc::LookUpOrganization, r#"{"slug": "example", "catalog": "msp-monitoring"}"#),
+    ask(Rpc::LookUpOrganization, r#"{"external_id": "example", "catalog": "$product"}"#),
     ask(Rpc::UpdateOrganization, r#"{"display_name": "Example", "metadata": {"private": {"a": 1}}}"#),
+    ask(Rpc::UpdateOrganization, r#"{"slug": "example"}"#),
     ask(Rpc::ListMyMemberships, "{}"),
     ask(Rpc::GetSeats, "{}"),
     ask(Rpc::GetSeats, r#"{"resource": "$north"}"#),
@@ -91,6 +92,23 @@ pub const SCRIPT: &[Step] = &[
     ask(Rpc::MoveResource, r#"{"resource": {"type": "$kind", "id": "$own"}, "parent": "$north"}"#),
     ask(Rpc::MoveResource, r#"{"resource": "$north", "parent": {"type": "$kind", "id": "$own"}}"#),
     ask(Rpc::MoveResource, r#"{"resource": "$north"}"#),
+    // Something hidden may stand below what is moved: deeper, and not, and back.
+    ask(
+        Rpc::MoveResource,
+        r#"{"resource": {"type": "$kind", "id": "porch"}, "parent": {"type": "$kind", "id": "eaves"}}"#,
+    ),
+    ask(
+        Rpc::MoveResource,
+        r#"{"resource": {"type": "$kind", "id": "porch"}, "parent": {"type": "$kind", "id": "barn"}}"#,
+    ),
+    ask(
+        Rpc::MoveResource,
+        r#"{"resource": {"type": "$kind", "id": "porch"}, "parent": {"type": "$kind", "id": "east"}}"#,
+    ),
+    ask(
+        Rpc::MoveResource,
+        r#"{"resource": {"type": "$kind", "id": "east"}, "parent": {"type": "$kind", "id": "eaves"}}"#,
+    ),
     ask(Rpc::SetResourceOwner, r#"{"resource": "$north", "owner": {"membership_id": "$each"}}"#),
     ask(Rpc::SetResourceOwner, r#"{"resource": {"type": "$kind", "id": "$own"}, "owner": {"membership_id": "$bob"}}"#),
     ask(Rpc::ShareResource, r#"{"resource": "$north", "principals": [{"membership_id": "$each"}]}"#),
@@ -298,6 +316,8 @@ pub const SCRIPT: &[Step] = &[
     ask(Rpc::BatchDisableMembers, r#"{"requests": [{"membership_id": "$bob"}]}"#),
     ask(Rpc::BatchEnableMembers, r#"{"requests": [{"membership_id": "$bob"}]}"#),
     ask(Rpc::BulkMembers, r#"{"matching": {"filter": "state = ACTIVE"}, "disable": {}, "validate_only": true}"#),
+    ask(Rpc::BulkMembers, r#"{"all": true, "disable": {}, "validate_only": true}"#),
+    ask(Rpc::BulkMembers, r#"{"matching": {"query": "_"}, "disable": {}, "validate_only": true}"#),
     ask(Rpc::BulkMembers, r#"{"listed": {"members": [{"membership_id": "$each"}]}, "enable": {}}"#),
     ask(Rpc::BulkMembers, r#"{"listed": {"members": [{"membership_id": "$each"}]}, "disable": {}}"#),
     ask(
@@ -306,6 +326,7 @@ pub const SCRIPT: &[Step] = &[
     ),
     ask(Rpc::BulkMembers, r#"{"matching": {"query": "b"}, "revoke": {"resource": "$north", "role": "$level"}}"#),
     ask(Rpc::PreviewRemoval, r#"{"membership_id": "$each"}"#),
+    ask(Rpc::PreviewRemoval, r#"{"membership_id": "$ada"}"#),
     ask(Rpc::PreviewRemoval, r#"{"membership_id": "$me"}"#),
     ask(Rpc::RemoveMember, r#"{"membership_id": "$each", "delete_assets": true, "validate_only": true}"#),
     ask(Rpc::RemoveMember, r#"{"membership_id": "$each", "transfer_to": "$ada", "validate_only": true}"#),

@@ -1,6 +1,6 @@
 //! What was told, made comparable: ids and tokens by when they first came up, times by whether there is one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use guildhall::proto::{self, stream_checks_response};
 use guildhall::rpc::Rpc;
@@ -129,5 +129,14 @@ fn json(message: &MessageDescriptor, bytes: &[u8]) -> Value {
 }
 
 fn refusal(status: &Status) -> String {
-    format!("refused {:?} {} {:?}", status.code(), status.message(), status.get_error_details())
+    let mut details = status.get_error_details();
+    // In a map that has no order of its own.
+    let metadata: BTreeMap<String, String> = match details.error_info().cloned() {
+        Some(info) => {
+            details.set_error_info(info.reason, info.domain, HashMap::new());
+            info.metadata.into_iter().collect()
+        }
+        None => BTreeMap::new(),
+    };
+    format!("refused {:?} {} {details:?} {metadata:?}", status.code(), status.message())
 }

@@ -48,7 +48,13 @@ pub static ESTATE: Product = Product {
     yaml: include_str!("../ceiling/estate.yaml"),
     kind: "house",
     words: [("level", "helper"), ("more", "ruler"), ("claim", "helper"), ("sight", "guest")],
-    actors: &[("nora", &[], None), ("helen", &["helper"], Some("helper")), ("clea", &["clerk"], Some("guest"))],
+    actors: &[
+        ("nora", &[], None),
+        ("helen", &["helper"], Some("helper")),
+        ("clea", &["clerk"], Some("guest")),
+        // On the lists of houses that can be moved.
+        ("mia", &["clerk"], None),
+    ],
     has_all: true,
 };
 
@@ -111,6 +117,12 @@ impl World {
         self.name("pia", pia.id);
         self.be_active().await;
         self.operator().disable_member(disable(&self.organization, &self.people["dan"].membership_id)).await.unwrap();
+        // By a link to both places, where there are both; in the other world there is the link without the hidden one.
+        let places = if self.has_hidden { vec!["north", "south"] } else { vec!["north"] };
+        if self.has_hidden {
+            self.register("south", None).await;
+        }
+        self.link(&places).await;
         if self.product.has_all {
             self.settle_in_all().await;
         }
@@ -123,9 +135,28 @@ impl World {
             self.name(name, word.into());
         }
         self.name("kind", self.product.kind.into());
+        self.name("product", self.product.name.into());
+    }
+
+    /// Has the founder, who is let see them, invite by link to some places.
+    async fn link(&self, places: &[&str]) {
+        let level = self.word("level");
+        for name in places {
+            self.give(membership(&self.people["ada"].membership_id), at(self.place(name), level)).await;
+        }
+        self.pass_time();
+        let assignments = places.iter().map(|name| at(self.place(name), level)).collect();
+        let made = self.people["ada"].call.create_invitation(invite_by_link(&self.organization, assignments)).await;
+        made.expect("a link");
     }
 
     async fn settle_in_all(&mut self) {
+        for (place, parent) in [("east", None), ("eaves", Some("east")), ("porch", Some("east")), ("barn", None)] {
+            self.register(place, parent).await;
+        }
+        for place in ["east", "barn"] {
+            self.give(membership(&self.people["mia"].membership_id), as_member(self.place(place))).await;
+        }
         let members = ["bob", "cy"].map(|name| self.people[name].membership_id.clone());
         let team =
             self.operator().create_group(create_group(&self.organization, "Team")).await.unwrap().group.unwrap().id;
@@ -146,9 +177,8 @@ impl World {
         let (id, operator) = (self.organization.as_str(), self.operator());
         let who = |name: &str| membership(&self.names[name]);
         let south = || self.place("south");
-        for place in ["south", "gone"] {
-            self.register(place, None).await;
-        }
+        self.register("gone", None).await;
+        self.link(&["south"]).await;
         operator.update_resource(rename(id, south(), "Southern Trust")).await.unwrap();
         operator.delete_resource(delete(id, self.place("gone"))).await.unwrap();
         let (level, more) = (self.word("level"), self.word("more"));
@@ -184,6 +214,15 @@ impl World {
         self.give(who("cy"), proto::Assignment { expire_time, ..at(south(), "watcher") }).await;
         self.give(who("dan"), as_member(south())).await;
         operator.add_contact(add_contact(id, south(), "carl@example.test")).await.unwrap();
+        // As deep as may be: one step further down there is no room for all of them.
+        let shed_called = |name: &str| proto::ResourceRef { r#type: "shed".into(), id: name.into() };
+        let mut above = self.place("porch");
+        for depth in 3..=8 {
+            let shed = shed_called(&format!("shed-{depth}"));
+            let below = proto::RegisterResourceRequest { parent: Some(above), ..register(id, shed.clone()) };
+            self.operator().register_resource(below).await.unwrap();
+            above = shed;
+        }
         let shed = proto::ResourceRef { r#type: "shed".into(), id: "south-shed".into() };
         let shed = proto::RegisterResourceRequest { parent: Some(south()), ..register(id, shed) };
         operator.register_resource(shed).await.unwrap();

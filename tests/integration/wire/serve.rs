@@ -96,7 +96,7 @@ impl AllowsUsers {
                 let decision = |item: Result<_, Malformed>| {
                     let item: guildhall::transport::wire::read::ItemView<'_> = item?;
                     let allowed = matches!(item.subject, SubjectView::User(_));
-                    Ok(DecisionOut { allowed, reason: i32::from(!allowed), valid_for_ms: None })
+                    Ok(DecisionOut { allowed, reason: i32::from(!allowed), ..DecisionOut::default() })
                 };
                 let decisions = frame.items.map(decision).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
                 let revision = frame.organization_id.to_owned();

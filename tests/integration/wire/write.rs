@@ -23,11 +23,15 @@ fn text() -> impl Strategy<Value = String> {
 
 fn decision() -> impl Strategy<Value = DecisionOut> {
     let reason = prop_oneof![Just(0), 1..9_i32, 126..130_i32, any::<i32>()];
-    (any::<bool>(), reason, option::of(number())).prop_map(|(allowed, reason, valid_for_ms)| DecisionOut {
-        allowed,
-        reason,
-        valid_for_ms,
-    })
+    let field = prop_oneof![4 => Just(0), 2 => 1..9_i32, 1 => any::<i32>()];
+    (any::<bool>(), reason, option::of(number()), field).prop_map(
+        |(allowed, reason, valid_for_ms, malformed_field)| DecisionOut {
+            allowed,
+            reason,
+            valid_for_ms,
+            malformed_field,
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = ChangeOut> {
@@ -35,7 +39,8 @@ fn change() -> impl Strategy<Value = ChangeOut> {
 }
 
 fn proto_decision(decision: &DecisionOut) -> proto::Decision {
-    proto::Decision { allowed: decision.allowed, reason: decision.reason, valid_for_ms: decision.valid_for_ms }
+    let DecisionOut { allowed, reason, valid_for_ms, malformed_field } = *decision;
+    proto::Decision { allowed, reason, valid_for_ms, malformed_field }
 }
 
 /// Writes into a buffer that holds something, and sees that it took as much as it said.

@@ -48,13 +48,17 @@ async fn listed(by: &Caller, request: ListMembersRequest) -> Result<Vec<String>,
     Ok(members.map(|member| member.email.split('@').next().unwrap().to_owned()).collect())
 }
 
-/// On these people, or on all that a filter fits.
+/// On these people.
 fn these(people: &[&Person]) -> Selection {
     let members = people.iter().map(|it| proto::MemberRef { membership_id: it.membership_id.clone() }).collect();
     Selection::Listed(proto::MemberList { members })
 }
 
+/// On all that a filter fits, or on everyone.
 fn all(filter: &str) -> Selection {
+    if filter.is_empty() {
+        return Selection::All(true);
+    }
     Selection::Matching(proto::MemberFilter { filter: filter.into(), ..Default::default() })
 }
 

@@ -21,7 +21,8 @@ pub async fn prepare(ask: &Ask<'_>) -> Call {
         Rpc::GetOrganization => call!(ask, get_organization(get_organization(id))),
         Rpc::LookUpOrganization => {
             let name = Some(look_up_organization_request::Name::Slug(SLUG.into()));
-            call!(ask, look_up_organization(proto::LookUpOrganizationRequest { name }))
+            let catalog = ask.catalog().name().to_string();
+            call!(ask, look_up_organization(proto::LookUpOrganizationRequest { name, catalog }))
         }
         Rpc::UpdateOrganization => {
             let (organization_id, display_name) = (id.to_owned(), ask.fresh());
