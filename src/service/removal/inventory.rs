@@ -134,7 +134,7 @@ pub(super) async fn invitations(
         let page = reads.invitations_sponsored(organization, sponsor, now, after, TOLD_MAX as u64).await?;
         let is_last = page.len() < TOLD_MAX;
         after = page.last().map(|invitation| invitation.id);
-        let offered = offered(reads, organization, page).await?;
+        let offered = offered(reads, organization, page, now).await?;
         let places: Vec<ResourceKey> =
             offered.iter().flat_map(|(_, places)| places).filter_map(|place| place.resource().cloned()).collect();
         let actor = reads.actor(organization, asker, &places).await?;
@@ -154,13 +154,14 @@ async fn offered(
     reads: &Reads<'_>,
     organization: OrganizationId,
     invitations: Vec<Invitation>,
+    now: Timestamp,
 ) -> Result<Vec<(InvitationId, Vec<Place>)>, Error> {
     let members = invitations.iter().filter_map(|invitation| match invitation.offered {
         Offered::Mailbox { membership, .. } => Some(Principal::Membership(membership)),
         Offered::Link { .. } => None,
     });
     let mut held: HashMap<Principal, Vec<Place>> = HashMap::new();
-    for grant in reads.grants_of(organization, &members.collect::<Vec<_>>()).await? {
+    for grant in reads.grants_of(organization, &members.collect::<Vec<_>>(), now).await?.live {
         held.entry(grant.principal).or_default().push(grant.place);
     }
     let mut places = |offered| match offered {
