@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use guildhall::authz::{Asked, Denial, Engine, Requirement};
+use guildhall::authz::{Asked, Denial, Engine, ItemFault, Requirement};
 use guildhall::domain::id::{OrganizationId, UserId};
 use guildhall::domain::place::Subject;
 
@@ -46,8 +46,8 @@ impl Written {
     }
 
     fn asked(&self) -> Result<Asked<'_>, Denial> {
-        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Denial::Malformed);
-        let user = UserId::parse("", text(&self.user)?).map_err(|_| Denial::Malformed)?;
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Denial::Malformed(ItemFault::UserId));
+        let user = UserId::parse("", text(&self.user)?).map_err(|_| Denial::Malformed(ItemFault::UserId))?;
         let target = Some((KIND, text(&self.resource)?));
         Ok(Asked { subject: Subject::User(user), session: None, permission: "project.view", target })
     }

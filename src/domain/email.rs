@@ -53,7 +53,8 @@ impl Email {
     fn read(text: &str) -> Option<Self> {
         let (local, domain) = text.rsplit_once('@')?;
         let local = normalized(local);
-        let local_key = if local.is_ascii() { local.to_ascii_lowercase() } else { local.to_lowercase().nfc().collect() };
+        let local_key =
+            if local.is_ascii() { local.to_ascii_lowercase() } else { local.to_lowercase().nfc().collect() };
         if !is_local_part(&local) || !is_local_part(&local_key) {
             return None;
         }

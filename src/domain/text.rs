@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn what_stands_for_another_character_is_a_variant() {
-        for c in ['\u{212a}', '\u{17f}', '\u{ff21}', '\u{fb01}', '\u{2126}', '\u{b2}', '\u{a0}', '\u{2460}', '\u{1d4d0}'] {
+        for c in
+            ['\u{212a}', '\u{17f}', '\u{ff21}', '\u{fb01}', '\u{2126}', '\u{b2}', '\u{a0}', '\u{2460}', '\u{1d4d0}']
+        {
             assert!(is_variant(c), "{c:?}");
         }
         for c in ['k', '\u{e9}', '\u{301}', '\u{df}', '\u{3c2}', '\u{44f}', '\u{4e2d}', '\u{1100}', '\u{200d}'] {
@@ -86,8 +88,18 @@ mod tests {
 
     #[test]
     fn what_is_drawn_as_nothing_is_not_seen() {
-        for text in ["", " ", "\u{200b}", "\u{2060}\u{feff}", "\u{3164}", "\u{115f}", "\u{ad}", "\u{e0041}", "\u{2800}", "\u{202e} "]
-        {
+        for text in [
+            "",
+            " ",
+            "\u{200b}",
+            "\u{2060}\u{feff}",
+            "\u{3164}",
+            "\u{115f}",
+            "\u{ad}",
+            "\u{e0041}",
+            "\u{2800}",
+            "\u{202e} ",
+        ] {
             assert!(!is_visible(text), "{text:?}");
         }
         for text in ["a", "\u{200b}a", "\u{1f642}", "_", "\u{0915}\u{094d}\u{200d}"] {

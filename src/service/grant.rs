@@ -201,8 +201,7 @@ fn must_be_of_known_types(actor: &Actor, batch: &Batch) -> Result<(), Error> {
     let mut refused = "";
     for (path, delta) in batch.iter().filter(|(_, delta)| delta.assignment.place.resource().is_some()) {
         // The cells of a matrix share one path.
-        if path != refused
-            && violations.take(delta.assignment.must_be_of_a_known_type(&actor.catalog, path))?.is_none()
+        if path != refused && violations.take(delta.assignment.must_be_of_a_known_type(&actor.catalog, path))?.is_none()
         {
             refused = path;
         }

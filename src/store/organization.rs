@@ -56,11 +56,7 @@ impl Reads<'_> {
         Ok(found)
     }
 
-    async fn organization_called(
-        &self,
-        product: &str,
-        is_called: SimpleExpr,
-    ) -> Result<Option<Organization>, Error> {
+    async fn organization_called(&self, product: &str, is_called: SimpleExpr) -> Result<Option<Organization>, Error> {
         let of_product = organizations::Entity::find().filter(organizations::Column::Product.eq(product));
         of_product.filter(is_called).one(&self.db).await?.map(organization).transpose()
     }

@@ -110,7 +110,8 @@ impl Call {
                 Subject::ServiceAccount(id) => id.0,
             });
             let caller = caller.ok_or_else(|| Error::new(Reason::CredentialMissing, "a credential is needed"))?;
-            context.replay = Some(Replay { caller, request, hash: request_hash(self.rpc, message, request_id, request) });
+            context.replay =
+                Some(Replay { caller, request, hash: request_hash(self.rpc, message, request_id, request) });
         }
         Ok(context)
     }

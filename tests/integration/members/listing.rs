@@ -116,7 +116,8 @@ fn is_found(member: &Member, query: &str) -> bool {
     // What has no letter or digit is no word; a query of such alone finds nobody.
     let mut words = query.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).peekable();
     (words.peek().is_some() || query.is_empty())
-        && words.all(|word| text.match_indices(word).any(|(at, _)| at == 0 || !text[..at].ends_with(char::is_alphanumeric)))
+        && words
+            .all(|word| text.match_indices(word).any(|(at, _)| at == 0 || !text[..at].ends_with(char::is_alphanumeric)))
 }
 
 fn sorted(mut members: Vec<Member>, order_by: &str) -> Vec<Member> {

@@ -5,8 +5,8 @@ use guildhall::proto::{self, sign_in_response};
 use tonic::Code;
 
 use crate::harness::messages::{
-    add_contact, change_members, create_group, create_member, invite, list_members, look_up_member,
-    new_member, register, rename, rename_group, sign_in, unsubscribe,
+    add_contact, change_members, create_group, create_member, invite, list_members, look_up_member, new_member,
+    register, rename, rename_group, sign_in, unsubscribe,
 };
 use crate::harness::{PASSWORD, assert_refused, project, role, unsubscribe_token_in, violations};
 use crate::on_both;

@@ -24,14 +24,9 @@ fn text() -> impl Strategy<Value = String> {
 fn decision() -> impl Strategy<Value = DecisionOut> {
     let reason = prop_oneof![Just(0), 1..9_i32, 126..130_i32, any::<i32>()];
     let field = prop_oneof![4 => Just(0), 2 => 1..9_i32, 1 => any::<i32>()];
-    (any::<bool>(), reason, option::of(number()), field).prop_map(
-        |(allowed, reason, valid_for_ms, malformed_field)| DecisionOut {
-            allowed,
-            reason,
-            valid_for_ms,
-            malformed_field,
-        },
-    )
+    (any::<bool>(), reason, option::of(number()), field).prop_map(|(allowed, reason, valid_for_ms, malformed_field)| {
+        DecisionOut { allowed, reason, valid_for_ms, malformed_field }
+    })
 }
 
 fn change() -> impl Strategy<Value = ChangeOut> {
