@@ -31,8 +31,8 @@ impl Database {
         InstallationKey::load_or_create(&key_file, &World::system()).expect("a key of the test's own");
         config.installation_key_file = Some(key_file);
         config.database_connections = 6;
-        // Unoptimized, many at once, on a machine that does other things besides.
-        config.write_wait = super::PATIENCE;
+        // Unoptimized, many at once, on a machine that does other things besides: of that, what a lasting load leaves.
+        config.write_wait = super::PATIENCE * 10;
         if self == Self::Postgres {
             config.database_url = Some(clone_template().await.into());
         }

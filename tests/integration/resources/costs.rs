@@ -18,6 +18,9 @@ use crate::on_both;
 /// How much more there is that is hidden.
 const HIDDEN: usize = 400;
 
+/// How often each call is made.
+const TIMES: usize = 5;
+
 /// What one page costs: statements sent, and entries of the index looked at.
 #[derive(Debug, PartialEq, Eq)]
 struct Cost {
@@ -36,12 +39,17 @@ async fn hide_more(organization: &Organization) {
     }
 }
 
-/// Counts the statements that a call sends.
+/// Counts the statements that a call sends: the fewest of several times, since background tasks send some too.
 macro_rules! statements {
     ($app:expr, $call:expr) => {{
-        let before = $app.app.services().store.statements_read();
-        let answer = $call.await;
-        ($app.app.services().store.statements_read() - before, answer)
+        let mut fewest = u64::MAX;
+        let mut answer = None;
+        for _ in 0..TIMES {
+            let before = $app.app.services().store.statements_read();
+            answer = Some($call.await);
+            fewest = fewest.min($app.app.services().store.statements_read() - before);
+        }
+        (fewest, answer.expect("it was called"))
     }};
 }
 
