@@ -33,4 +33,5 @@ migrations! {
     m0005_members;
     m0006_seats;
     m0008_removals;
+    m0010_refusals;
 }

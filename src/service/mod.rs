@@ -26,6 +26,7 @@ mod installation;
 mod installation_grant;
 mod invitation;
 mod listing;
+mod mailing;
 mod member;
 mod notification;
 mod organization;
@@ -41,6 +42,7 @@ mod service_account;
 mod session;
 mod shown;
 mod text;
+mod throttle;
 mod transfer;
 mod write;
 
@@ -84,14 +86,16 @@ pub use resource::UpdateResource;
 pub use role::{DeleteRole, RoleChanges, Roles, UpdateRole};
 pub use roster::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
 pub use service_account::{CreateServiceAccount, ListServiceAccounts, ServiceAccounts};
-pub use session::SignedIn;
+pub use session::{SignIn, SignedIn};
 pub use shown::Shown;
+pub use throttle::{Throttle, keep_refusals};
 pub use transfer::{TransferRole, Transferred};
 pub use write::{Read, Written};
 
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;
 use crate::clock::World;
+use crate::domain::mailing::MailLimits;
 use crate::store::Store;
 
 /// What the use cases work with.
@@ -105,6 +109,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
+    /// Counts what callers without a credential were refused.
+    pub throttle: Throttle,
     /// Remembers the credentials that were verified.
     pub bearers: Bearers,
     /// Seals what the database must not read.
@@ -137,6 +143,10 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// How long a session is good.
     pub session_lifetime: Duration,
+    /// How long a device is known after a sign-in.
+    pub device_lifetime: Duration,
+    /// How many invitations may be mailed.
+    pub mail_limits: MailLimits,
     /// Most calls that one credential has under way.
     pub calls_max: u32,
     /// Most streams that one credential has open.

@@ -36,6 +36,8 @@ mod listener;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod mailing;
+#[cfg(test)]
 mod members;
 #[cfg(test)]
 mod permissions;
@@ -53,6 +55,8 @@ mod roles;
 mod rule;
 #[cfg(test)]
 mod seats;
+#[cfg(test)]
+mod sign_in;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]

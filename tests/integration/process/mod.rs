@@ -4,6 +4,7 @@
 
 mod catalogs;
 mod crash;
+mod floods;
 mod program;
 mod refusals;
 mod secrets;
