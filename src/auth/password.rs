@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn passwords() -> Passwords {
-        Passwords::new(World::system(), 2, Duration::from_secs(60))
+        Passwords::new(World::system(), 2, Duration::from_mins(1))
     }
 
     async fn hash(passwords: &Passwords, password: &str) -> String {
@@ -287,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_waits_for_its_turn() {
-        let passwords = Passwords::new(World::system(), 1, Duration::from_secs(60));
+        let passwords = Passwords::new(World::system(), 1, Duration::from_mins(1));
         let turn = passwords.turn().await.expect("a turn");
         let mut waiting = Box::pin(passwords.turn());
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;

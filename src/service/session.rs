@@ -126,10 +126,13 @@ impl Services {
 
     async fn begin_session(&self, user: UserId, known: Option<(Device, String)>) -> Result<SignedIn, Error> {
         let now = self.world.now();
-        let (device, device_token) = known.map(|(device, token)| (device.hash, token)).unwrap_or_else(|| {
-            let secret = Secret::new(&self.world, SecretKind::Device);
-            (secret.hash(), secret.text().to_owned())
-        });
+        let (device, device_token) = match known {
+            Some((device, token)) => (device.hash, token),
+            None => {
+                let secret = Secret::new(&self.world, SecretKind::Device);
+                (secret.hash(), secret.text().to_owned())
+            }
+        };
         let session = NewSession {
             id: self.world.id(),
             user,

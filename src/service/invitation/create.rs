@@ -39,7 +39,7 @@ struct Inviting {
 #[derive(Clone)]
 enum To {
     /// Whoever reads this mailbox.
-    Mailbox { email: Email, display_name: String, mailing: Mailing },
+    Mailbox { email: Email, display_name: String, mailing: Box<Mailing> },
     /// Whoever holds the link.
     Holders,
 }
@@ -112,7 +112,7 @@ impl Services {
             (InvitationKind::Email, Some(email), Some(display_name)) => {
                 let organization = request.organization;
                 let mail = self.invitation_mail(context, organization, policy, &email, secret, expires_at).await?;
-                let mailing = self.mailing(context.subject()?, organization, &email, mail);
+                let mailing = Box::new(self.mailing(context.subject()?, organization, &email, mail));
                 To::Mailbox { email, display_name, mailing }
             }
             _ => return Err(Error::internal("a field without a value or a violation")),

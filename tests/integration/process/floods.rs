@@ -1,6 +1,6 @@
 //! What a flood of sign-ins does to everybody else: a measurement, for docs/reliability.md, and no promise.
 //!
-//! `cargo test --release --locked --test integration -- --ignored --nocapture a_flood_of_sign_ins`
+//! `cargo test --locked --test integration -- --ignored --nocapture a_flood_of_sign_ins`
 
 #![expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tonic::Status;
+use tonic_types::StatusExt;
 
 use super::program::{Server, Site};
 use crate::harness::messages::{register, sign_in};
@@ -54,36 +55,53 @@ async fn mutations(organization: &Organization, mark: &str) -> Times {
     times
 }
 
-/// Tries wrong passwords of one address, one after the other.
-async fn flood(call: Caller, email: String, stop: Arc<AtomicBool>, times: Arc<Mutex<BTreeMap<String, Times>>>) {
+/// Tries wrong passwords of one address, one after the other; at once, or when the refusal says that it may.
+async fn flood(
+    call: Caller,
+    email: String,
+    heeds: bool,
+    stop: Arc<AtomicBool>,
+    times: Arc<Mutex<BTreeMap<String, Times>>>,
+) {
     while !stop.load(Ordering::Relaxed) {
         let sent_at = Instant::now();
         let refused: Result<_, Status> = call.sign_in(sign_in(&email, "Wrong4Horse!")).await;
+        let took = sent_at.elapsed();
+        let wait = refused.as_ref().err().and_then(|status| status.get_details_retry_info()?.retry_delay);
         let why = refused.map_or_else(|status| reason(&status), |_| "let in".into());
-        times.lock().entry(why).or_default().0.push(sent_at.elapsed());
+        times.lock().entry(why).or_default().0.push(took);
+        if let Some(wait) = wait.filter(|_| heeds) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Measures mutations beside a flood.
+async fn beside(server: &Server, organization: &Organization, engine: &str, heeds: bool) {
+    let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let mut tries = tokio::task::JoinSet::new();
+    for number in 0..UNDER_WAY {
+        let email = format!("nobody-{heeds}-{number}@example.test");
+        tries.spawn(flood(server.anyone(), email, heeds, Arc::clone(&stop), Arc::clone(&times)));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mark = if heeds { "heeding" } else { "heedless" };
+    let mut beside = mutations(organization, mark).await;
+    stop.store(true, Ordering::Relaxed);
+    while tries.join_next().await.is_some() {}
+
+    println!("{engine}: mutations beside a {mark:<8} flood {}", beside.told());
+    for (why, times) in times.lock().iter_mut() {
+        println!("{engine}: {why:<36} {}", times.told());
     }
 }
 
 async fn measure(server: &Server, engine: &str) {
     let organization = server.found(server.operator_key.as_deref().expect("a first start"), "ada@example.test").await;
     let mut alone = mutations(&organization, "alone").await;
-
-    let (stop, times) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    let mut tries = tokio::task::JoinSet::new();
-    for number in 0..UNDER_WAY {
-        let email = format!("nobody-{number}@example.test");
-        tries.spawn(flood(server.anyone(), email, Arc::clone(&stop), Arc::clone(&times)));
-    }
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let mut beside = mutations(&organization, "beside").await;
-    stop.store(true, Ordering::Relaxed);
-    while tries.join_next().await.is_some() {}
-
-    println!("{engine}: mutations alone       {}", alone.told());
-    println!("{engine}: mutations beside it   {}", beside.told());
-    for (why, times) in times.lock().iter_mut() {
-        println!("{engine}: {why:<21} {}", times.told());
-    }
+    println!("{engine}: mutations alone                      {}", alone.told());
+    beside(server, &organization, engine, false).await;
+    beside(server, &organization, engine, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,6 +113,6 @@ async fn a_flood_of_sign_ins_beside_mutations() {
         let server = site.serve().await;
         measure(&server, engine).await;
         let logged = server.stop().await.errors;
-        println!("{engine}: lines logged          {:>7}", logged.lines().count());
+        println!("{engine}: lines logged                         {:>7}", logged.lines().count());
     }
 }
