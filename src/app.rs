@@ -16,15 +16,17 @@ use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
 use crate::changelog::Source;
 use crate::clock::{self, Reading, World};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Limits};
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
+use crate::domain::mailing::MailLimits;
+use crate::domain::throttle;
 use crate::mail::{self, MailTransport, TransportError, Worker};
 use crate::private;
-use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError};
+use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError, Throttle};
 use crate::store::{self, Beginning, OpenError, Store};
 use crate::telemetry::Metrics;
-use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, TlsError};
+use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, Sources, TlsError};
 use crate::workers::Workers;
 
 /// Why a server does not start. Each message says what to do.
@@ -151,6 +153,7 @@ impl App {
                 return Err(AppError::Plaintext(address));
             }
         }
+        say_whose_source_is_known(&config.limits);
         let listening = Listening::new(tls, world.jittered(config.connection_age))?;
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
@@ -177,7 +180,8 @@ impl App {
         let engine = Engine::start(source(store.clone()), world.clone(), engine_settings, first.epoch).await?;
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
-            passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency)),
+            passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency), config.password_wait),
+            throttle: Throttle::new(world.clone(), sign_in_limits(&config.limits)),
             tokens: Tokens::new(
                 config.issuer.clone(),
                 first.signing_keys,
@@ -191,6 +195,8 @@ impl App {
                 join_url: config.join_url.clone(),
                 unsubscribe_url: config.unsubscribe_url.clone(),
                 session_lifetime: config::SESSION_LIFETIME,
+                device_lifetime: config.limits.device_lifetime,
+                mail_limits: mail_limits(&config.limits),
                 calls_max: config.calls_per_credential,
                 streams_max: config.streams_per_credential,
             },
@@ -301,6 +307,7 @@ fn background_tasks(
         workers.spawn("activity", WORKER_BOUND, |pulse| service::keep_activity(services(), pulse, stop.clone())),
         workers.spawn("removals", REMOVALS_BOUND, |pulse| service::keep_removals(services(), pulse, stop.clone())),
         workers.spawn("keys", WORKER_BOUND, |pulse| service::keep_keys(services(), pulse, stop.clone())),
+        workers.spawn("refusals", WORKER_BOUND, |pulse| service::keep_refusals(services(), pulse, stop.clone())),
         workers.spawn("grants", SWEEP_BOUND, |pulse| service::keep_grants(services(), pulse, stop.clone())),
         workers.spawn("time", WORKER_BOUND, |pulse| service::keep_time(services(), pulse, stop.clone())),
         tokio::spawn(oversee(Arc::clone(workers), services(), stop.clone())),
@@ -454,11 +461,46 @@ async fn key_of(store: &Store, key: Key, config: &Config, world: &World) -> Resu
     Ok(InstallationKey::create(&path, world)?)
 }
 
+/// Says for whom tries are limited by source: without that a product's backend looks like one user who tries everybody.
+fn say_whose_source_is_known(limits: &Limits) {
+    if limits.trusted_proxies.is_empty() {
+        tracing::info!(
+            "sign-ins are not limited by source, but where an operator names it in x-forwarded-for: set \
+             --trusted-proxies to the networks of the proxies and backends that sign users in"
+        );
+        return;
+    }
+    let networks: Vec<String> = limits.trusted_proxies.iter().map(ToString::to_string).collect();
+    let trusted = networks.join(",");
+    tracing::info!(trusted, "sign-ins are limited by source for these peers and operators, and for no others");
+}
+
+fn sign_in_limits(limits: &Limits) -> throttle::Limits {
+    throttle::Limits {
+        tries: limits.sign_in_tries,
+        window: limits.sign_in_window,
+        addresses: limits.sign_in_addresses_per_source,
+        free: limits.sign_in_free_tries,
+        row: limits.sign_in_refusals_in_a_row,
+        delay: (limits.sign_in_delay, limits.sign_in_longest_delay),
+    }
+}
+
+fn mail_limits(limits: &Limits) -> MailLimits {
+    MailLimits {
+        recipient_of_organization: limits.invitations_per_address_and_organization,
+        recipient: limits.invitations_per_address,
+        sponsor: limits.invitations_per_sponsor,
+        organization: limits.invitations_per_organization,
+    }
+}
+
 fn hot_path(config: &Config, services: &Arc<Services>, metrics: Arc<Metrics>) -> Result<HotPath, AppError> {
     let catalog = presets::presets().first().cloned().ok_or_else(|| Error::internal("no catalog is built in"))?;
     let authenticator = Authenticator::new(Arc::clone(services), catalog);
     let trace_ratio = config.otlp_endpoint.is_some().then_some(config.trace_ratio);
-    Ok(HotPath::new(authenticator, metrics, trace_ratio))
+    let sources = Sources::new(config.limits.trusted_proxies.clone());
+    Ok(HotPath::new(authenticator, sources, metrics, trace_ratio))
 }
 
 async fn serve_grpc(

@@ -33,5 +33,6 @@ migrations! {
     m0005_members;
     m0006_seats;
     m0008_removals;
+    m0010_refusals;
     m0180_offers;
 }

@@ -118,11 +118,6 @@ create table sessions (
     ended_at bigint
 );
 create index sessions_by_user on sessions (user_id);
-create table sign_in_failures (
-    email_hash {bytes} primary key,
-    window_started_at bigint not null,
-    failures bigint not null
-);
 
 create table service_accounts (
     id {uuid} primary key,

@@ -3,13 +3,15 @@
 //! Each kind of credential has a file. Nothing here reads a table or knows a transport: who holds a credential and
 //! whether it still counts is asked by `service`. May import `domain`, `clock` and `locked`.
 
+mod fingerprint;
 mod password;
 mod seal;
 mod secret;
 mod token;
 mod unsubscription;
 
-pub use password::Passwords;
+pub use fingerprint::Counted;
+pub use password::{Passwords, Turn};
 pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
 pub use secret::{Secret, SecretKind, hash_of, kind_of};
 pub use token::{AccessToken, Claims, SigningKey, Tokens, looks_like_jwt};

@@ -1,13 +1,14 @@
-//! Passwords: hashed with Argon2id (RFC 9106), off the async threads, a bounded number at a time.
+//! Passwords: hashed with Argon2id (RFC 9106), off the async threads, a bounded number at a time, by whoever has the turn.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use argon2::password_hash::Error as HashError;
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::World;
 use crate::domain::error::{Error, Reason};
@@ -21,8 +22,10 @@ const PASSES: u32 = 2;
 /// Lanes, which is also how many threads could share the work.
 const LANES: u32 = 1;
 
-/// Most hashes that wait for their turn, about two seconds' worth; above it `PASSWORDS_BUSY`.
-const WAITING_MAX: usize = 256;
+/// What a hash is taken to last until one was measured, and the least that one is taken to.
+const LASTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(1));
+/// After how long a refused call may be tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Bytes of salt (RFC 9106, 3.1).
 const SALT_BYTES: usize = 16;
@@ -33,60 +36,144 @@ const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z3VpbGRoYWxsIGR1bW15IQ$AAAAA
 /// Hashes and verifies passwords. Cloning it is cheap, and clones share the bound.
 #[derive(Clone)]
 pub struct Passwords {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     world: World,
     argon2: Argon2<'static>,
+    concurrency: usize,
+    /// Longest that a caller waits for a turn.
+    patience: Duration,
     permits: Arc<Semaphore>,
-    /// A place for every hash that runs or waits.
-    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// How long a hash takes of late, in microseconds.
+    lasts: AtomicU64,
 }
 
 impl Passwords {
-    /// Makes a hasher that runs at most `concurrency` hashes at a time, at least one; each takes 19 MiB and one core.
+    /// Makes a hasher that runs at most `concurrency` hashes at a time, at least one; each takes 19 MiB and one core. For
+    /// its turn a caller waits for at most `patience`.
     #[must_use]
-    pub fn new(world: World, concurrency: usize) -> Self {
+    pub fn new(world: World, concurrency: usize, patience: Duration) -> Self {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within Argon2's bounds");
         let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
+        let shared = Shared {
             world,
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            concurrency,
+            patience,
             permits: Arc::new(Semaphore::new(concurrency)),
-            places: Arc::new(Semaphore::new(concurrency + WAITING_MAX)),
-        }
+            waiting: AtomicUsize::new(0),
+            lasts: AtomicU64::new(micros(LASTS.0)),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Hashes a password with a salt of its own; gives a PHC string.
+    /// Waits for the turn to hash one password. It is to be taken before anything else is done for a caller without a
+    /// credential.
     ///
-    /// Waits for its turn. Dropped while it hashes, it keeps its turn to the end.
+    /// The queue is bounded by time: a caller whose turn would come too late, by what hashes take of late, is refused
+    /// at once, and one whose turn comes later than that was foreseen once the time is over.
     ///
     /// # Errors
-    /// - [`PasswordsBusy`](Reason::PasswordsBusy) if too many wait.
+    /// - [`PasswordsBusy`](Reason::PasswordsBusy).
+    ///
+    /// # Panics
+    /// Between begin and commit, see [`crate::locked`].
+    pub async fn turn(&self) -> Result<Turn, Error> {
+        crate::locked::forbid("the password hasher");
+        let shared = &self.shared;
+        if let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() {
+            return Ok(Turn { shared: Arc::clone(shared), permit });
+        }
+        let waiting = Waiting::begin(shared);
+        if shared.wait_of(waiting.place) > shared.patience {
+            return Err(busy());
+        }
+        tokio::select! {
+            permit = Arc::clone(&shared.permits).acquire_owned() => {
+                Ok(Turn { shared: Arc::clone(shared), permit: permit.map_err(Error::internal)? })
+            }
+            () = shared.world.clock.sleep(shared.patience) => Err(busy()),
+        }
+    }
+}
+
+fn busy() -> Error {
+    Error::new(Reason::PasswordsBusy, "too many passwords wait to be hashed").retry_after(RETRY)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Shared {
+    /// Returns about how long the caller waits who is at this place of the queue, the first being 1.
+    fn wait_of(&self, place: usize) -> Duration {
+        let lasts = Duration::from_micros(self.lasts.load(Ordering::Relaxed)).max(LASTS.1);
+        lasts.saturating_mul(u32::try_from(place.div_ceil(self.concurrency)).unwrap_or(u32::MAX))
+    }
+
+    /// Counts how long a hash took: an eighth of it, and seven of what was known.
+    fn note(&self, took: Duration) {
+        let lasts = self.lasts.load(Ordering::Relaxed);
+        self.lasts.store(lasts - lasts / 8 + micros(took) / 8, Ordering::Relaxed);
+    }
+}
+
+/// A place in the queue; given back when it is dropped.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    place: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        Self { shared, place: shared.waiting.fetch_add(1, Ordering::AcqRel) + 1 }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The turn to hash one password.
+pub struct Turn {
+    shared: Arc<Shared>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Hashes a password with a salt of its own; returns a PHC string. Dropped while it hashes, the turn lasts to the end.
+    ///
+    /// # Errors
     /// - [`Internal`](crate::domain::error::Reason::Internal) if there is no memory.
     ///
     /// # Panics
     /// Between begin and commit, see [`crate::locked`].
-    pub async fn hash(&self, password: &str) -> Result<String, Error> {
-        crate::locked::forbid("the password hasher");
-        let salt = self.world.random::<SALT_BYTES>();
-        let argon2 = self.argon2.clone();
+    pub async fn hash(self, password: &str) -> Result<String, Error> {
+        let salt = self.shared.world.random::<SALT_BYTES>();
+        let argon2 = self.shared.argon2.clone();
         self.run(password, move |password| Ok(argon2.hash_password_with_salt(password, &salt)?.to_string())).await
     }
 
-    /// Says whether `password` fits `hash`, a PHC string.
+    /// Returns whether `password` fits `hash`, a PHC string.
     ///
     /// With no hash it takes as long, and says no: how long a refusal takes does not tell who has an account.
     ///
     /// # Errors
-    /// - [`PasswordsBusy`](Reason::PasswordsBusy) if too many wait.
     /// - [`Internal`](crate::domain::error::Reason::Internal) if `hash` is no PHC string of Argon2, or there is no
     ///   memory.
     ///
     /// # Panics
     /// Between begin and commit, see [`crate::locked`].
-    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
-        crate::locked::forbid("the password hasher");
+    pub async fn verify(self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
         let is_real = hash.is_some();
         let hash = hash.unwrap_or(DUMMY).to_owned();
-        let argon2 = self.argon2.clone();
+        let argon2 = self.shared.argon2.clone();
         let fits = move |password: &[u8]| {
             // The parameters that count are those in the hash.
             match argon2.verify_password(password, &PasswordHash::new(&hash)?) {
@@ -98,24 +185,30 @@ impl Passwords {
         Ok(self.run(password, fits).await? && is_real)
     }
 
-    /// Runs `work` on a thread that may block, once there is a permit.
+    /// Runs `work` on a thread that may block.
     async fn run<T: Send + 'static>(
-        &self,
+        self,
         password: &str,
         work: impl FnOnce(&[u8]) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, Error> {
+        crate::locked::forbid("the password hasher");
         let password = SecretString::from(password);
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let message = "too many passwords wait to be hashed";
-            return Err(Error::new(Reason::PasswordsBusy, message).retry_after(Duration::from_secs(1)));
-        };
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Error::internal)?;
         let hashing = tokio::task::spawn_blocking(move || {
             // The permit goes along: a caller who hangs up does not end the hash, nor make room for another.
-            let _permits = (permit, place);
-            work(password.expose_secret().as_bytes())
+            let Self { shared, permit } = self;
+            let began_at = shared.world.clock.monotonic();
+            let done = work(password.expose_secret().as_bytes());
+            shared.note(shared.world.clock.monotonic().since(began_at));
+            drop(permit);
+            done
         });
         hashing.await.map_err(Error::internal)?.map_err(Error::internal)
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turn")
     }
 }
 
@@ -130,36 +223,44 @@ mod tests {
     use super::*;
 
     fn passwords() -> Passwords {
-        Passwords::new(World::system(), 2)
+        Passwords::new(World::system(), 2, Duration::from_mins(1))
+    }
+
+    async fn hash(passwords: &Passwords, password: &str) -> String {
+        passwords.turn().await.expect("a turn").hash(password).await.expect("hashed")
+    }
+
+    async fn verify(passwords: &Passwords, password: &str, hash: Option<&str>) -> Result<bool, Error> {
+        passwords.turn().await.expect("a turn").verify(password, hash).await
     }
 
     #[tokio::test]
     async fn a_password_fits_its_hash_and_no_other_does() {
         let passwords = passwords();
-        let hash = passwords.hash("correct horse").await.expect("hashed");
+        let hash = hash(&passwords, "correct horse").await;
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(passwords.verify("correct horse", Some(&hash)).await.expect("verified"));
+        assert!(verify(&passwords, "correct horse", Some(&hash)).await.expect("verified"));
         for wrong in ["", "correct horse ", "Correct horse"] {
-            assert!(!passwords.verify(wrong, Some(&hash)).await.expect("verified"), "{wrong:?}");
+            assert!(!verify(&passwords, wrong, Some(&hash)).await.expect("verified"), "{wrong:?}");
         }
     }
 
     #[tokio::test]
     async fn each_hash_has_a_salt_of_its_own() {
         let passwords = passwords();
-        assert_ne!(passwords.hash("same").await.expect("hashed"), passwords.hash("same").await.expect("hashed"));
+        assert_ne!(hash(&passwords, "same").await, hash(&passwords, "same").await);
     }
 
     #[tokio::test]
     async fn without_a_hash_nothing_fits() {
         for password in ["", "correct horse"] {
-            assert!(!passwords().verify(password, None).await.expect("verified"));
+            assert!(!verify(&passwords(), password, None).await.expect("verified"));
         }
     }
 
     #[tokio::test]
     async fn the_dummy_costs_what_a_real_hash_costs() {
-        let real = passwords().hash("x").await.expect("hashed");
+        let real = hash(&passwords(), "x").await;
         let (real, dummy) = (PasswordHash::new(&real).expect("a PHC string"), PasswordHash::new(DUMMY).expect("one"));
         assert_eq!(dummy.algorithm, real.algorithm);
         assert_eq!(dummy.version, real.version);
@@ -172,41 +273,84 @@ mod tests {
     async fn a_hash_made_elsewhere_is_verified() {
         // Made by OpenSSL: 19,456 KiB, 2 passes, 1 lane.
         let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbiBieXRlIHNhbA$9kGBgFYWN+Xfs4MH8QoytV2s9GKiaMweMIlzz8j8uEo";
-        assert!(passwords().verify("correct horse", Some(hash)).await.expect("verified"));
-        assert!(!passwords().verify("correct mule", Some(hash)).await.expect("verified"));
+        assert!(verify(&passwords(), "correct horse", Some(hash)).await.expect("verified"));
+        assert!(!verify(&passwords(), "correct mule", Some(hash)).await.expect("verified"));
     }
 
     #[tokio::test]
     async fn what_is_no_hash_is_an_error_and_no_refusal() {
         for hash in ["", "plain", "$2b$12$abcdefghijklmnopqrstuv"] {
-            let error = passwords().verify("x", Some(hash)).await.expect_err("refused");
+            let error = verify(&passwords(), "x", Some(hash)).await.expect_err("refused");
             assert_eq!(error.reason, Reason::Internal, "{hash:?}");
         }
     }
 
     #[tokio::test]
     async fn a_hash_waits_for_its_turn() {
-        let passwords = Passwords::new(World::system(), 1);
-        let turn = passwords.permits.clone().acquire_owned().await.expect("a permit");
-        let mut waiting = Box::pin(passwords.hash("x"));
+        let passwords = Passwords::new(World::system(), 1, Duration::from_mins(1));
+        let turn = passwords.turn().await.expect("a turn");
+        let mut waiting = Box::pin(passwords.turn());
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
         assert!(!first);
         drop(turn);
         assert!(waiting.await.is_ok());
-        assert_eq!(passwords.permits.available_permits(), 1);
+        assert_eq!(passwords.shared.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(passwords.shared.permits.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn whose_turn_would_come_too_late_is_refused_at_once() {
+        let passwords = Passwords::new(World::system(), 1, Duration::from_millis(120));
+        // As if hashes had taken 50 ms of late: two may wait, for 50 and for 100.
+        let turn = passwords.turn().await.expect("a turn");
+        let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(passwords.turn())).collect();
+        for waiting in &mut waiting {
+            assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
+        }
+        let mut third = Box::pin(passwords.turn());
+        let refused = std::future::poll_fn(|cx| std::task::Poll::Ready(third.as_mut().poll(cx))).await;
+        let std::task::Poll::Ready(Err(error)) = refused else { panic!("it waits") };
+        assert_eq!((error.reason, error.retry_after), (Reason::PasswordsBusy, Some(RETRY)));
+
+        // Those who wait are refused once they have waited as long as anybody does.
+        for waiting in waiting {
+            assert_eq!(waiting.await.expect_err("refused").reason, Reason::PasswordsBusy);
+        }
+        assert_eq!(passwords.shared.waiting.load(Ordering::Relaxed), 0);
+        drop(turn);
+        assert!(passwords.turn().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_queue_knows_how_long_hashes_take() {
+        let passwords = passwords();
+        let before = passwords.shared.wait_of(1);
+        for _ in 0..40 {
+            passwords.shared.note(Duration::from_millis(400));
+        }
+        assert!(passwords.shared.wait_of(1) > before * 7);
+        assert_eq!(passwords.shared.wait_of(1), passwords.shared.wait_of(2));
+        assert_eq!(passwords.shared.wait_of(3), passwords.shared.wait_of(1) * 2);
+    }
+
+    #[tokio::test]
+    #[cfg_attr(debug_assertions, should_panic(expected = "the password hasher was called between begin and commit"))]
+    async fn nobody_waits_for_a_turn_under_a_lock() {
+        let passwords = passwords();
+        let _ = crate::locked::hold(passwords.turn()).await;
     }
 
     #[tokio::test]
     #[cfg_attr(debug_assertions, should_panic(expected = "the password hasher was called between begin and commit"))]
     async fn nothing_is_hashed_under_a_lock() {
-        let passwords = passwords();
-        let _ = crate::locked::hold(passwords.hash("x")).await;
+        let turn = passwords().turn().await.expect("a turn");
+        let _ = crate::locked::hold(turn.hash("x")).await;
     }
 
     #[tokio::test]
     #[cfg_attr(debug_assertions, should_panic(expected = "the password hasher was called between begin and commit"))]
     async fn nothing_is_verified_under_a_lock() {
-        let passwords = passwords();
-        let _ = crate::locked::hold(passwords.verify("x", None)).await;
+        let turn = passwords().turn().await.expect("a turn");
+        let _ = crate::locked::hold(turn.verify("x", None)).await;
     }
 }

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
-use ring::hmac::{self, HMAC_SHA256};
+use ring::hmac::{self, HMAC_SHA256, Key as HmacKey};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
@@ -29,6 +29,9 @@ const VERSION: u8 = 1;
 
 /// Separates our derived keys from those another program may derive from the same key.
 const SALT: &[u8] = b"guildhall/seal/1";
+
+/// Stands in the derivation of the key of keyed hashes, as [`Purpose::info`] does in those of the others.
+const FINGERPRINTS: &[u8] = b"fingerprints";
 
 /// The key under which an installation keeps its secrets. Whoever lacks it learns nothing from the database alone.
 pub struct InstallationKey(SecretBox<[u8; KEY_BYTES]>);
@@ -216,6 +219,8 @@ impl Purpose {
 pub struct Sealer {
     keys: Arc<[LessSafeKey; Purpose::ALL.len()]>,
     marks: hmac::Key,
+    /// Of keyed hashes, see [`Sealer::fingerprint`].
+    pub(super) hmac: Arc<HmacKey>,
 }
 
 /// Stands in the derivation of the key of marks: never changes.
@@ -231,9 +236,10 @@ impl Sealer {
             let okm = root.expand(&info, &CHACHA20_POLY1305).expect("HKDF-SHA256 gives up to 8,160 bytes");
             LessSafeKey::new(UnboundKey::from(okm))
         };
+        let hmac = root.expand(&[FINGERPRINTS], HMAC_SHA256).expect("HKDF-SHA256 gives up to 8,160 bytes");
         let info = [MARK_INFO];
         let marks = root.expand(&info, HMAC_SHA256).expect("HKDF-SHA256 gives up to 8,160 bytes");
-        Self { keys: Arc::new(Purpose::ALL.map(derive)), marks: marks.into() }
+        Self { keys: Arc::new(Purpose::ALL.map(derive)), marks: marks.into(), hmac: Arc::new(hmac.into()) }
     }
 
     /// Returns the mark of some text, by HMAC-SHA256. `of` says what it is the mark of: of the same text two of these have

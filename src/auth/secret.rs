@@ -22,11 +22,13 @@ pub enum SecretKind {
     ApiKey,
     /// Accepts an invitation, once.
     Invitation,
+    /// Tells that somebody has signed in here before. It signs nobody in.
+    Device,
 }
 
 impl SecretKind {
     /// All kinds, in the order of their declaration.
-    pub const ALL: &[Self] = &[Self::ApiKey, Self::Invitation];
+    pub const ALL: &[Self] = &[Self::ApiKey, Self::Invitation, Self::Device];
 
     /// Gives what the texts of this kind begin with.
     #[must_use]
@@ -34,6 +36,7 @@ impl SecretKind {
         match self {
             Self::ApiKey => "ghk_",
             Self::Invitation => "ghi_",
+            Self::Device => "ghd_",
         }
     }
 }
@@ -154,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_asked_for_its_kind(text in "(ghk_|ghi_)?\\PC{0,60}") {
+        fn any_text_can_be_asked_for_its_kind(text in "(ghk_|ghi_|ghd_)?\\PC{0,60}") {
             if let Some(kind) = kind_of(&text) {
                 prop_assert_eq!(text.len(), 47);
                 prop_assert!(text.starts_with(kind.prefix()));

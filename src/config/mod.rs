@@ -16,6 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 pub use environment::{OF_CLIENTS_AND_TESTS, UnknownVariables, must_be_known};
 pub use unshown::without_values;
 
+mod limits;
+
+pub use limits::Limits;
+
 /// Settings of a server.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
@@ -104,6 +108,15 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_PASSWORD_CONCURRENCY", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub password_concurrency: u16,
 
+    /// How long a call waits for its turn to have a password hashed, in milliseconds; one that would wait longer is refused
+    /// at once.
+    #[arg(long, env = "GUILDHALL_PASSWORD_WAIT_MILLISECONDS", default_value = "500", value_parser = milliseconds)]
+    pub password_wait: Duration,
+
+    /// Limits of what callers without a credential may try, and of what may be mailed.
+    #[command(flatten)]
+    pub limits: Limits,
+
     /// Memory for organizations, in MiB. Above it those are given up that were asked about least recently.
     #[arg(long, env = "GUILDHALL_INDEX_MEMORY_MIB", default_value_t = INDEX_MEMORY_MIB, value_parser = clap::value_parser!(u32).range(16..))]
     pub index_memory_mib: u32,
@@ -166,6 +179,8 @@ impl Config {
             allow_clock_back: false,
             shutdown_grace: Duration::from_secs(10),
             password_concurrency: 4,
+            password_wait: Duration::from_millis(500),
+            limits: Limits::default(),
             index_memory_mib: INDEX_MEMORY_MIB,
             calls_per_credential: CALLS_PER_CREDENTIAL,
             streams_per_credential: STREAMS_PER_CREDENTIAL,

@@ -104,7 +104,7 @@ impl Client {
 
     /// Signs in.
     pub async fn sign_in(&self, email: &str, password: &str, membership_id: String) -> Result<User, Failure> {
-        let request = proto::SignInRequest { email: email.into(), password: password.into() };
+        let request = proto::SignInRequest { email: email.into(), password: password.into(), ..Default::default() };
         let answer = SessionServiceClient::new(self.channel.clone()).sign_in(request).await?.into_inner();
         let Some(sign_in_response::Outcome::SignedIn(signed_in)) = answer.outcome else {
             return Err("the sign-in asks for more than a password".into());

@@ -233,7 +233,7 @@ reasons! {
     GroupFull = "GROUP_FULL" => ResourceExhausted;
     /// A resource has as many contacts as it may.
     ContactsExhausted = "CONTACTS_EXHAUSTED" => ResourceExhausted;
-    /// Too many sign-ins for this account, or too many calls or streams of one credential at once.
+    /// Too many refused tries, too many mails, or too many calls or streams of one credential at once.
     RateLimited = "RATE_LIMITED" => ResourceExhausted;
     /// A frame holds more checks than a stream takes at once.
     FrameTooLarge = "FRAME_TOO_LARGE" => ResourceExhausted;

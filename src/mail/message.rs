@@ -100,6 +100,15 @@ impl Mail {
         }
     }
 
+    /// Returns the mail without the one that is sent after it.
+    #[must_use]
+    pub fn without_follow_up(mut self) -> Self {
+        if let Self::Invitation { tell, .. } = &mut self {
+            *tell = None;
+        }
+        self
+    }
+
     /// Seals the mail for the outbox.
     #[must_use]
     pub fn seal(&self, sealer: &Sealer, world: &World) -> Vec<u8> {

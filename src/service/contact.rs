@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::throttle::Tried;
 use super::{Context, Read, Services, Written};
-use crate::auth::{Unsubscription, hash_of};
+use crate::auth::{Counted, Unsubscription, hash_of};
 use crate::domain::contact::{Contact, must_have_room};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
@@ -146,6 +147,7 @@ impl Services {
     /// Has the address of a link told of its resource no more, whoever adds it again; with `undo`, lets it be added again.
     ///
     /// # Errors
+    /// - [`Reason::RateLimited`] after too many changes by one link.
     /// - [`Reason::NotFound`] for a token that this installation did not make.
     pub async fn unsubscribe(
         self: &Arc<Self>,
@@ -154,6 +156,24 @@ impl Services {
         undo: bool,
     ) -> Result<Written<ContactLink>, Error> {
         let told = self.unsubscription(token)?;
+        let reads = self.store.reads();
+        let hash = hash_of(&told.email_key);
+        let is_muted = reads.contact_is_muted(told.organization, &told.key, &hash).await?;
+        let exists = reads.resource(told.organization, &told.key).await?.is_some();
+        if if undo { !is_muted } else { is_muted || !exists } {
+            // Nothing is to be changed, and nobody's lock is taken for it.
+            let value = ContactLink { is_muted: !undo && exists, ..self.look_up_unsubscription(token).await? };
+            return Ok(Written { value, token: None, is_replay: false });
+        }
+        let of: [&[u8]; 4] = [
+            told.organization.0.as_bytes(),
+            told.key.kind.as_bytes(),
+            told.key.id.as_bytes(),
+            told.email_key.as_bytes(),
+        ];
+        let key = self.sealer.fingerprint(Counted::Unsubscription, &of);
+        // Whoever holds the link can have it written to and fro, so each time counts.
+        drop(self.try_once(&[Tried::Bearer(key)]).await?);
         let lock = Lock::Organization(told.organization);
         self.write(context, lock, move |tx| mute(tx, told.clone(), undo)).await
     }

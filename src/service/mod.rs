@@ -26,6 +26,7 @@ mod installation;
 mod installation_grant;
 mod invitation;
 mod listing;
+mod mailing;
 mod mark;
 mod member;
 mod notification;
@@ -43,6 +44,7 @@ mod session;
 mod shown;
 mod sweeping;
 mod text;
+mod throttle;
 mod time;
 mod transfer;
 mod write;
@@ -87,9 +89,10 @@ pub use resource::UpdateResource;
 pub use role::{DeleteRole, DeletedRole, RoleChanges, Roles, UpdateRole, UpdatedRole};
 pub use roster::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
 pub use service_account::{CreateServiceAccount, ListServiceAccounts, ServiceAccounts};
-pub use session::SignedIn;
+pub use session::{SignIn, SignedIn};
 pub use shown::Shown;
 pub use sweeping::keep_grants;
+pub use throttle::{Throttle, keep_refusals};
 pub use time::keep_time;
 pub use transfer::{TransferRole, Transferred};
 pub use write::{Read, Written};
@@ -97,6 +100,7 @@ pub use write::{Read, Written};
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;
 use crate::clock::World;
+use crate::domain::mailing::MailLimits;
 use crate::store::Store;
 
 /// What the use cases work with.
@@ -110,6 +114,8 @@ pub struct Services {
     pub passwords: Passwords,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
+    /// Counts what callers without a credential were refused.
+    pub throttle: Throttle,
     /// Remembers the credentials that were verified.
     pub bearers: Bearers,
     /// Seals what the database must not read.
@@ -138,6 +144,10 @@ pub struct Settings {
     pub unsubscribe_url: String,
     /// How long a session is good.
     pub session_lifetime: Duration,
+    /// How long a device is known after a sign-in.
+    pub device_lifetime: Duration,
+    /// How many invitations may be mailed.
+    pub mail_limits: MailLimits,
     /// Most calls that one credential has under way.
     pub calls_max: u32,
     /// Most streams that one credential has open.

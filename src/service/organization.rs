@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::context::{must_be_operator, must_hold, see};
+use super::mailing::Mailing;
 use super::text::required_name;
 use super::{Context, Read, Services, Written, etag};
 use crate::auth::{Secret, SecretKind};
@@ -93,7 +94,7 @@ struct Founding {
     display_name: String,
     email: Email,
     token_hash: [u8; 32],
-    mail: Vec<u8>,
+    mailing: Mailing,
     founded_by: Subject,
     lifetime: Duration,
 }
@@ -103,6 +104,7 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`]; [`Reason::OperatorRequired`] for a catalog that is not there.
+    /// - [`Reason::RateLimited`] past a limit of mails.
     /// - [`Reason::CatalogUnknown`], [`Reason::EmailMalformed`], [`Reason::FieldRequired`], [`Reason::TextMalformed`].
     pub async fn create_organization(
         self: &Arc<Self>,
@@ -150,14 +152,16 @@ impl Services {
             expires_at: self.world.now().plus(lifetime),
             tell: None,
         };
+        let organization = self.world.id();
+        let mailing = self.mailing(founded_by, organization, &email, mail);
         Ok(Founding {
             catalog_key,
             catalog,
-            organization: self.world.id(),
+            organization,
             display_name,
             email,
             token_hash: secret.hash(),
-            mail: mail.seal(&self.sealer, &self.world),
+            mailing,
             founded_by,
             lifetime,
         })
@@ -282,6 +286,8 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
     let plan = plan_founder(&founding.catalog, principal)?;
     let actor = tx.reads().actor_above(founding.founded_by, &founding.catalog).await?;
     may_found(&actor, &plan, now)?;
+    let expires_at = now.plus(founding.lifetime);
+    founding.mailing.put(&mut tx, expires_at).await?;
     let organization = Organization {
         id: founding.organization,
         display_name: founding.display_name,
@@ -308,11 +314,10 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
         offered: Offered::Mailbox { membership, email: founding.email.text().to_owned() },
         sponsor: founding.founded_by,
         state: InvitationState::Open,
-        expires_at: now.plus(founding.lifetime),
+        expires_at,
         created_at: now,
     };
     tx.invitation_insert(&invitation, &founding.token_hash).await?;
-    tx.mail_insert(tx.id(), founding.mail).await?;
     founder.roles = plan.role_names();
     Ok((tx, Founded { organization, invitation, founder }))
 }

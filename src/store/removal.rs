@@ -7,7 +7,9 @@ use sea_orm::{
 };
 
 use super::encoding::subject_columns;
-use super::entity::{invitations, membership_words, memberships, passwords, removals, sessions, user_emails, users};
+use super::entity::{
+    devices, invitations, membership_words, memberships, passwords, removals, sessions, user_emails, users,
+};
 use super::invitation::invitation;
 use super::{Reads, Tx};
 use crate::changelog::Change;
@@ -260,6 +262,7 @@ impl Tx {
         let now = self.now().as_micros();
         passwords::Entity::delete_by_id(id.0).exec(&self.db).await?;
         user_emails::Entity::delete_many().filter(user_emails::Column::UserId.eq(id.0)).exec(&self.db).await?;
+        devices::Entity::delete_many().filter(devices::Column::UserId.eq(id.0)).exec(&self.db).await?;
         let user = users::ActiveModel {
             id: Set(id.0),
             display_name: Set(String::new()),

@@ -10,23 +10,6 @@ use crate::domain::error::Error;
 use crate::domain::fact::{Fact, UserState};
 use crate::domain::id::UserId;
 
-/// What a sign-in with a password is held against.
-#[derive(Clone)]
-pub struct Credential {
-    /// Whose.
-    pub user: UserId,
-    /// Whether they may sign in at all.
-    pub state: UserState,
-    /// The password's hash as a PHC string, if one was set (CE-15).
-    pub password_hash: Option<String>,
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
 impl Reads<'_> {
     /// Finds the user who has proven an address.
     ///
@@ -87,24 +70,6 @@ impl Reads<'_> {
     pub async fn user_emails(&self, user: UserId) -> Result<Vec<String>, Error> {
         let rows = user_emails::Entity::find().filter(user_emails::Column::UserId.eq(user.0)).all(&self.db).await?;
         Ok(rows.into_iter().map(|row| row.email).collect())
-    }
-
-    /// Finds what a sign-in with `email` is held against.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn credential_by_email(&self, email: &Email) -> Result<Option<Credential>, Error> {
-        let Some(address) = user_emails::Entity::find_by_id(email.key()).one(&self.db).await? else {
-            return Ok(None);
-        };
-        let user = users::Entity::find_by_id(address.user_id).one(&self.db).await?;
-        let Some(user) = user else { return Ok(None) };
-        let password = passwords::Entity::find_by_id(user.id).one(&self.db).await?;
-        Ok(Some(Credential {
-            user: user.id.into(),
-            state: state(UserState::from_word, &user.state)?,
-            password_hash: password.map(|password| password.hash),
-        }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! One call as the handlers see it: what the layer found out, and how errors go back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use prost::Message;
@@ -51,6 +52,8 @@ pub(super) struct Call {
     pub deadline: Option<Monotonic>,
     /// Where it is noted that a person is active; nothing for machines.
     pub activity: Option<Arc<Activity>>,
+    /// Where the user sits on whose behalf a PUBLIC RPC is called, if it is known.
+    pub source: Option<IpAddr>,
 }
 
 impl Call {

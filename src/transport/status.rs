@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use uuid::Uuid;
 
+use super::put_off;
 use crate::domain::error::{Error, Kind, Reason};
 
 /// The domain of every `ErrorInfo`.
@@ -19,7 +20,7 @@ const NAME_BYTES_MAX: usize = 200;
 const MESSAGE_BYTES_MAX: usize = 1_500;
 
 /// Turns an error into a status with `ErrorInfo` and what its class calls for. A bug is logged here, once, under the
-/// call's id; the caller gets a fixed text and that id.
+/// call's id; the caller gets a fixed text and that id. What was put off is logged once a second.
 pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status {
     let code = code(error.kind());
     let message = match error.kind() {
@@ -28,7 +29,7 @@ pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status 
             format!("internal error, call {call_id}")
         }
         Kind::Unavailable if error.reason != Reason::Draining => {
-            tracing::warn!(%call_id, rpc, reason = error.reason.name(), cause = error.cause(), "a call was put off");
+            put_off::log(error, rpc, call_id);
             error.message.clone()
         }
         _ => {

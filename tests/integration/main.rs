@@ -42,6 +42,8 @@ mod listener;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod mailing;
+#[cfg(test)]
 mod members;
 #[cfg(test)]
 mod offers;
@@ -61,6 +63,8 @@ mod roles;
 mod rule;
 #[cfg(test)]
 mod seats;
+#[cfg(test)]
+mod sign_in;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AcceptInvitation, Accepted, give, invitation_by_token, places};
-use crate::auth::Sealer;
+use crate::auth::{Counted, Sealer, hash_of};
 use crate::domain::access::{Actor, decide, may_give, plan_joining};
 use crate::domain::assignment::Assignment;
 use crate::domain::cardinality;
@@ -20,6 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::service::context::see;
 use crate::service::mark::marks_of;
 use crate::service::seats::SeatsBefore;
+use crate::service::throttle::{Tried, Try};
 use crate::service::{Context, Services, Written, text};
 use crate::store::{Lock, Reads, Tx};
 
@@ -46,6 +47,7 @@ impl Services {
     /// # Errors
     /// - As [`Services::look_up_invitation`]; [`Reason::SignInRequired`], [`Reason::EmailMismatch`].
     /// - [`Reason::PasswordTooShort`], [`Reason::PasswordTooSimple`], [`Reason::PasswordTooLong`].
+    /// - [`Reason::PasswordsBusy`]; [`Reason::RateLimited`] after too many refusals of this token.
     /// - [`Reason::InvitationUnsponsored`], [`Reason::RoleCardinality`], [`Reason::MemberExists`],
     ///   [`Reason::InvitationPending`], [`Reason::MemberRemoved`].
     /// - What [`Services::create_invitation`] refuses because of the catalog: [`Reason::InvitationKindUnavailable`],
@@ -59,14 +61,19 @@ impl Services {
         let invitation = invitation_by_token(&reads, &request.token).await?;
         invitation.must_be_open(self.world.now())?;
         let display_name = text::name("display_name", &request.display_name)?;
-        let joiner = self.prepare_joiner(context, &reads, &invitation, &request.password).await?;
+        let (joiner, tried) = self.prepare_joiner(context, &reads, &invitation, &request).await?;
 
         let lock = Lock::Organization(invitation.organization);
         let (token, sealer) = (request.token, self.sealer.clone());
-        self.write(context, lock, move |tx| {
-            accept(tx, sealer.clone(), token.clone(), joiner.clone(), display_name.clone())
-        })
-        .await
+        let accepted = self
+            .write(context, lock, move |tx| {
+                accept(tx, sealer.clone(), token.clone(), joiner.clone(), display_name.clone())
+            })
+            .await;
+        if let Some(tried) = tried {
+            tried.ended_as(&accepted);
+        }
+        accepted
     }
 
     /// Finds out who accepts. The address decides: who has proven it must be signed in, who is new brings a password. A
@@ -76,18 +83,18 @@ impl Services {
         context: &Context,
         reads: &Reads<'_>,
         invitation: &Invitation,
-        password: &str,
-    ) -> Result<Joiner, Error> {
+        request: &AcceptInvitation,
+    ) -> Result<(Joiner, Option<Try>), Error> {
         let caller = match context.caller.as_ref().map(|caller| caller.subject) {
             Some(Subject::User(user)) => Some(user),
             Some(Subject::ServiceAccount(_)) | None => None,
         };
         let Offered::Mailbox { email, .. } = &invitation.offered else {
             let refusal = || Error::new(Reason::SignInRequired, "a link is accepted by who is signed in");
-            return caller.map(Joiner::Known).ok_or_else(refusal);
+            return Ok((caller.map(Joiner::Known).ok_or_else(refusal)?, None));
         };
         match (reads.user_by_email(&Email::parse("email", email)?).await?, caller) {
-            (Some(user), Some(caller)) if user == caller => Ok(Joiner::Known(user)),
+            (Some(user), Some(caller)) if user == caller => Ok((Joiner::Known(user), None)),
             (_, Some(_)) => {
                 Err(Error::new(Reason::EmailMismatch, "the invitation was sent to an address that is not the caller's"))
             }
@@ -96,8 +103,13 @@ impl Services {
                 let organization = reads.organization(invitation.organization).await?;
                 let organization = organization.ok_or_else(|| Error::internal("an invitation to nowhere"))?;
                 let catalog = reads.catalog(&organization.catalog).await?;
-                password::judge("password", password, catalog.password())?;
-                Ok(Joiner::New { user: self.world.id(), password_hash: self.passwords.hash(password).await? })
+                password::judge("password", &request.password, catalog.password())?;
+                // Whoever holds a token can have passwords hashed by it, so each counts.
+                let turn = self.passwords.turn().await?;
+                let key = self.sealer.fingerprint(Counted::Invitation, &[&hash_of(&request.token)]);
+                let tried = self.try_once(&[Tried::Bearer(key)]).await?;
+                let password_hash = turn.hash(&request.password).await?;
+                Ok((Joiner::New { user: self.world.id(), password_hash }, Some(tried)))
             }
         }
     }

@@ -17,6 +17,7 @@ use crate::domain::member::{Member, must_be_free};
 use crate::domain::place::{Principal, Subject};
 use crate::domain::time::{Timestamp, must_last};
 use crate::mail::Mail;
+use crate::service::mailing::Mailing;
 use crate::service::seats::SeatsBefore;
 use crate::service::{Context, Services, Written, text};
 use crate::store::{Lock, Tx};
@@ -38,7 +39,7 @@ struct Inviting {
 #[derive(Clone)]
 enum To {
     /// Whoever reads this mailbox.
-    Mailbox { email: Email, display_name: String, mail: Vec<u8> },
+    Mailbox { email: Email, display_name: String, mailing: Box<Mailing> },
     /// Whoever holds the link.
     Holders,
 }
@@ -49,7 +50,7 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`], [`Reason::NotFound`].
-    /// - [`Reason::MemberExists`], [`Reason::InvitationPending`].
+    /// - [`Reason::MemberExists`], [`Reason::InvitationPending`]; [`Reason::RateLimited`] past a limit of mails.
     /// - [`Reason::InvitationKindUnavailable`], [`Reason::EmailMalformed`], [`Reason::RoleUnknown`],
     ///   [`Reason::RoleNotAssignable`], [`Reason::OutOfRange`], [`Reason::FieldRequired`].
     /// - [`Reason::RoleCardinality`], [`Reason::RoleTransferOnly`], [`Reason::RoleRequired`].
@@ -104,7 +105,8 @@ impl Services {
             (InvitationKind::Email, Some(email), Some(display_name)) => {
                 let organization = request.organization;
                 let mail = self.invitation_mail(context, organization, policy, &email, secret, expires_at).await?;
-                To::Mailbox { mail: mail.seal(&self.sealer, &self.world), email, display_name }
+                let mailing = Box::new(self.mailing(context.subject()?, organization, &email, mail));
+                To::Mailbox { email, display_name, mailing }
             }
             _ => return Err(Error::internal("a field without a value or a violation")),
         };
@@ -166,18 +168,19 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
     let plan = plan_joining(&actor, organization, principal, &inviting.assignments, ("", now))?;
+    let expires_at = now.plus(inviting.lifetime.unwrap_or(actor.catalog.invitation().lifetime));
     let (offered, member, grants) = match inviting.to {
         To::Holders => (Offered::Link { assignments: inviting.assignments }, None, Vec::new()),
-        To::Mailbox { email, display_name, mail } => {
+        To::Mailbox { email, display_name, mailing } => {
             let places = places(&inviting.assignments);
             let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &[], &places).await?;
             let found = tx.reads().membership_by_email(organization, &email).await?;
             must_be_free(found.as_ref(), &tx.reads().invited_among(found.as_slice()).await?)?;
+            mailing.put(&mut tx, expires_at).await?;
             let mut member = Member::pending(membership, &email, display_name, now);
             tx.membership_insert(&member, &email).await?;
             let grants = give(&mut tx, &actor, &plan, member.state).await?;
             seats.must_suffice(&tx, &actor.catalog, organization).await?;
-            tx.mail_insert(tx.id(), mail).await?;
             member.roles = plan.role_names();
             (Offered::Mailbox { membership, email: member.email.clone() }, Some(member), grants)
         }
@@ -189,7 +192,7 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
         offered,
         sponsor: subject,
         state: InvitationState::Open,
-        expires_at: now.plus(inviting.lifetime.unwrap_or(actor.catalog.invitation().lifetime)),
+        expires_at,
         created_at: now,
     };
     tx.invitation_insert(&invitation, &inviting.token_hash).await?;

@@ -57,7 +57,8 @@ impl Authenticator {
         }
     }
 
-    fn is_operator(&self, subject: Subject) -> bool {
+    /// Returns whether `subject` is an operator, by the index.
+    pub(super) fn is_operator(&self, subject: Subject) -> bool {
         let now = self.services.world.now();
         let operator = &self.catalog.role(RoleId::OPERATOR).name;
         self.services.engine.installation().held_above(subject).any(|grant| {

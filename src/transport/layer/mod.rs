@@ -27,11 +27,12 @@ use uuid::Uuid;
 pub use authenticator::Authenticator;
 
 use super::call::Call;
+use super::source::Sources;
 use super::status::status;
 use crate::clock::{CallIds, Monotonic};
 use crate::domain::error::{Error, Reason};
 use crate::domain::place::Subject;
-use crate::rpc::Rpc;
+use crate::rpc::{Required, Rpc};
 use crate::telemetry::Metrics;
 use span::Spans;
 
@@ -45,6 +46,7 @@ pub struct HotPath {
 
 struct Shared {
     authenticator: Authenticator,
+    sources: Sources,
     metrics: Arc<Metrics>,
     call_ids: CallIds,
     spans: Option<Spans>,
@@ -60,10 +62,15 @@ impl HotPath {
     /// Makes the layer. `trace_ratio` is the share of calls with a span where the caller does not say; without it, which
     /// means without an exporter, no span is made.
     #[must_use]
-    pub fn new(authenticator: Authenticator, metrics: Arc<Metrics>, trace_ratio: Option<f64>) -> Self {
+    pub fn new(
+        authenticator: Authenticator,
+        sources: Sources,
+        metrics: Arc<Metrics>,
+        trace_ratio: Option<f64>,
+    ) -> Self {
         let call_ids = CallIds::new(&authenticator.services.world);
         let spans = trace_ratio.map(Spans::new);
-        Self { shared: Arc::new(Shared { authenticator, metrics, call_ids, spans }) }
+        Self { shared: Arc::new(Shared { authenticator, sources, metrics, call_ids, spans }) }
     }
 }
 
@@ -184,7 +191,10 @@ impl Shared {
         };
         let is_person = caller.is_some_and(|caller| matches!(caller.subject, Subject::User(_)));
         let activity = is_person.then(|| Arc::clone(&self.authenticator.services.activity));
-        request.extensions_mut().insert(Call { rpc, id, caller, deadline, activity });
+        let is_operator = || caller.is_some_and(|caller| self.authenticator.is_operator(caller.subject));
+        let is_public = rpc.required() == Required::Public;
+        let source = is_public.then(|| self.sources.of(request.extensions(), request.headers(), is_operator)).flatten();
+        request.extensions_mut().insert(Call { rpc, id, caller, deadline, activity, source });
         match AssertUnwindSafe(inner.call(request)).catch_unwind().await {
             Ok(Ok(response)) if is_unread(&response) => {
                 refuse(&Error::new(Reason::RequestInvalid, "the message cannot be read, or is too large"))

@@ -28,6 +28,8 @@ use super::vocabulary::{inward, outward, refusal};
 pub struct Caller {
     channel: Channel,
     pub credential: Option<String>,
+    /// Where the user sits on whose behalf is called.
+    source: Option<String>,
 }
 
 /// Declares a method for each unary RPC: message in, message or status out.
@@ -149,7 +151,12 @@ rpcs! {
 
 impl Caller {
     pub fn new(channel: Channel, credential: Option<String>) -> Self {
-        Self { channel, credential }
+        Self { channel, credential, source: None }
+    }
+
+    /// Says where the user sits on whose behalf is called.
+    pub fn from(&self, source: &str) -> Self {
+        Self { source: Some(source.to_owned()), ..self.clone() }
     }
 
     /// Puts the credential before a message.
@@ -158,6 +165,9 @@ impl Caller {
         if let Some(credential) = &self.credential {
             let value = format!("Bearer {credential}").parse().expect("a credential of plain characters");
             request.metadata_mut().insert("authorization", value);
+        }
+        if let Some(source) = &self.source {
+            request.metadata_mut().insert("x-forwarded-for", source.parse().expect("an address"));
         }
         request
     }

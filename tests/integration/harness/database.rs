@@ -33,6 +33,8 @@ impl Database {
         config.database_connections = 6;
         // Unoptimized, many at once, on a machine that does other things besides: of that, what a lasting load leaves.
         config.write_wait = super::PATIENCE * 10;
+        // A machine that is slow is no reason to refuse a sign-in of the tests.
+        config.password_wait = super::PATIENCE;
         if self == Self::Postgres {
             config.database_url = Some(clone_template().await.into());
         }

@@ -188,7 +188,7 @@ pub fn accept(token: &str, password: &str) -> proto::AcceptInvitationRequest {
 }
 
 pub fn sign_in(email: &str, password: &str) -> proto::SignInRequest {
-    proto::SignInRequest { email: email.into(), password: password.into() }
+    proto::SignInRequest { email: email.into(), password: password.into(), ..Default::default() }
 }
 
 pub fn create_service_account(organization: &str, name: &str) -> proto::CreateServiceAccountRequest {

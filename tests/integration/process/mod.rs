@@ -7,6 +7,7 @@ mod clocks;
 mod crash;
 mod files;
 mod first_start;
+mod floods;
 mod program;
 mod refusals;
 mod secrets;

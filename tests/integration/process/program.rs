@@ -166,6 +166,7 @@ impl Site {
         let mut arguments = vec![command.to_owned(), format!("--data-dir={}", data_dir.display())];
         arguments.extend(["--listen=127.0.0.1:0".to_owned(), "--http-listen=127.0.0.1:0".to_owned()]);
         arguments.push(format!("--shutdown-grace={}", self.config.shutdown_grace.as_secs()));
+        arguments.push(format!("--password-wait={}", self.config.password_wait.as_millis()));
         arguments.extend(database_url.iter().map(|url| format!("--database-url={}", url.expose_secret())));
         let key = installation_key_file.iter().map(|path| format!("--installation-key-file={}", path.display()));
         arguments.extend(key);

@@ -12,6 +12,7 @@ use crate::on_both;
 
 const WRONG_PASSWORD: &str = "Wrong4Horse!";
 const NAME: &str = "Augusta Ada King";
+const SOURCE: &str = "203.0.113.77";
 
 /// The signature of an access token; what stands before it is the same in many.
 fn signature(person: &Person) -> String {
@@ -68,7 +69,15 @@ on_both! {
         owner.call.register_resource(register(id, project("alpha"))).await.unwrap();
         owner.call.get_resource(get_resource(id, project("beta"))).await.unwrap_err();
         let again = server.sign_in("ADA@example.test", "").await;
-        secrets.extend([api_key, signature(&again)]);
+        let request = sign_in("ada@example.test", PASSWORD);
+        let Some(proto::sign_in_response::Outcome::SignedIn(on_device)) =
+            server.anyone().sign_in(request.clone()).await.unwrap().outcome
+        else {
+            panic!("the sign-in asks for more")
+        };
+        let known = proto::SignInRequest { device_token: on_device.device_token.clone(), ..request };
+        server.with(&server.operator_key.clone().unwrap()).from(SOURCE).sign_in(known).await.unwrap();
+        secrets.extend([api_key, signature(&again), on_device.device_token, SOURCE.to_owned()]);
 
         let ended = server.stop().await;
         let log = ended.errors;

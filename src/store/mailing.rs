@@ -1,0 +1,91 @@
+//! How many invitations were mailed of late, counted in the transaction that puts a mail into the outbox.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
+use uuid::Uuid;
+
+use super::entity::{mail_counts, outbox};
+use super::{Store, Tx};
+use crate::domain::error::Error;
+use crate::domain::mailing::{Mailed, REMEMBERED};
+use crate::domain::throttle::Key;
+use crate::domain::time::Timestamp;
+
+impl Tx {
+    /// Reads how many mails were counted under these keys, and keeps everybody else from counting under them until the end
+    /// of the transaction. The keys are taken in one order, so that no two transactions wait for each other.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn mails_counted<const N: usize>(&self, subjects: [Key; N]) -> Result<[Mailed; N], Error> {
+        let mut in_order = subjects;
+        in_order.sort_unstable();
+        let rows: Vec<String> = (1..=N).map(|number| format!("(${number}, 0, 0)")).collect();
+        let sql = format!(
+            "insert into mail_counts (subject, window_began_at, mails) values {} \
+             on conflict (subject) do update set mails = mail_counts.mails \
+             returning subject, window_began_at, mails",
+            rows.join(", ")
+        );
+        let values = in_order.map(|key| Value::from(key.0.to_vec()));
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        let mut counted = [Mailed::default(); N];
+        for row in self.db.query_all_raw(statement).await? {
+            let (subject, mails): (Vec<u8>, i64) = (row.try_get("", "subject")?, row.try_get("", "mails")?);
+            let window_began_at = Timestamp::from_micros(row.try_get("", "window_began_at")?);
+            let mailed = Mailed { window_began_at, mails: u32::try_from(mails).unwrap_or(u32::MAX) };
+            for (_, place) in subjects.iter().zip(&mut counted).filter(|(key, _)| key.0.as_slice() == subject) {
+                *place = mailed;
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Keeps what [`mails_counted`](Self::mails_counted) has locked as it is now.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn mails_count<const N: usize>(&self, counted: [(Key, Mailed); N]) -> Result<(), Error> {
+        let rows = counted.map(|(subject, mailed)| mail_counts::ActiveModel {
+            subject: Set(subject.0.to_vec()),
+            window_began_at: Set(mailed.window_began_at.as_micros()),
+            mails: Set(mailed.mails.into()),
+        });
+        let replace = OnConflict::column(mail_counts::Column::Subject)
+            .update_columns([mail_counts::Column::WindowBeganAt, mail_counts::Column::Mails])
+            .to_owned();
+        mail_counts::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(&self.db).await?;
+        Ok(())
+    }
+
+    /// Puts a mail into the outbox, as [`Tx::mail_insert`] does, that waits there until `due_at`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn mail_insert_due(&mut self, id: Uuid, sealed: Vec<u8>, due_at: Timestamp) -> Result<(), Error> {
+        let row = outbox::ActiveModel {
+            id: Set(id),
+            sealed_mail: Set(sealed),
+            attempts: Set(0),
+            next_attempt_at: Set(due_at.as_micros()),
+            created_at: Set(self.now().as_micros()),
+        };
+        outbox::Entity::insert(row).exec_without_returning(&self.db).await?;
+        self.has_mail = true;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Deletes the counts of windows that are long over.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub(super) async fn mail_counts_forget(&self, now: Timestamp) -> Result<(), Error> {
+        mail_counts::Entity::delete_many()
+            .filter(mail_counts::Column::WindowBeganAt.lte(now.minus(REMEMBERED).as_micros()))
+            .exec(&self.writer)
+            .await?;
+        Ok(())
+    }
+}
