@@ -22,7 +22,7 @@ use crate::shape::Shape;
 /// An age as Guildhall tells it between two polls, in milliseconds.
 const AGE_MS: u64 = 120;
 /// What every item is answered.
-const ALLOWED: Decision = Decision { allowed: true, reason: 0, valid_for_ms: None };
+const ALLOWED: Decision = Decision { allowed: true, reason: 0, valid_for_ms: None, malformed_field: 0 };
 
 /// Answers every message by itself.
 #[derive(Clone)]

@@ -16,8 +16,8 @@ use super::Services;
 use crate::clock::{Monotonic, World};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::throttle::{Key, Limits, Refusals};
-use crate::workers::Pulse;
 use crate::store::{RefusalsRow, Settled};
+use crate::workers::Pulse;
 
 /// About how often what was counted is written.
 const PERIOD: Duration = Duration::from_secs(1);

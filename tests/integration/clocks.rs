@@ -10,11 +10,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use guildhall::app::App;
-use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::{AnchoredClock, Clock, Monotonic, World};
 use guildhall::domain::error::Error;
 use guildhall::domain::fact::{Commit, Scope};
-use guildhall::domain::id::{SessionId, UserId};
+use guildhall::domain::id::{OrganizationId, SessionId, UserId};
+use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
 use guildhall::domain::time::Timestamp;
 use guildhall::store::Store;
@@ -64,6 +65,10 @@ struct Setting {
 }
 
 impl Source for Setting {
+    fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation> {
+        self.store.relation(organization, subject)
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         self.store.load(scope)
     }

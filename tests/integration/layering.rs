@@ -62,10 +62,10 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Files of `service` that the others may use: how every call begins and is written, how a plan of grants is carried out,
 /// how tries and mails are counted, seats, texts, etags, and how a resource is shown. What else two of them
 /// share is a rule, and stands in `domain`.
-const SHARED_BY_SERVICES: &[&str] =
-    &[
-        "activity", "apply", "clearing", "context", "etag", "mailing", "mark", "seats", "shown", "sweeping", "text", "throttle", "write",
-    ];
+const SHARED_BY_SERVICES: &[&str] = &[
+    "activity", "apply", "clearing", "context", "etag", "mailing", "mark", "seats", "shown", "sweeping", "text",
+    "throttle", "write",
+];
 
 /// Which rooms may name a crate; [`ANY`] is every room but the pure ones.
 const CRATES: &[(&str, &[&str])] = &[

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::id::OrganizationId;
+use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
 use guildhall::store::Store;
 use tempfile::TempDir;
@@ -27,6 +29,10 @@ struct Told {
 }
 
 impl Source for Told {
+    fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation> {
+        self.store.relation(organization, subject)
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         self.store.load(scope)
     }

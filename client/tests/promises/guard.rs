@@ -30,7 +30,8 @@ async fn guildhall() -> Server {
             "elsewhere" => return Err(Status::not_found("no such organization")),
             _ => return Err(Status::internal("a bug")),
         };
-        let decision = Decision { allowed: token == "good", reason: reason.into(), valid_for_ms: None };
+        let decision =
+            Decision { allowed: token == "good", reason: reason.into(), valid_for_ms: None, malformed_field: 0 };
         Ok(CheckResponse { decision: Some(decision), ..CheckResponse::default() })
     })
     .await

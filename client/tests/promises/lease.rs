@@ -112,7 +112,7 @@ async fn the_validity_of_an_answer_is_counted_from_the_ping_that_was_echoed_befo
     let mut it = Holding::start(&[("ada", false)]).await;
     // Computed at any time after the ping that is echoed; now, for all that the client knows.
     it.clock.advance(ms(400));
-    let allowed = Decision { allowed: true, reason: 0, valid_for_ms: Some(1_000) };
+    let allowed = Decision { allowed: true, reason: 0, valid_for_ms: Some(1_000), malformed_field: 0 };
     it.stream.change("r2", Duration::ZERO, vec![(it.ids[0], allowed)]).await;
     assert!(soon(it.held[0].changed()).await.unwrap().is_ok());
 
@@ -126,7 +126,7 @@ async fn the_validity_of_an_answer_is_counted_from_the_ping_that_was_echoed_befo
 #[tokio::test]
 async fn what_was_prolonged_is_asked_for_anew_once_its_validity_has_passed() {
     let mut it = Holding::start(&[("ada", false)]).await;
-    let allowed = Decision { allowed: true, reason: 0, valid_for_ms: Some(600) };
+    let allowed = Decision { allowed: true, reason: 0, valid_for_ms: Some(600), malformed_field: 0 };
     it.stream.change("r2", Duration::ZERO, vec![(it.ids[0], allowed)]).await;
     assert!(soon(it.held[0].changed()).await.unwrap().is_ok());
     it.clock.advance(ms(600));
@@ -159,7 +159,7 @@ async fn who_waits_for_a_turn_is_told_when_the_lease_runs_out_and_when_it_begins
 #[tokio::test]
 async fn what_is_not_proven_fresh_enough_is_no_answer() {
     let mut it = Holding::start(&[("ada", true)]).await;
-    let stale = Decision { allowed: false, reason: 5, valid_for_ms: None };
+    let stale = Decision { allowed: false, reason: 5, valid_for_ms: None, malformed_field: 0 };
     it.stream.change("r2", Duration::ZERO, vec![(it.ids[0], stale)]).await;
     assert!(soon(it.held[0].changed()).await.is_none());
 }

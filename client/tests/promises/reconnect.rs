@@ -113,7 +113,8 @@ async fn an_echo_of_the_old_stream_lengthens_nothing_of_the_new_one() {
 #[tokio::test]
 async fn what_is_allowed_past_its_own_validity_is_not_said_to_be_known() {
     let mut it = Holding::start(&[("ada", false), ("ben", false)]).await;
-    let allowed = |valid_for_ms| Decision { allowed: true, reason: 0, valid_for_ms: Some(valid_for_ms) };
+    let allowed =
+        |valid_for_ms| Decision { allowed: true, reason: 0, valid_for_ms: Some(valid_for_ms), malformed_field: 0 };
     it.stream.change("r2", Duration::ZERO, vec![(it.ids[0], allowed(50)), (it.ids[1], allowed(10_000))]).await;
     until(|| it.held[1].is_allowed()).await;
     // 100 ms pass meanwhile.

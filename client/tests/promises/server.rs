@@ -233,7 +233,7 @@ impl Stream {
 }
 
 pub fn decision(allowed: bool) -> Decision {
-    Decision { allowed, reason: i32::from(!allowed), valid_for_ms: None }
+    Decision { allowed, reason: i32::from(!allowed), valid_for_ms: None, malformed_field: 0 }
 }
 
 /// A client that holds questions about users, a stream on which they were answered, and the ids of the subscriptions.

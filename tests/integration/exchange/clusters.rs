@@ -26,7 +26,7 @@ async fn serve(cluster: &Cluster, proxy: &Proxy, database: &str) -> (TestApp, Ar
     cluster.create(database).await;
     let data_dir = Arc::new(TempDir::new().unwrap());
     let mut config = Database::Sqlite.config(data_dir.path()).await;
-    config.database_url = Some(format!("postgres://postgres@{}/{database}", proxy.address));
+    config.database_url = Some(format!("postgres://postgres@{}/{database}", proxy.address).into());
     let hidden = Arc::new(AtomicUsize::new(0));
     let patient = Arc::clone(&hidden);
     let source = move |store| -> Arc<dyn Source> { Arc::new(Patient { source: Arc::new(store), hidden: patient }) };

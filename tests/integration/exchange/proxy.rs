@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Source, State};
+use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::domain::error::Error;
 use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::id::OrganizationId;
+use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -75,6 +77,10 @@ impl Patient {
 }
 
 impl Source for Patient {
+    fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation> {
+        Box::pin(self.ask(move || self.source.relation(organization, subject)))
+    }
+
     fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
         Box::pin(self.ask(move || self.source.load(scope)))
     }

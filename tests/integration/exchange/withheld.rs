@@ -17,7 +17,7 @@ const ROLE: &str = "guildhall_withheld";
 async fn where_the_server_withholds_its_name_memory_is_followed_by_comparing() {
     let data_dir = Arc::new(TempDir::new().unwrap());
     let mut config = Database::Postgres.config(data_dir.path()).await;
-    let url = config.database_url.take().unwrap();
+    let url = config.database_url();
     let db = Connection::connect(&url).await.unwrap();
     // Another run may make it at the same time.
     let _ = db.execute_unprepared(&format!("create role {ROLE} login")).await;
@@ -28,7 +28,7 @@ async fn where_the_server_withholds_its_name_memory_is_followed_by_comparing() {
         db.execute_unprepared(&sql).await.unwrap();
     }
     db.close().await.unwrap();
-    config.database_url = Some(url.replace("postgres@", &format!("{ROLE}@")));
+    config.database_url = Some(url.replace("postgres@", &format!("{ROLE}@")).into());
 
     let app = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await.expect("a server");
     let scene = Scene::new(&app).await;

@@ -14,8 +14,8 @@ use prost_reflect::{DynamicMessage, Value};
 use crate::conformance::tenant::{removal, resource};
 use crate::harness::messages::{
     accept, acknowledge, add_contact, create_role, custom_role, invite, leave, membership, notify, principal,
-    put_catalog, register, register_all, rename, set_owner, set_seats, transfer, unsubscribe,
-    update_member, update_role,
+    put_catalog, register, register_all, rename, set_owner, set_seats, transfer, unsubscribe, update_member,
+    update_role,
 };
 use crate::harness::recorder::{Recorded, Recorder};
 use crate::harness::{Caller, Organization, Person, TestApp, messages_of, role, soak, unsubscribe_token_in};

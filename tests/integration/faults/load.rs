@@ -15,8 +15,14 @@ use crate::harness::{Organization, PASSWORD, TestApp, eventually, project, reaso
 /// How long callers wait between two calls.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How many call in each way, by the names of the ways.
-const CALLERS: [(Way, usize); 6] =
-    [(Way::Write, 6), (Way::WriteElsewhere, 2), (Way::Read, 2), (Way::FreshCheck, 2), (Way::Check, 1), (Way::SignIn, 1)];
+const CALLERS: [(Way, usize); 6] = [
+    (Way::Write, 6),
+    (Way::WriteElsewhere, 2),
+    (Way::Read, 2),
+    (Way::FreshCheck, 2),
+    (Way::Check, 1),
+    (Way::SignIn, 1),
+];
 
 /// What is called.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

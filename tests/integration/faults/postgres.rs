@@ -60,7 +60,7 @@ impl Pair {
         let url = steady.config.database_url();
         let proxy = Proxy::before(&url, is_of_a_call).await;
         let mut config = steady.config.clone();
-        config.database_url = Some(proxy.url(&url));
+        config.database_url = Some(proxy.url(&url).into());
         let shaken = steady.replica_with(config).await;
         let truth = Truth::of(&shaken, &url).await;
         Self { shaken, steady, proxy, truth }

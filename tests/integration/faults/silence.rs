@@ -10,7 +10,7 @@ use tonic::Code;
 use super::load::{Load, Made, Way, now};
 use crate::harness::messages::{change, get_resource, grant, item, membership, register};
 use crate::harness::proxy::{Afterwards, Proxy};
-use crate::harness::{Database, ManualClock, Organization, TestApp, assert_refused, as_member, project, reason};
+use crate::harness::{Database, ManualClock, Organization, TestApp, as_member, assert_refused, project, reason};
 
 /// How long the network is silent.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -42,7 +42,7 @@ impl Behind {
         let url = steady.config.database_url();
         let proxy = Proxy::before(&url, |_| false).await;
         let mut config = steady.config.clone();
-        config.database_url = Some(proxy.url(&url));
+        config.database_url = Some(proxy.url(&url).into());
         config.write_wait = WRITE_WAIT;
         let app = Arc::new(steady.replica_with(config).await);
         Self { app, proxy, organizations: Arc::new(organizations), steady }
@@ -165,7 +165,7 @@ async fn a_server_does_not_wait_for_ever_for_its_first_connection() {
             proxy.silence(false);
         }
         let mut config = steady.config.clone();
-        config.database_url = Some(proxy.url(&url));
+        config.database_url = Some(proxy.url(&url).into());
         let data_dir = Arc::new(tempfile::tempdir().unwrap());
         let began_at = now();
         let started = TestApp::start_with(config.clone(), Arc::clone(&data_dir), ManualClock::new(), 3).await;

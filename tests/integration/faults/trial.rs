@@ -131,7 +131,9 @@ async fn repeated(
             Answer::Done(answer) => {
                 let found = truth.state().await.since(before);
                 if found != *expected {
-                    return Err(format!("asked again, it is done, and in the database {found:?} in place of {expected:?}"));
+                    return Err(format!(
+                        "asked again, it is done, and in the database {found:?} in place of {expected:?}"
+                    ));
                 }
                 return Ok(answer);
             }

@@ -63,10 +63,10 @@ async fn costs(app: &TestApp, organization: &Organization, who: &Person) -> Cost
     let (browsed, answer) = statements!(app, who.call.browse_resources(browse(id)));
     seen(answer.unwrap());
     let request = proto::BrowseResourcesRequest { query: "named".into(), ..browse(id) };
-    let (found_by_name, answer) = statements!(app, who.call.browse_resources(request));
+    let (found_by_name, answer) = statements!(app, who.call.browse_resources(request.clone()));
     seen(answer.unwrap());
     let request = proto::BrowseResourcesRequest { under: Some(Under::Top(proto::Top {})), ..browse(id) };
-    let (under_top, answer) = statements!(app, who.call.browse_resources(request));
+    let (under_top, answer) = statements!(app, who.call.browse_resources(request.clone()));
     seen(answer.unwrap());
     let (listed, answer) =
         statements!(app, who.call.list_resources(list_resources(id, user(&who.user_id), "project.view")));
@@ -119,7 +119,7 @@ on_both! {
         let calls = async |id: &str| {
             let mut counts = Vec::new();
             let question = item(whom, "project.view", Some(project("alpha")));
-            let (count, answer) = statements!(app, call.check(check(id, question)));
+            let (count, answer) = statements!(app, call.check(check(id, question.clone())));
             assert_refused(answer, Code::NotFound, "NOT_FOUND");
             counts.push(count);
             let (count, answer) = statements!(app, call.list_resources(list_resources(id, user(whom), "project.view")));
@@ -127,7 +127,7 @@ on_both! {
             counts.push(count);
             let question = item(whom, "project.view", Some(project("alpha")));
             let request = proto::CheckRequest { consistency: None, ..check(id, question) };
-            let (count, answer) = statements!(app, call.check(request));
+            let (count, answer) = statements!(app, call.check(request.clone()));
             assert_refused(answer, Code::NotFound, "NOT_FOUND");
             counts.push(count);
             let (count, answer) = statements!(app, call.browse_resources(browse(id)));

@@ -13,8 +13,8 @@ use crate::harness::{Database, ManualClock, TestApp};
 async fn a_refused_sign_in_sends_the_same_two_reads_whoever_it_is() {
     let data_dir = Arc::new(TempDir::new().unwrap());
     let mut config = Database::Postgres.config(data_dir.path()).await;
-    let (recorder, url) = Recorder::before(config.database_url.as_deref().unwrap()).await;
-    config.database_url = Some(url);
+    let (recorder, url) = Recorder::before(&config.database_url()).await;
+    config.database_url = Some(url.into());
     // Nothing goes on by itself.
     let app = TestApp::start_with(config, data_dir, ManualClock::still(), 1).await.unwrap();
     let organization = app.found_by("ada@example.test").await;

@@ -253,5 +253,5 @@ fn decide(truth: &Truth, question: &Question, now: Duration, snapshot: Duration)
     let allowed = truth.allows(question, if expires { now } else { snapshot });
     let left = truth.next_turn(question, now).filter(|_| expires && allowed).map(|turn| turn - now);
     let valid_for_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap());
-    Decision { allowed, reason: i32::from(!allowed), valid_for_ms }
+    Decision { allowed, reason: i32::from(!allowed), valid_for_ms, malformed_field: 0 }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream;
-use guildhall::authz::{Answer, Caller, Denial, Engine, Item, Output, Question, Requirement, Stream, Update, may_ask};
+use guildhall::authz::{
+    Answer, Caller, Denial, Engine, Item, ItemFault, Output, Question, Requirement, Stream, Update, may_ask,
+};
 use guildhall::clock::Clock as _;
 use guildhall::domain::error::{Error, Kind, Reason};
 use guildhall::domain::id::{OrganizationId, UserId};
@@ -223,13 +225,15 @@ fn update(frame: Asked) -> Result<Update<Vec<Item>>, Error> {
 }
 
 fn question(item: Option<&CheckItem>) -> Item {
-    let item = item.ok_or(Denial::Malformed)?;
+    let item = item.ok_or(Denial::Malformed(ItemFault::Item))?;
     let subject = match item.subject.as_ref().and_then(|subject| subject.kind.as_ref()) {
-        Some(SubjectKind::UserId(id)) => Subject::User(UserId::parse("", id).map_err(|_| Denial::Malformed)?),
-        _ => return Err(Denial::Malformed),
+        Some(SubjectKind::UserId(id)) => {
+            Subject::User(UserId::parse("", id).map_err(|_| Denial::Malformed(ItemFault::UserId))?)
+        }
+        _ => return Err(Denial::Malformed(ItemFault::Subject)),
     };
     let target = item.resource.as_ref().map(|it| ResourceKey::parse("", &it.r#type, &it.id)).transpose();
-    let target = target.map_err(|_| Denial::Malformed)?;
+    let target = target.map_err(|_| Denial::Malformed(ItemFault::ResourceId))?;
     Ok(Question { subject, session: None, permission: item.permission.as_str().into(), target })
 }
 
@@ -237,13 +241,18 @@ fn decision(answer: Answer, now: Timestamp) -> Decision {
     let reason = match answer {
         Answer::Allowed { until } => {
             let valid_for_ms = until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap());
-            return Decision { allowed: true, reason: DecisionReason::Unspecified.into(), valid_for_ms };
+            return Decision {
+                allowed: true,
+                reason: DecisionReason::Unspecified.into(),
+                valid_for_ms,
+                malformed_field: 0,
+            };
         }
         Answer::Denied(Denial::Stale) => DecisionReason::IndexStale,
         Answer::Denied(Denial::NotGranted) => DecisionReason::NotGranted,
         Answer::Denied(denial) => panic!("{denial:?} is not asked in the simulation"),
     };
-    Decision { allowed: false, reason: reason.into(), valid_for_ms: None }
+    Decision { allowed: false, reason: reason.into(), valid_for_ms: None, malformed_field: 0 }
 }
 
 fn requirement(consistency: Option<&Consistency>) -> Result<Requirement, Error> {
