@@ -2,12 +2,16 @@
 //!
 //! `acts` has every call that changes something, `truth` reads what is in the database past every server, and `trial` holds
 //! one against the other while something breaks: on PostgreSQL a network between (`postgres`), which may also fall silent
-//! (`silence`). `GUILDHALL_SOAK` breaks every message in turn instead of some, `GUILDHALL_SEED` picks others.
+//! (`silence`); on SQLite commits and
+//! statements (`sqlite`), and the disk (`full`). `GUILDHALL_SOAK` breaks all in turn instead of some,
+//! `GUILDHALL_SEED` picks others, and `GUILDHALL_ACT` plays one call alone.
 
 mod acts;
+mod full;
 mod load;
 mod postgres;
 mod silence;
+mod sqlite;
 mod trial;
 mod truth;
 

@@ -114,7 +114,8 @@ impl Truth {
         }
     }
 
-    async fn count(&self, sql: &str) -> i64 {
+    /// Gives the number `n` that a statement reads.
+    pub async fn count(&self, sql: &str) -> i64 {
         let statement = Statement::from_string(self.connection.get_database_backend(), sql);
         let row = self.connection.query_one_raw(statement).await.expect("a count").expect("a row");
         row.try_get("", "n").expect("a number")
