@@ -42,7 +42,7 @@ impl Behind {
         let url = steady.config.database_url();
         let proxy = Proxy::before(&url, |_| false).await;
         let mut config = steady.config.clone();
-        config.database_url = Some(proxy.url(&url));
+        config.database_url = Some(proxy.url(&url).into());
         config.write_wait = WRITE_WAIT;
         let app = Arc::new(steady.replica_with(config).await);
         Self { app, proxy, organizations: Arc::new(organizations), steady }
@@ -165,7 +165,7 @@ async fn a_server_does_not_wait_for_ever_for_its_first_connection() {
             proxy.silence(false);
         }
         let mut config = steady.config.clone();
-        config.database_url = Some(proxy.url(&url));
+        config.database_url = Some(proxy.url(&url).into());
         let data_dir = Arc::new(tempfile::tempdir().unwrap());
         let began_at = now();
         let started = TestApp::start_with(config.clone(), Arc::clone(&data_dir), ManualClock::new(), 3).await;

@@ -9,9 +9,9 @@ use sea_orm::sqlx::{self, SqliteConnection};
 use tempfile::TempDir;
 
 use super::acts::{Act, Stage, table};
-use super::seed;
 use super::trial::{Answer, Servers, make, remembered, trial};
 use super::truth::Truth;
+use super::{seed, unlimited};
 use crate::harness::messages::{check, disable, get_resource, item, register};
 use crate::harness::{Database, ManualClock, TestApp, project, reason, soak};
 use crate::rule::rng::Rng;
@@ -95,7 +95,7 @@ struct Site {
 impl Site {
     async fn start() -> Self {
         let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
-        let config = Database::Sqlite.config(data_dir.path()).await;
+        let config = unlimited(Database::Sqlite.config(data_dir.path()).await);
         let failing = Arc::new(Failing::default());
         let app = TestApp::start_hooked(config, data_dir, ManualClock::new(), 1, failing.hook()).await;
         let app = app.expect("a server that starts");
