@@ -122,7 +122,7 @@ impl App {
     /// # Errors
     /// As [`App::start`]; [`StartError::Untold`] if the key was not handed over.
     pub async fn start_handing_over(config: &Config, world: World, hand_over: HandOver) -> Result<Self, AppError> {
-        Self::begin(config, world, |store| Arc::new(store), hand_over).await
+        Self::begin(config, store_settings(config), world, |store| Arc::new(store), hand_over).await
     }
 
     /// Starts a server whose index follows what `source` makes of the store: the store itself, or something before it, as
@@ -135,11 +135,25 @@ impl App {
         world: World,
         source: impl FnOnce(Store) -> Arc<dyn Source>,
     ) -> Result<Self, AppError> {
-        Self::begin(config, world, source, Box::new(|_| Box::pin(std::future::ready(Ok(()))))).await
+        Self::start_on(config, store_settings(config), world, source).await
+    }
+
+    /// As [`App::start_with`], with the store opened as `database` says, for tests that have it fail.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_on(
+        config: &Config,
+        database: store::Settings,
+        world: World,
+        source: impl FnOnce(Store) -> Arc<dyn Source>,
+    ) -> Result<Self, AppError> {
+        Self::begin(config, database, world, source, Box::new(|_| Box::pin(std::future::ready(Ok(()))))).await
     }
 
     async fn begin(
         config: &Config,
+        database: store::Settings,
         world: World,
         source: impl FnOnce(Store) -> Arc<dyn Source>,
         hand_over: HandOver,
@@ -159,11 +173,10 @@ impl App {
         let (http_listener, http_address) = listen(config.http_listen).await?;
 
         // Whatever can be refused is refused before anything is made.
-        let settings = store_settings(config);
-        settings.location()?;
+        database.location()?;
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let key = find_key(config)?;
-        let store = Store::open(&settings, world.clone()).await?;
+        let store = Store::open(&database, world.clone()).await?;
         let (sealer, first) = match find_installation(&store, key, config, &world, &post, hand_over).await {
             Ok(found) => found,
             Err(error) => {

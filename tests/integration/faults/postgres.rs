@@ -1,15 +1,17 @@
 //! A network that breaks between the server and PostgreSQL, at every message of every call that changes something.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::rpc::Rpc;
+use tempfile::TempDir;
 
 use super::acts::{Act, Stage, table};
-use super::seed;
 use super::trial::{Answer, Kept, Servers, make, remembered, trial};
 use super::truth::{Change, Truth};
+use super::{seed, unlimited};
 use crate::harness::proxy::{At, Fault, Proxy, Strike};
-use crate::harness::{Database, TestApp, soak};
+use crate::harness::{Database, ManualClock, TestApp, soak};
 use crate::rule::rng::Rng;
 
 /// What can happen at a message. The SQLSTATEs: serialization_failure, query_canceled, disk_full, io_error, admin_shutdown.
@@ -56,7 +58,10 @@ struct Undisturbed {
 
 impl Pair {
     async fn start() -> Self {
-        let steady = TestApp::start(Database::Postgres).await;
+        let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let config = unlimited(Database::Postgres.config(data_dir.path()).await);
+        let steady = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await;
+        let steady = steady.expect("a server that starts");
         let url = steady.config.database_url();
         let proxy = Proxy::before(&url, is_of_a_call).await;
         let mut config = steady.config.clone();

@@ -11,9 +11,11 @@ use crate::harness::{ManualClock, TestApp, eventually_finds, mails_in};
 
 /// Beside what a call leaves: tries to sign in count also where they are refused, mails are counted as they go out, and
 /// migrations are the schema's own.
-const OTHER_TABLES: [&str; 3] = ["outbox", "seaql_migrations", "sign_in_failures"];
-/// Written by the minute, beside all calls.
-const OTHER_COLUMNS: [&str; 1] = ["last_active_at"];
+const OTHER_TABLES: [&str; 3] = ["outbox", "refusals", "seaql_migrations"];
+/// Written from time to time, beside all calls.
+const OTHER_COLUMNS: [&str; 2] = ["last_active_at", "reached_at"];
+/// In which what is new takes the place of what was there, or of nothing: that tells no two acts of one kind apart.
+const COUNTS: [&str; 2] = ["devices", "mail_counts"];
 /// After so many looks at a mail that does not go out, the lease that somebody let lapse is over.
 const LOOKS: u32 = 100;
 const LEASE: Duration = Duration::from_secs(61);
@@ -51,6 +53,7 @@ impl State {
         for (table, rows) in &self.rows {
             let old = before.rows.get(table).unwrap_or(&nothing);
             let (gone, new) = (missing(old, rows), missing(rows, old));
+            let gone = if new > 0 && COUNTS.contains(&table.as_str()) { 0 } else { gone };
             if gone + new > 0 {
                 change.tables.insert(table.clone(), (gone, new));
             }
@@ -114,7 +117,8 @@ impl Truth {
         }
     }
 
-    async fn count(&self, sql: &str) -> i64 {
+    /// Gives the number `n` that a statement reads.
+    pub async fn count(&self, sql: &str) -> i64 {
         let statement = Statement::from_string(self.connection.get_database_backend(), sql);
         let row = self.connection.query_one_raw(statement).await.expect("a count").expect("a row");
         row.try_get("", "n").expect("a number")

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall::app::{App, AppError};
+use guildhall::app::{App, AppError, store_settings};
 use guildhall::changelog::Source;
 use guildhall::clock::World;
 use guildhall::config::Config;
 use guildhall::proto;
-use guildhall::store::Store;
+use guildhall::store::{SqliteHook, Store};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -143,8 +143,29 @@ impl TestApp {
         seed: u64,
         source: impl FnOnce(Store) -> Arc<dyn Source>,
     ) -> Result<Self, AppError> {
-        let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) };
-        let app = App::start_with(&config, world, source).await?;
+        let app = App::start_with(&config, world(&clock, seed), source).await?;
+        Self::running(app, config, data_dir, clock).await
+    }
+
+    /// As [`TestApp::start_with`], with a hook that every connection to SQLite runs as it opens.
+    pub async fn start_hooked(
+        config: Config,
+        data_dir: Arc<TempDir>,
+        clock: Arc<ManualClock>,
+        seed: u64,
+        hook: SqliteHook,
+    ) -> Result<Self, AppError> {
+        let database = guildhall::store::Settings { sqlite_hook: Some(hook), ..store_settings(&config) };
+        let app = App::start_on(&config, database, world(&clock, seed), |store| Arc::new(store)).await?;
+        Self::running(app, config, data_dir, clock).await
+    }
+
+    async fn running(
+        app: App,
+        config: Config,
+        data_dir: Arc<TempDir>,
+        clock: Arc<ManualClock>,
+    ) -> Result<Self, AppError> {
         let endpoint = Endpoint::from_shared(format!("http://{}", app.grpc_address)).expect("an address");
         let channel = endpoint.tcp_nodelay(true).connect().await.expect("a server that listens");
         let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).unwrap_or_default();
@@ -171,6 +192,14 @@ impl TestApp {
         let mut again = Self::start_with(config, data_dir, clock, 2).await.expect("a server that starts again");
         again.operator_key = operator_key;
         again
+    }
+
+    /// As [`TestApp::restart`] and [`TestApp::start_hooked`].
+    pub async fn restart_hooked(self, hook: SqliteHook) -> Self {
+        let Self { app, clock, config, operator_key, data_dir, .. } = self;
+        app.stop().await;
+        let again = Self::start_hooked(config, data_dir, clock, 2, hook).await;
+        Self { operator_key, ..again.expect("a server that starts again") }
     }
 
     /// Starts another server on the same database: a second replica (PostgreSQL only).
@@ -364,6 +393,11 @@ impl TestApp {
         let is_it = |mail: &String| mail.lines().any(|line| line == subject);
         token_in(&eventually("the invitation", || mails_in(&mail_dir, email).into_iter().find(is_it)).await)
     }
+}
+
+/// Gives the clock of a test, and randomness from a seed.
+fn world(clock: &Arc<ManualClock>, seed: u64) -> World {
+    World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) }
 }
 
 /// Takes the token out of an invitation's mail, or out of a link.

@@ -8,7 +8,7 @@ mod crash;
 mod files;
 mod first_start;
 mod floods;
-mod program;
+pub mod program;
 mod refusals;
 mod secrets;
 mod settings;

@@ -109,6 +109,11 @@ impl Process {
         self.errors.text.lock().clone()
     }
 
+    /// Gives the number by which the system knows it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let command = format!("kill -s {name} {}", self.child.id());
@@ -156,7 +161,11 @@ impl Site {
 
     /// Makes an empty database, and its key.
     pub async fn new(database: Database) -> Self {
-        let data_dir = TempDir::new().expect("a temporary directory");
+        Self::in_(TempDir::new().expect("a temporary directory"), database).await
+    }
+
+    /// As [`Site::new`], in a directory of the test's own.
+    pub async fn in_(data_dir: TempDir, database: Database) -> Self {
         Self { config: database.config(data_dir.path()).await, _data_dir: data_dir }
     }
 
