@@ -37,7 +37,7 @@ pub struct Config {
 
     /// How long a write waits for others of its organization, in milliseconds; under a load that lasts, a fifth of it. Beyond
     /// that it is refused with ORGANIZATION_BUSY.
-    #[arg(long, env = "GUILDHALL_WRITE_WAIT_MS", default_value = "1000", value_parser = milliseconds)]
+    #[arg(long, env = "GUILDHALL_WRITE_WAIT_MILLISECONDS", default_value = "1000", value_parser = milliseconds)]
     pub write_wait: Duration,
 
     /// A file with the 32 bytes, in base64, that seal secrets at rest. Needed with PostgreSQL; made beside the embedded
