@@ -262,6 +262,12 @@ impl App {
         })
     }
 
+    /// Returns the text of the operator's API key, on the first start alone.
+    #[must_use]
+    pub fn operator_key_text(&self) -> Option<&str> {
+        self.operator_key.as_ref().map(Secret::text)
+    }
+
     /// Gives the use cases, for tests that look behind the wire.
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
@@ -418,7 +424,8 @@ fn find_key(config: &Config) -> Result<Key, AppError> {
         Some(path) => (path.clone(), true),
         None => (own_key_file(config), false),
     };
-    if !config.is_embedded() && !(is_named && path.exists()) {
+    let is_given = is_named && path.exists();
+    if !config.is_embedded() && !is_given {
         // A key made here would be lost with this machine, and all that it seals.
         return Err(AppError::KeyMissing);
     }

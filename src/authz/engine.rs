@@ -71,6 +71,9 @@ pub struct MemoryPart {
 /// How often a view is looked for while an organization's history is being replaced.
 const VIEWS_MAX: u32 = 3;
 
+/// An open stream: its inbox, and the API key that it was opened with, if it was one.
+type OpenStream = (Arc<Inbox>, Option<ApiKeyId>);
+
 /// The index of this process.
 pub struct Engine {
     pub(super) source: Arc<dyn Source>,
@@ -91,7 +94,7 @@ pub struct Engine {
     pub(super) seed: u64,
     streams: AtomicU64,
     /// The inboxes of all open streams: what counts everywhere at once may end any of them.
-    pub(super) inboxes: Mutex<HashMap<StreamId, (Arc<Inbox>, Option<ApiKeyId>)>>,
+    pub(super) inboxes: Mutex<HashMap<StreamId, OpenStream>>,
     pub(super) history: History,
     /// How often an overlay was folded into a new base.
     pub(super) folds: AtomicU64,

@@ -36,7 +36,7 @@ pub struct Config {
     pub database_connections: u32,
 
     /// How long a write waits for others of its organization, in milliseconds; under a load that lasts, a fifth of it. Beyond
-    /// that it is refused with ORGANIZATION_BUSY.
+    /// that it is refused with `ORGANIZATION_BUSY`.
     #[arg(long, env = "GUILDHALL_WRITE_WAIT_MILLISECONDS", default_value = "1000", value_parser = milliseconds)]
     pub write_wait: Duration,
 

@@ -66,7 +66,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     if let Some(key) = app.operator_key.as_ref().filter(|_| kept.is_some()) {
         report.found(&format!("the operator's API key, shown this once: {}", key.text()));
     }
-    let operator_key = app.operator_key.as_ref().map(|key| key.text());
+    let operator_key = app.operator_key_text();
     let walked = match operator_key.or_else(|| options.operator_key.as_ref().map(ExposeSecret::expose_secret)) {
         Some(key) => walk(&mut report, &config, &app, key).await,
         None => Err("this database has an installation already: pass its --operator-key".into()),

@@ -1,6 +1,7 @@
 //! Memberships: people's places in an organization, and what may be done to them when.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::email::Email;
@@ -83,7 +84,7 @@ impl Member {
 /// # Errors
 /// - [`Reason::InvitationPending`] for an address whose membership is PENDING and was invited, [`Reason::MemberExists`] for
 ///   any other.
-pub fn must_be_free(found: Option<&Member>, invited: &HashSet<MembershipId>) -> Result<(), Error> {
+pub fn must_be_free<S: BuildHasher>(found: Option<&Member>, invited: &HashSet<MembershipId, S>) -> Result<(), Error> {
     match found {
         None => Ok(()),
         Some(member) if member.state == MemberState::Pending && invited.contains(&member.id) => {

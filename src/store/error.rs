@@ -49,20 +49,19 @@ pub(super) enum Ending {
 pub(super) fn ending_of(error: &DbErr) -> Ending {
     let Some(error) = driver_error(error) else { return Ending::Refused };
     match error {
-        SqlxError::PoolTimedOut | SqlxError::PoolClosed => Ending::Refused,
         SqlxError::Database(error) => match error.code().as_deref() {
             // The server ended the session: a COMMIT that waits for a standby has happened by then. 25P03, which ends it
             // before a COMMIT, is not among these.
-            Some(code) if code.len() == 5 => match code {
-                "57P01" | "57P02" | "57P03" | "57P05" => Ending::Unknown,
-                code if code.starts_with("08") => Ending::Unknown,
-                _ => Ending::Refused,
-            },
+            Some(code) if code.len() == 5 => {
+                let is_lost = code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P05");
+                if is_lost { Ending::Unknown } else { Ending::Refused }
+            }
             // SQLITE_IOERR: the commit may stand whole in the write-ahead log, where the next start finds it.
             Some(code) if code.parse().is_ok_and(|code: i32| code & 0xff == 10) => Ending::Unknown,
             _ => Ending::Refused,
         },
         SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::Protocol(_) | SqlxError::WorkerCrashed => Ending::Unknown,
+        // Among them PoolTimedOut and PoolClosed: it was never sent.
         _ => Ending::Refused,
     }
 }

@@ -123,13 +123,13 @@ fn must_be_unambiguous(rest: &str) -> Result<(), OpenError> {
         let name = parameter.split('=').next().unwrap_or_default();
         PARAMETERS.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
     };
-    match parameters.split('&').filter(|parameter| !parameter.is_empty()).all(is_known) {
-        true => Ok(()),
-        false => Err(OpenError::UrlMalformed(
-            "it has a parameter that is not known; those that are: sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, \
-             port, dbname, user, password, options, options[…], statement-cache-capacity",
-        )),
+    if parameters.split('&').filter(|parameter| !parameter.is_empty()).all(is_known) {
+        return Ok(());
     }
+    Err(OpenError::UrlMalformed(
+        "it has a parameter that is not known; those that are: sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, \
+         port, dbname, user, password, options, options[…], statement-cache-capacity",
+    ))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::error::is_answer;
 
 /// How long the connections that were replaced may take to close.
-const CLOSING_MAX: Duration = Duration::from_secs(60);
+const CLOSING_MAX: Duration = Duration::from_mins(1);
 
 /// How long a statement is waited for, and what it means when it takes longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -203,7 +203,7 @@ impl Base {
 
     /// Returns what stands directly under a resource, or at the top for [`NOBODY`].
     pub fn children_of(&self, parent: Number) -> &[Number] {
-        self.run(&self.children, parent, |resource| resource.parent())
+        self.run(&self.children, parent, Resource::parent)
     }
 
     /// Returns what a holder owns.

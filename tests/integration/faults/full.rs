@@ -189,7 +189,9 @@ impl Drop for Disk {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_disk_was_full_what_was_answered_is_there_and_writes_go_on() {
     let Some(disk) = Disk::mount() else {
-        println!("no file system can be mounted here: files that cannot grow stand for a full disk, in the test beside");
+        println!(
+            "no file system can be mounted here: files that cannot grow stand for a full disk, in the test beside"
+        );
         return;
     };
     let site = Site::in_(TempDir::new_in(&disk.path).expect("a directory"), Database::Sqlite).await;

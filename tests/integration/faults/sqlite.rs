@@ -192,8 +192,7 @@ async fn in_a_file_that_may_not_grow_what_is_answered_is_there_and_what_is_refus
     for number in 0..FILL_MAX {
         let display_name = "A name of some length".repeat(6);
         let id_of_it = format!("project-{number}");
-        let request =
-            proto::RegisterResourceRequest { display_name, ..register(&id, project(&id_of_it)) };
+        let request = proto::RegisterResourceRequest { display_name, ..register(&id, project(&id_of_it)) };
         match operator.register_resource(request).await {
             Ok(_) => answered.push(id_of_it),
             Err(status) => {

@@ -127,11 +127,6 @@ impl Process {
         self.output.all()
     }
 
-    /// Gives the number by which the system knows the process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Says whether the process runs no more.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
