@@ -225,19 +225,19 @@ async fn a_clock_that_is_set_forward_is_followed_after_a_minute_and_one_that_is_
 
     wall.set(EIGHT_DAYS);
     let set_at = Instant::now();
-    eventually("the step", || (metric(&server, "guildhall_clock_steps_forward") == 2.0).then_some(())).await;
+    eventually("the step", || (metric(&server, "guildhall_clock_steps_forward") > 1.5).then_some(())).await;
     while !server.process.errors_so_far().contains("the step forward is followed") {
         assert!(set_at.elapsed() < Duration::from_secs(90), "a step forward that is not followed");
-        assert!(things.bob_is_listed(&server).await || set_at.elapsed() >= Duration::from_secs(60), "before a minute");
+        assert!(things.bob_is_listed(&server).await || set_at.elapsed() >= Duration::from_mins(1), "before a minute");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(set_at.elapsed() >= Duration::from_secs(60));
+    assert!(set_at.elapsed() >= Duration::from_mins(1));
     things.assert_expired(&server).await;
 
     wall.set(0);
     said(&server, "the clock was set back: not followed").await;
     things.assert_expired(&server).await;
-    assert_eq!(metric(&server, "guildhall_clock_steps_back"), 1.0);
+    assert!((metric(&server, "guildhall_clock_steps_back") - 1.0).abs() < 0.5);
     assert!(warning(&server).unwrap().starts_with("the clock was set back by 69"));
 }
 
