@@ -88,6 +88,7 @@ fn goes_on(count: &AtomicUsize, fails_at: &AtomicUsize) -> bool {
 /// A server that fails, and its file.
 struct Site {
     app: TestApp,
+    starts: u64,
     failing: Arc<Failing>,
     truth: Truth,
 }
@@ -100,11 +101,12 @@ impl Site {
         let app = TestApp::start_hooked(config, data_dir, ManualClock::new(), 1, failing.hook()).await;
         let app = app.expect("a server that starts");
         let truth = Truth::of(&app, &format!("{}?mode=ro", app.config.database_url())).await;
-        Self { app, failing, truth }
+        Self { app, starts: 1, failing, truth }
     }
 
     async fn restart(self) -> Self {
-        Self { app: self.app.restart_hooked(self.failing.hook()).await, ..self }
+        let starts = self.starts + 1;
+        Self { app: self.app.restart_hooked(self.failing.hook(), starts).await, starts, ..self }
     }
 
     fn servers(&self) -> Servers<'_> {

@@ -194,11 +194,12 @@ impl TestApp {
         again
     }
 
-    /// As [`TestApp::restart`] and [`TestApp::start_hooked`].
-    pub async fn restart_hooked(self, hook: SqliteHook) -> Self {
+    /// As [`TestApp::restart`] and [`TestApp::start_hooked`]. Under a clock that stands still each start needs a seed of its
+    /// own, or it makes the ids of the one before.
+    pub async fn restart_hooked(self, hook: SqliteHook, seed: u64) -> Self {
         let Self { app, clock, config, operator_key, data_dir, .. } = self;
         app.stop().await;
-        let again = Self::start_hooked(config, data_dir, clock, 2, hook).await;
+        let again = Self::start_hooked(config, data_dir, clock, seed, hook).await;
         Self { operator_key, ..again.expect("a server that starts again") }
     }
 
