@@ -89,9 +89,21 @@ fn is_slip_of(name: &str, setting: &str) -> bool {
 
 fn most_alike(name: &str, settings: &BTreeSet<String>) -> Option<String> {
     let name = name.to_uppercase();
+    if let Some(setting) = settings.iter().find(|setting| is_short_for(rest(&name), rest(setting))) {
+        return Some(setting.clone());
+    }
     let alike = settings.iter().map(|setting| (strsim::jaro(rest(&name), rest(setting)), setting));
     let (likeness, setting) = alike.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     (likeness > ALIKE).then(|| setting.clone())
+}
+
+/// Returns whether all letters of `short` stand in `long` in their order, the first and the last at its ends, as in `DB_URL`.
+fn is_short_for(short: &str, long: &str) -> bool {
+    let mut letters = long.chars();
+    short.len() > 2
+        && short.chars().next() == long.chars().next()
+        && short.chars().last() == long.chars().last()
+        && short.chars().all(|letter| letters.any(|other| other == letter))
 }
 
 /// What tells settings apart: all of them begin alike.
