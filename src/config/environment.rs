@@ -89,6 +89,10 @@ fn is_slip_of(name: &str, setting: &str) -> bool {
 
 fn most_alike(name: &str, settings: &BTreeSet<String>) -> Option<String> {
     let name = name.to_uppercase();
+    let slips = settings.iter().map(|setting| (strsim::osa_distance(&name, setting), setting)).min();
+    if let Some((_, setting)) = slips.filter(|(slips, _)| *slips <= SLIPS) {
+        return Some(setting.clone());
+    }
     if let Some(setting) = settings.iter().find(|setting| is_short_for(rest(&name), rest(setting))) {
         return Some(setting.clone());
     }

@@ -3,6 +3,10 @@
 //! `harness` starts servers; `conformance` holds the rules, a test a rule id; the other modules hold what their names
 //! say. `make test` runs all of it on both databases.
 
+#![allow(clippy::large_futures, reason = "a test's future is made once, and holds whole servers")]
+#![allow(clippy::similar_names, reason = "an owner owns what is owned")]
+#![allow(clippy::format_push_string, clippy::format_collect, reason = "what went wrong is written once, at the end")]
+
 #[cfg(test)]
 mod above;
 #[cfg(test)]

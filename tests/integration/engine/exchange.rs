@@ -202,7 +202,7 @@ async fn past_the_hard_bound_without_a_round_nothing_is_allowed_and_the_next_pol
     assert!(!round_age.is_zero());
     stage.ledger.go_away(true);
     let bound = stage.engine.settings().staleness_bound;
-    stage.clock.advance(bound - round_age);
+    stage.clock.advance(bound.saturating_sub(round_age));
     assert!(stage.allows(id).await);
     stage.clock.tick();
     assert!(stage.engine.feed_age() < bound, "what the polls have proven is young enough");

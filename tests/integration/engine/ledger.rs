@@ -239,10 +239,10 @@ impl Book {
     }
 
     fn must_be_there(&self) -> Result<(), Error> {
-        match self.is_away {
-            true => Err(Error::new(Reason::DatabaseUnavailable, "the ledger does not answer")),
-            false => Ok(()),
+        if self.is_away {
+            return Err(Error::new(Reason::DatabaseUnavailable, "the ledger does not answer"));
         }
+        Ok(())
     }
 
     fn append(&mut self, scope: Scope, facts: Vec<Fact>) -> Position {

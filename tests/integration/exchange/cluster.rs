@@ -33,7 +33,7 @@ impl Cluster {
         let arguments = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "--no-sync", "-c", "fast", "-D"];
         copy.run("pg_basebackup", &arguments, &copy.data());
         if is_standby {
-            copy.run_plain("touch", &copy.data().join("standby.signal"));
+            Self::run_plain("touch", &copy.data().join("standby.signal"));
         }
         copy
     }
@@ -145,7 +145,7 @@ impl Cluster {
         assert!(ran.success(), "{program} failed: {ran}");
     }
 
-    fn run_plain(&self, program: &str, argument: &Path) {
+    fn run_plain(program: &str, argument: &Path) {
         let ran = as_owner(program).arg(argument).status().expect(program);
         assert!(ran.success(), "{program} failed: {ran}");
     }

@@ -14,7 +14,7 @@ use crate::harness::proxy::{At, Fault, Proxy, Strike};
 use crate::harness::{Database, ManualClock, TestApp, soak};
 use crate::rule::rng::Rng;
 
-/// What can happen at a message. The SQLSTATEs: serialization_failure, query_canceled, disk_full, io_error, admin_shutdown.
+/// What can happen at a message. The SQLSTATEs: `serialization_failure`, `query_canceled`, `disk_full`, `io_error`, `admin_shutdown`.
 const FAULTS: [Fault; 8] = [
     Fault::Cut,
     Fault::Swallow,
@@ -63,7 +63,7 @@ impl Pair {
         let steady = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await;
         let steady = steady.expect("a server that starts");
         let url = steady.config.database_url();
-        let proxy = Proxy::before(&url, is_of_a_call).await;
+        let proxy = Proxy::before(&url, is_of_a_call);
         let mut config = steady.config.clone();
         config.database_url = Some(proxy.url(&url).into());
         let shaken = steady.replica_with(config).await;

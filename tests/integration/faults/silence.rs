@@ -40,7 +40,7 @@ impl Behind {
             steady.operator().register_resource(register(&organization.id, project("first"))).await.unwrap();
         }
         let url = steady.config.database_url();
-        let proxy = Proxy::before(&url, |_| false).await;
+        let proxy = Proxy::before(&url, |_| false);
         let mut config = steady.config.clone();
         config.database_url = Some(proxy.url(&url).into());
         config.write_wait = WRITE_WAIT;
@@ -158,7 +158,7 @@ async fn a_server_does_not_wait_for_ever_for_its_first_connection() {
     let steady = TestApp::start(Database::Postgres).await;
     let url = steady.config.database_url();
     for is_deaf in [false, true] {
-        let mut proxy = Proxy::before(&url, |_| false).await;
+        let mut proxy = Proxy::before(&url, |_| false);
         if is_deaf {
             proxy.deafen().await;
         } else {

@@ -30,6 +30,9 @@ const HELPER: &str = "  helper:\n    at: [organization, house]\n    to: [members
 const RULER: &str = "  ruler:\n    at: [organization, house]\n    to: [membership, group, everyone, service_account]";
 const KINDS: &str = "invitation: {kinds: [EMAIL, LINK]}";
 
+/// A name, what is offered, and what another catalog has in the place of what.
+type Case<'a> = (&'a str, proto::Assignment, Vec<(&'a str, &'a str)>);
+
 on_both! {
     /// Each lacks what one link offers, and nothing that anybody holds.
     async fn a_catalog_without_a_place_for_what_a_link_offers_is_refused(app) {
@@ -40,7 +43,7 @@ on_both! {
         let (handed_on, few) =
             (helper("at: [organization]\n    transfer_only: true"), helper("at: [organization]\n    holders: {most: 9}"));
         let needy = HELPER.replace("helper:", "helper:\n    requires: [ruler]");
-        let cases: Vec<(&str, proto::Assignment, Vec<(&str, &str)>)> = vec![
+        let cases: Vec<Case> = vec![
             ("gone", role("helper"), vec![("  helper:", "  assistant:")]),
             ("moved", role("helper"), vec![(HELPER, &below)]),
             ("machines", role("helper"), vec![(HELPER, &machines)]),

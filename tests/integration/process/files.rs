@@ -256,7 +256,7 @@ async fn mails_and_what_is_above_them_are_closed_with_postgresql_too() {
     site.config.data_dir = site.config.data_dir.join("a").join("b");
     let server = site.serve().await;
     server.found(server.operator_key.as_ref().unwrap(), "ada@example.test").await;
-    assert_eq!(open_to_others(&site.config.data_dir.parent().unwrap().to_owned()), []);
+    assert_eq!(open_to_others(site.config.data_dir.parent().unwrap()), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

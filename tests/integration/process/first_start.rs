@@ -45,7 +45,7 @@ fn names_in(directory: &Path) -> Vec<String> {
 }
 
 /// Starts a server and kills it once `has_come` so far, or has started. Gives the key that it has printed.
-async fn kill_when(site: &Site, mut has_come: impl FnMut(&Process) -> bool) -> Option<String> {
+fn kill_when(site: &Site, mut has_come: impl FnMut(&Process) -> bool) -> Option<String> {
     let arguments = site.arguments("serve");
     let mut process = Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
     // It must be caught in the act: no pause between two looks.
@@ -92,7 +92,7 @@ async fn each_step_that_a_killed_first_start_leaves_is_gone_on_from() {
     ] {
         let site = Site::bare();
         let path = site.config.data_dir.join(step);
-        let printed = kill_when(&site, |_| path.exists()).await;
+        let printed = kill_when(&site, |_| path.exists());
         println!("killed at {step:?}, with {:?}", names_in(&site.config.data_dir));
         go_on(&site, printed, step).await.stop().await;
         let names = names_in(&site.config.data_dir);
@@ -101,7 +101,7 @@ async fn each_step_that_a_killed_first_start_leaves_is_gone_on_from() {
         assert_eq!(names, ["guildhall.sqlite", "guildhall.sqlite.lock", "installation.key", "mail"], "{step}");
     }
     let site = Site::bare();
-    let printed = kill_when(&site, |process| key_in(&process.said()).is_some()).await;
+    let printed = kill_when(&site, |process| key_in(&process.said()).is_some());
     assert!(printed.is_some());
     go_on(&site, printed, "once it had printed").await;
 }
@@ -112,11 +112,10 @@ on_both! {
         kill_when(&place(database).await, |process| {
             all = work(process.id()).max(all);
             false
-        })
-        .await;
+        });
         for moment in 1..=KILLS {
             let site = place(database).await;
-            let printed = kill_when(&site, |process| work(process.id()) >= all * moment / KILLS).await;
+            let printed = kill_when(&site, |process| work(process.id()) >= all * moment / KILLS);
             println!("killed after {moment}/{KILLS} of {all} ns: printed {}", printed.is_some());
             go_on(&site, printed, &format!("after {moment}/{KILLS}")).await;
         }

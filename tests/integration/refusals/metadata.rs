@@ -16,23 +16,23 @@ fn one(name: &str, kind: Option<Kind>) -> Struct {
     Struct { fields: [(name.to_owned(), Value { kind })].into_iter().collect() }
 }
 
-fn text(text: &str) -> Option<Kind> {
-    Some(Kind::StringValue(text.to_owned()))
+fn text(text: &str) -> Kind {
+    Kind::StringValue(text.to_owned())
 }
 
 fn nested(kind: Option<Kind>) -> Struct {
     let inner = Value { kind: Some(Kind::StructValue(one("inner", kind))) };
-    one("outer", Some(Kind::ListValue(ListValue { values: vec![Value { kind: text("first") }, inner] })))
+    one("outer", Some(Kind::ListValue(ListValue { values: vec![Value { kind: Some(text("first")) }, inner] })))
 }
 
 /// What JSON has no word for, or a database no place.
 fn unfit() -> Vec<Struct> {
     let number = |number: f64| Some(Kind::NumberValue(number));
     let mut unfit = Vec::new();
-    for kind in [number(f64::NAN), number(f64::INFINITY), number(f64::NEG_INFINITY), text("a\0b"), None] {
+    for kind in [number(f64::NAN), number(f64::INFINITY), number(f64::NEG_INFINITY), Some(text("a\0b")), None] {
         unfit.extend([one("a", kind.clone()), nested(kind)]);
     }
-    unfit.push(one("a\0b", text("c")));
+    unfit.push(one("a\0b", Some(text("c"))));
     unfit
 }
 
@@ -67,9 +67,10 @@ on_both! {
         let before = app.traces().await;
         for (at, unfit) in unfit().into_iter().enumerate() {
             let is_public = at % 2 == 0;
-            let metadata = Some(match is_public {
-                true => Metadata { public: Some(unfit), private: None },
-                false => Metadata { public: None, private: Some(unfit) },
+            let metadata = Some(if is_public {
+                Metadata { public: Some(unfit), private: None }
+            } else {
+                Metadata { public: None, private: Some(unfit) }
             });
             let part = if is_public { "public" } else { "private" };
             let at_fault = |prefix: &str| format!("{prefix}metadata.{part}");
@@ -116,7 +117,7 @@ on_both! {
         let values = numbers.iter().map(|number| Value { kind: Some(Kind::NumberValue(*number)) }).collect();
         let mut public = one("numbers", Some(Kind::ListValue(ListValue { values })));
         let odd = "\u{1}\t\r\n\u{7f}\u{85}\u{2028}\u{feff}e\u{301}\u{10ffff}\\\"/";
-        public.fields.insert(odd.to_owned(), Value { kind: text(odd) });
+        public.fields.insert(odd.to_owned(), Value { kind: Some(text(odd)) });
         public.fields.insert(String::new(), Value { kind: Some(Kind::NullValue(0)) });
         let metadata = Metadata { public: Some(public), private: Some(nested(Some(Kind::BoolValue(false)))) };
         let edit = proto::UpdateResourceRequest {

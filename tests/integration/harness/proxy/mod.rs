@@ -98,7 +98,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Listens before the server of `url`. Messages about statements that `counts` says no to are passed on uncounted.
-    pub async fn before(url: &str, counts: fn(&str) -> bool) -> Self {
+    pub fn before(url: &str, counts: fn(&str) -> bool) -> Self {
         let (_, server, _) = parts(url);
         let shared = Arc::new(Shared {
             server: server.to_owned(),
