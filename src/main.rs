@@ -12,7 +12,7 @@ use guildhall::service::HandOver;
 use guildhall::store::{Location, Store};
 use guildhall::telemetry::Telemetry;
 use guildhall::{console, demo};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -87,16 +87,24 @@ async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     config::must_be_known(std::env::vars_os().map(|(name, _)| name))?;
     let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
     let database = store_settings(config).location()?;
-    let app = App::start_handing_over(config, World::system(), print_key(database.clone())).await?;
+    // Asked for before the start, so that whoever sees the server ready can have it stop.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let app = tokio::select! {
+        app = App::start_handing_over(config, World::system(), print_key(database.clone())) => app?,
+        _ = terminate.recv() => {
+            tracing::info!("told to stop before it had started");
+            return Ok(());
+        }
+    };
     if let Err(error) = console::print(&greeting(config, &app, &database)) {
         tracing::warn!(%error, grpc = %app.grpc_address, http = %app.http_address, "where this listens cannot be printed");
     }
 
-    stop_signal().await?;
+    stop_signal(&mut terminate).await?;
     tracing::info!("stopping; a second signal does not wait for calls under way");
     tokio::select! {
         () = app.stop() => {}
-        again = stop_signal() => again?,
+        again = stop_signal(&mut terminate) => again?,
     }
     // Blocks while the last spans are sent.
     tokio::task::spawn_blocking(|| telemetry.stop()).await?;
@@ -166,8 +174,7 @@ fn outlive_hangups() -> std::io::Result<()> {
     Ok(())
 }
 
-async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn stop_signal(terminate: &mut Signal) -> std::io::Result<()> {
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted,
         _ = terminate.recv() => Ok(()),

@@ -84,7 +84,7 @@ impl Engine {
     /// Follows the head that the database has of the installation.
     ///
     /// # Errors
-    /// What the source says; [`Reason::DatabaseUnavailable`](crate::domain::error::Reason::DatabaseUnavailable) from a
+    /// What the source says; [`Reason::DatabaseUnavailable`] from a
     /// database that holds no installation.
     pub(super) async fn compare_installation(&self, head: Option<Position>) -> Result<(), Error> {
         let Some(head) = head else {

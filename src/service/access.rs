@@ -2,9 +2,8 @@
 
 use super::{Context, Services};
 use crate::authz::{Answer, Questions, Requirement, View, may_ask};
-use crate::domain::error::{Error, Kind};
+use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
-use crate::domain::place::Subject;
 
 /// Answers to some questions, all at one view.
 #[derive(Debug)]
@@ -38,20 +37,5 @@ impl Services {
         let mut answers = Vec::with_capacity(questions.count());
         view.answer_all(questions.asked(), |answer| answers.push(answer));
         Ok(Checked { answers, view })
-    }
-
-    /// Returns the refusal of a caller: where they do not see the organization, the one of an organization that is not there,
-    /// found in the same way.
-    pub(super) async fn refusal(
-        &self,
-        organization: OrganizationId,
-        requirement: Requirement,
-        caller: Subject,
-        error: Error,
-    ) -> Error {
-        match error.kind() {
-            Kind::NotFound => self.engine.refuse_stranger(organization, requirement, caller).await,
-            _ => error,
-        }
     }
 }

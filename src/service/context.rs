@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Activity;
+use super::{Activity, Services};
+use crate::authz::{Requirement, View};
 use crate::changelog::Author;
 use crate::clock::Monotonic;
 use crate::domain::access::{Actor, decide, is_visible};
 use crate::domain::catalog::{OPERATOR, PermissionId};
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::service_account::ServiceAccount;
@@ -107,6 +108,35 @@ fn permission_asked(actor: &Actor, option: &str, kind: &str) -> Result<Permissio
     let name = option.replace("{type}", kind);
     let asked = actor.catalog.permission(&name);
     asked.ok_or_else(|| Error::internal(format!("an RPC asks for {name}, which no catalog has")))
+}
+
+impl Services {
+    /// Returns the refusal of a caller: where they do not see the organization, the one of an organization that is not there,
+    /// found in the same way.
+    pub(super) async fn refusal(
+        &self,
+        organization: OrganizationId,
+        requirement: Requirement,
+        caller: Subject,
+        error: Error,
+    ) -> Error {
+        match error.kind() {
+            Kind::NotFound => self.engine.refuse_stranger(organization, requirement, caller).await,
+            _ => error,
+        }
+    }
+
+    /// Ensures that a view is fresh enough to list from.
+    ///
+    /// # Errors
+    /// - [`Reason::IndexStale`].
+    pub(super) fn must_be_fresh(&self, view: &View) -> Result<(), Error> {
+        if view.is_stale {
+            return Err(Error::new(Reason::IndexStale, "the index is not proven fresh enough to list what is allowed")
+                .retry_after(self.engine.settings().poll_interval));
+        }
+        Ok(())
+    }
 }
 
 /// Asks that the caller holds `permission` at a place that they see.

@@ -118,20 +118,6 @@ impl Services {
     }
 }
 
-impl Services {
-    /// Ensures that a view is fresh enough to list from.
-    ///
-    /// # Errors
-    /// - [`Reason::IndexStale`].
-    pub(super) fn must_be_fresh(&self, view: &View) -> Result<(), Error> {
-        if view.is_stale {
-            return Err(Error::new(Reason::IndexStale, "the index is not proven fresh enough to list what is allowed")
-                .retry_after(self.engine.settings().poll_interval));
-        }
-        Ok(())
-    }
-}
-
 fn permission(view: &View, name: &str) -> Result<PermissionId, Error> {
     view.organization
         .catalog()

@@ -1,11 +1,13 @@
 //! `RoleService`.
 
+use std::time::Duration;
+
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, Edge};
 use super::convert::{changes, grant, new_role, role, role_mask, token};
 use crate::domain::catalog::{CustomRole, RoleId};
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::OrganizationId;
 use crate::proto;
 use crate::proto::role_service_server::RoleService;
@@ -16,6 +18,9 @@ use crate::proto::{
     SummarizeGrantsResponse, UpdateRoleRequest, UpdateRoleResponse,
 };
 use crate::service::{self, Context, DeleteRole, UpdateRole};
+
+/// When a call may be repeated whose answer could not be read.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Serves roles and grants.
 pub(super) struct Roles(pub Edge);
@@ -141,11 +146,20 @@ impl Roles {
         organization: OrganizationId,
         written: (CustomRole, String),
     ) -> Result<proto::Role, Error> {
-        let found = self.0.services.roles(context, organization).await?;
+        let found = self.0.services.roles(context, organization).await.map_err(after_the_commit)?;
         let with_it = found.value.catalog.extended(std::iter::once(Some(&written.0)));
         let id = with_it.role_id(&written.0.name).ok_or_else(|| Error::internal("a role that was not compiled"))?;
         Ok(role(&with_it, with_it.role(id), Some(&written)))
     }
+}
+
+/// Makes of an error what it means once the change is committed: it is no refusal.
+fn after_the_commit(error: Error) -> Error {
+    if error.kind() != Kind::Unavailable {
+        return error;
+    }
+    let message = "the role was written, and what it holds cannot be read: repeat the call with the same request_id";
+    Error::new(Reason::CommitUnknown, message).with_source(error).retry_after(RETRY_AFTER)
 }
 
 fn required(role: Option<&proto::Role>) -> Result<&proto::Role, Error> {

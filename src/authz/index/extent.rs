@@ -109,7 +109,7 @@ impl OrganizationIndex {
         found
     }
 
-    /// Returns the registered resources that stand directly under one, or at the top for [`NOBODY`], in no order.
+    /// Returns the registered resources that stand directly under one, or at the top for `NOBODY`, in no order.
     pub(super) fn children_of(&self, parent: Number) -> impl Iterator<Item = Number> {
         let old = self.base.children_of(parent).iter().copied();
         old.filter(|number| self.overlay.resource(*number).is_none()).chain(self.overlay.children_of(parent))

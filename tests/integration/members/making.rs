@@ -28,7 +28,7 @@ on_both! {
 
         let member = made.member.unwrap();
         assert_eq!((member.state(), member.user_id.as_str()), (MemberState::Pending, ""));
-        assert_eq!((member.email.as_str(), member.display_name.as_str()), ("Bob@Example.test", "Bob"));
+        assert_eq!((member.email.as_str(), member.display_name.as_str()), ("Bob@example.test", "Bob"), "of an address the domain has no case");
         assert_eq!((member.external_id.as_str(), member.roles), ("hr:17", vec!["user".to_owned()]));
         assert_eq!(made.grants.len(), 2);
         assert!(made.grants.iter().all(|grant| grant.source() == proto::GrantSource::Manual));

@@ -85,8 +85,10 @@ on_both! {
     }
 
     async fn a_name_is_kept_in_one_form_and_found_in_every_other(app) {
-        let organization = app.found_under("analytics-workspace").await;
+        let organization = app.found().await;
         let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        let grouped = app.found_under_by("analytics-workspace", "bea@example.test").await;
+        let (admin, groups) = (&grouped.owner.call, grouped.id.as_str());
         let member = proto::NewMember { display_name: " Jose\u{301} ".into(), ..new_member("jose@example.test", vec![]) };
         let member = owner.create_member(create_member(id, member)).await.unwrap().member.unwrap();
         assert_eq!(member.display_name, "Jos\u{e9}");
@@ -106,28 +108,30 @@ on_both! {
             assert_eq!(owner.browse_resources(request).await.unwrap().resources.len(), 1, "{query}");
         }
 
-        let group = owner.create_group(create_group(id, "\u{c9}quipe Kelvin")).await.unwrap().group.unwrap().id;
+        let group = admin.create_group(create_group(groups, "\u{c9}quipe Kelvin")).await.unwrap().group.unwrap().id;
         for look_alike in ["\u{e9}quipe kelvin", "E\u{301}QUIPE KELVIN", "\u{c9}quipe \u{212a}elvin", "\u{c9}quipe \u{ff2b}elvin"] {
-            assert_refused(owner.create_group(create_group(id, look_alike)).await, Code::AlreadyExists, "NAME_TAKEN");
+            assert_refused(admin.create_group(create_group(groups, look_alike)).await, Code::AlreadyExists, "NAME_TAKEN");
         }
-        owner.change_group_members(change_members(id, &group, &[&organization.owner.membership_id], &[])).await.unwrap();
+        admin.change_group_members(change_members(groups, &group, &[&grouped.owner.membership_id], &[])).await.unwrap();
     }
 
     async fn what_is_drawn_as_nothing_is_no_name(app) {
-        let organization = app.found_under("analytics-workspace").await;
+        let organization = app.found().await;
         let (owner, id) = (&organization.owner.call, organization.id.as_str());
-        let group = owner.create_group(create_group(id, "Team")).await.unwrap().group.unwrap().id;
+        let grouped = app.found_under_by("analytics-workspace", "bea@example.test").await;
+        let (admin, groups) = (&grouped.owner.call, grouped.id.as_str());
+        let group = admin.create_group(create_group(groups, "Team")).await.unwrap().group.unwrap().id;
         for nothing in ["\u{200b}", "\u{3164}", "\u{2060}\u{feff}", "\u{ad} \u{200d}", "\u{e0020}", "\u{2800}"] {
             let required = [("display_name".to_owned(), "FIELD_REQUIRED".to_owned())];
-            let refused = owner.create_group(create_group(id, nothing)).await.unwrap_err();
+            let refused = admin.create_group(create_group(groups, nothing)).await.unwrap_err();
             assert_eq!(violations(&refused), required, "{nothing:?}");
-            let refused = owner.update_group(rename_group(id, &group, nothing)).await.unwrap_err();
+            let refused = admin.update_group(rename_group(groups, &group, nothing)).await.unwrap_err();
             assert_eq!(violations(&refused), required, "{nothing:?}");
             let unnamed = proto::NewMember { display_name: nothing.into(), ..new_member("x@example.test", vec![]) };
             let request = proto::CreateMemberRequest { validate_only: true, ..create_member(id, unnamed) };
             assert_eq!(owner.create_member(request).await.unwrap().member.unwrap().display_name, "", "{nothing:?}");
         }
-        let shown = owner.create_group(create_group(id, "\u{2764}\u{fe0f}")).await.unwrap().group.unwrap();
+        let shown = admin.create_group(create_group(groups, "\u{2764}\u{fe0f}")).await.unwrap().group.unwrap();
         assert_eq!(shown.display_name, "\u{2764}\u{fe0f}");
     }
 }

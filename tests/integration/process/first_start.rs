@@ -1,13 +1,13 @@
 //! The first start: whatever breaks it off, the next one works, and the operator's key is known to whoever began.
 
-use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::program::{Process, Server, Site, shell};
 use super::refusals::assert_refused;
-use crate::harness::{Database, eventually};
+use crate::harness::{Database, PATIENCE, eventually};
 use crate::on_both;
 
 /// At how many moments a first start is killed, evenly spread over the work that it takes.
@@ -106,6 +106,16 @@ async fn each_step_that_a_killed_first_start_leaves_is_gone_on_from() {
     go_on(&site, printed, "once it had printed").await;
 }
 
+/// Returns whether a server at this address says that it is ready.
+fn is_ready(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    let mut answer = String::new();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
+}
+
 on_both! {
     async fn a_first_start_killed_at_any_moment_leaves_one_that_works(database: Database) {
         let mut all = 0;
@@ -166,7 +176,7 @@ on_both! {
             let mut child = spawn(shell("true", redirections, &arguments));
             eventually("a server that listens", || {
                 assert_eq!(child.try_wait().unwrap(), None, "{redirections}");
-                TcpStream::connect(free).ok()
+                is_ready(free).then_some(())
             })
             .await;
             assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());

@@ -36,7 +36,7 @@ on_both! {
             assert_violates(owner.create_invitation(unknown).await, &[("kind", "OUT_OF_RANGE")]);
         }
         let of_no_list = invite_by_link(id, vec![as_member(project("alpha"))]);
-        assert_refused(owner.create_invitation(of_no_list).await, Code::NotFound, "NOT_FOUND");
+        assert_refused(owner.create_invitation(of_no_list).await, Code::InvalidArgument, "RESOURCE_TYPE_UNKNOWN");
         assert_eq!(revision_of(owner, id).await, before);
         owner.create_invitation(invite(id, "", vec![])).await.expect("a link is what is open here");
 
