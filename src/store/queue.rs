@@ -148,3 +148,88 @@ fn averaged(average: Duration, seen: Duration) -> Duration {
 fn busy() -> Error {
     Error::new(Reason::OrganizationBusy, "too many writes wait for this organization").retry_after(RETRY_AFTER)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::clock::{Clock, SystemEntropy};
+    use crate::domain::time::Timestamp;
+
+    const WAIT: Duration = Duration::from_secs(1);
+    const WRITE_MILLIS: u64 = 10;
+
+    /// A clock whose milliseconds pass when a test says so.
+    #[derive(Default)]
+    struct Millis(AtomicU64);
+
+    impl Clock for Millis {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(0)
+        }
+
+        fn monotonic(&self) -> Monotonic {
+            Monotonic(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+        }
+
+        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// Returns a queue that has seen many writes of 10 ms, and its clock.
+    async fn seasoned() -> (Queue, Arc<Millis>) {
+        let clock = Arc::new(Millis::default());
+        let queue = Queue::new(WAIT, World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) });
+        for _ in 0..200 {
+            let permit = queue.enter(Scope::Installation).await.expect("nobody is before it");
+            clock.0.fetch_add(WRITE_MILLIS, Ordering::Relaxed);
+            drop(permit);
+        }
+        (queue, clock)
+    }
+
+    fn join_all(queue: &Queue, joined: &mut Vec<Presence>) {
+        while let Ok(presence) = queue.join(Scope::Installation) {
+            joined.push(presence);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_waits_for_a_second_and_a_lasting_load_for_a_fifth_of_it() {
+        let (queue, clock) = seasoned().await;
+        let mut joined = Vec::new();
+        join_all(&queue, &mut joined);
+        assert!((95..=105).contains(&joined.len()), "{} of a burst wait", joined.len());
+
+        clock.0.fetch_add(1_001, Ordering::Relaxed);
+        joined.truncate(2);
+        join_all(&queue, &mut joined);
+        assert!((19..=23).contains(&joined.len()), "{} of a lasting load wait", joined.len());
+
+        // Once nobody waits, the load is over.
+        joined.truncate(1);
+        join_all(&queue, &mut joined);
+        assert!(joined.len() > 90, "{} of the next burst wait", joined.len());
+        drop(joined);
+        assert!(queue.lanes.lock().by_scope.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whose_permit_does_not_come_in_time_is_refused() {
+        let clock = Arc::new(Millis::default());
+        let world = World { clock, entropy: Arc::new(SystemEntropy) };
+        let queue = Queue::new(Duration::from_millis(10), world);
+        let held = queue.enter(Scope::Installation).await.expect("nobody is before it");
+        let refused = queue.enter(Scope::Installation).await.expect_err("it is held");
+        assert_eq!(refused.reason, Reason::OrganizationBusy);
+        drop(held);
+        assert!(queue.enter(Scope::Installation).await.is_ok());
+    }
+}

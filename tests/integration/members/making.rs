@@ -32,7 +32,7 @@ on_both! {
         assert_eq!((member.external_id.as_str(), member.roles), ("hr:17", vec!["user".to_owned()]));
         assert_eq!(made.grants.len(), 2);
         assert!(made.grants.iter().all(|grant| grant.source() == proto::GrantSource::Manual));
-        let listed = owner.member(id, "Bob@Example.test").await;
+        let listed = owner.member(id, "Bob@example.test").await;
         assert_eq!((listed.place_count, listed.places), (1, vec![project("alpha")]));
         assert_eq!(app.traces().await.mailed.iter().filter(|to| to.to_lowercase().contains("bob")).count(), 0);
     }
