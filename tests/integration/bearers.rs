@@ -110,7 +110,7 @@ async fn limited(calls: u32, streams: u32) -> TestApp {
     let data_dir = Arc::new(TempDir::new().unwrap());
     let mut config = Database::Sqlite.config(data_dir.path()).await;
     (config.calls_per_credential, config.streams_per_credential) = (calls, streams);
-    TestApp::start_with(config, data_dir, ManualClock::new(), 1).await.unwrap()
+    TestApp::start_with(config, data_dir, ManualClock::new()).await.unwrap()
 }
 
 /// Asserts that a refusal says what is too much, and that waiting helps.

@@ -19,7 +19,7 @@ async fn a_database_whose_transactions_only_read_by_default_takes_writes() {
     let config = Database::Postgres.config(data_dir.path()).await;
     execute(&format!("alter database {} set default_transaction_read_only = on", name(&config))).await;
 
-    let app = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await.expect("a server that starts");
+    let app = TestApp::start_with(config, data_dir, ManualClock::new()).await.expect("a server that starts");
     app.found().await;
 }
 

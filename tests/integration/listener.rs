@@ -153,7 +153,7 @@ async fn an_old_connection_is_let_go_once_its_calls_are_answered() {
     let directory = Arc::new(TempDir::new().unwrap());
     let mut config = Database::Sqlite.config(directory.path()).await;
     config.connection_age = Duration::from_secs(2);
-    let app = TestApp::start_with(config, directory, ManualClock::new(), 1).await.unwrap();
+    let app = TestApp::start_with(config, directory, ManualClock::new()).await.unwrap();
     let message = get_organization(&app.found().await.id);
     let bearer = format!("Bearer {}", app.operator_key());
     let headers: [(&str, &[u8]); 1] = [("authorization", bearer.as_bytes())];

@@ -21,7 +21,7 @@ async fn start(database: Database, set: impl FnOnce(&mut Config)) -> TestApp {
     let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
     let mut config = database.config(data_dir.path()).await;
     set(&mut config);
-    TestApp::start_with(config, data_dir, ManualClock::new(), 1).await.expect("a server that starts")
+    TestApp::start_with(config, data_dir, ManualClock::new()).await.expect("a server that starts")
 }
 
 /// Tells which limit has refused a call, and how long it is to wait.

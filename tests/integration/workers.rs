@@ -69,7 +69,7 @@ async fn start() -> (TestApp, watch::Sender<Polls>) {
     let polls = watch::Sender::new(Polls::Answer);
     let receiver = polls.subscribe();
     let source = |store| -> Arc<dyn Source> { Arc::new(Told { store, polls: receiver }) };
-    let app = TestApp::start_over(config, data_dir, ManualClock::still(), 1, source).await.expect("a server");
+    let app = TestApp::start_over(config, data_dir, ManualClock::still(), source).await.expect("a server");
     (app, polls)
 }
 

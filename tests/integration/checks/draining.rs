@@ -23,7 +23,7 @@ fn alpha(bob: &Person) -> guildhall::proto::CheckItem {
 async fn still(database: Database) -> (TestApp, Organization, Person, Checks) {
     let data_dir = Arc::new(TempDir::new().unwrap());
     let config = database.config(data_dir.path()).await;
-    let app = TestApp::start_with(config, data_dir, ManualClock::still(), 1).await.unwrap();
+    let app = TestApp::start_with(config, data_dir, ManualClock::still()).await.unwrap();
     let (organization, bob) = scene(&app).await;
     let mut stream = app.backend(&organization).await.stream().await.unwrap();
     subscribe_to(&stream, &organization.id, 1, alpha(&bob), None, "").await;

@@ -30,7 +30,7 @@ async fn serve(cluster: &Cluster, proxy: &Proxy, database: &str) -> (TestApp, Ar
     let hidden = Arc::new(AtomicUsize::new(0));
     let patient = Arc::clone(&hidden);
     let source = move |store| -> Arc<dyn Source> { Arc::new(Patient { source: Arc::new(store), hidden: patient }) };
-    let app = TestApp::start_over(config, data_dir, ManualClock::new(), 1, source).await.expect("a server");
+    let app = TestApp::start_over(config, data_dir, ManualClock::new(), source).await.expect("a server");
     (app, hidden)
 }
 

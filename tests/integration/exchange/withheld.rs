@@ -30,7 +30,7 @@ async fn where_the_server_withholds_its_name_memory_is_followed_by_comparing() {
     db.close().await.unwrap();
     config.database_url = Some(url.replace("postgres@", &format!("{ROLE}@")).into());
 
-    let app = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await.expect("a server");
+    let app = TestApp::start_with(config, data_dir, ManualClock::new()).await.expect("a server");
     let scene = Scene::new(&app).await;
     let mut lost = scene.lose(&app).await;
     let moved = app.app.services().store.moved_since(guildhall::changelog::Cursor::default()).await.unwrap();

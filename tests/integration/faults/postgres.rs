@@ -60,7 +60,7 @@ impl Pair {
     async fn start() -> Self {
         let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
         let config = unlimited(Database::Postgres.config(data_dir.path()).await);
-        let steady = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await;
+        let steady = TestApp::start_with(config, data_dir, ManualClock::new()).await;
         let steady = steady.expect("a server that starts");
         let url = steady.config.database_url();
         let proxy = Proxy::before(&url, is_of_a_call);

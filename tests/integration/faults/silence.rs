@@ -10,7 +10,7 @@ use tonic::Code;
 use super::load::{Load, Made, Way, now};
 use crate::harness::messages::{change, get_resource, grant, item, membership, register};
 use crate::harness::proxy::{Afterwards, Proxy};
-use crate::harness::{Database, ManualClock, Organization, TestApp, as_member, assert_refused, project, reason};
+use crate::harness::{Database, Organization, TestApp, as_member, assert_refused, project, reason};
 
 /// How long the network is silent.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -168,13 +168,13 @@ async fn a_server_does_not_wait_for_ever_for_its_first_connection() {
         config.database_url = Some(proxy.url(&url).into());
         let data_dir = Arc::new(tempfile::tempdir().unwrap());
         let began_at = now();
-        let started = TestApp::start_with(config.clone(), Arc::clone(&data_dir), ManualClock::new(), 3).await;
+        let started = TestApp::start_with(config.clone(), Arc::clone(&data_dir), Arc::clone(&steady.clock)).await;
         let (took, error) = (now().since(began_at), started.err().expect("no server").to_string());
         println!("deaf: {is_deaf}, {took:?}: {error}");
         assert!(took <= LONGEST && error.contains("database"), "{took:?}: {error}");
 
         proxy.speak(Afterwards::Dead);
-        TestApp::start_with(config, data_dir, ManualClock::new(), 3).await.expect("a server that starts");
+        TestApp::start_with(config, data_dir, Arc::clone(&steady.clock)).await.expect("a server that starts");
     }
 }
 

@@ -88,7 +88,6 @@ fn goes_on(count: &AtomicUsize, fails_at: &AtomicUsize) -> bool {
 /// A server that fails, and its file.
 struct Site {
     app: TestApp,
-    starts: u64,
     failing: Arc<Failing>,
     truth: Truth,
 }
@@ -98,15 +97,14 @@ impl Site {
         let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
         let config = unlimited(Database::Sqlite.config(data_dir.path()).await);
         let failing = Arc::new(Failing::default());
-        let app = TestApp::start_hooked(config, data_dir, ManualClock::new(), 1, failing.hook()).await;
+        let app = TestApp::start_hooked(config, data_dir, ManualClock::new(), failing.hook()).await;
         let app = app.expect("a server that starts");
         let truth = Truth::of(&app, &format!("{}?mode=ro", app.config.database_url())).await;
-        Self { app, starts: 1, failing, truth }
+        Self { app, failing, truth }
     }
 
     async fn restart(self) -> Self {
-        let starts = self.starts + 1;
-        Self { app: self.app.restart_hooked(self.failing.hook(), starts).await, starts, ..self }
+        Self { app: self.app.restart_hooked(self.failing.hook()).await, ..self }
     }
 
     fn servers(&self) -> Servers<'_> {

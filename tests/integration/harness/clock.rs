@@ -24,6 +24,7 @@ pub struct ManualClock {
     now: watch::Sender<Timestamp>,
     began_at: Timestamp,
     is_still: bool,
+    starts: AtomicU64,
 }
 
 impl ManualClock {
@@ -34,13 +35,22 @@ impl ManualClock {
 
     /// Makes a clock that stands at an instant of the test's own.
     pub fn at(began_at: Timestamp) -> Arc<Self> {
-        Arc::new(Self { now: watch::Sender::new(began_at), began_at, is_still: false })
+        Self::make(began_at, false)
     }
 
     /// Makes a clock by which pauses pass, and what is proven grows old, only when it is moved: nothing polls by itself.
     pub fn still() -> Arc<Self> {
-        let began_at = Timestamp::from_micros(BEGINNING);
-        Arc::new(Self { now: watch::Sender::new(began_at), began_at, is_still: true })
+        Self::make(Timestamp::from_micros(BEGINNING), true)
+    }
+
+    fn make(began_at: Timestamp, is_still: bool) -> Arc<Self> {
+        Arc::new(Self { now: watch::Sender::new(began_at), began_at, is_still, starts: AtomicU64::new(0) })
+    }
+
+    /// Returns the number of this start of a server. Servers on one database go by one clock and draw by their numbers: with
+    /// the same seed at the same time they would make the same ids.
+    pub fn start(&self) -> u64 {
+        self.starts.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Moves the clock on; whoever waits for a moment that has come wakes up.

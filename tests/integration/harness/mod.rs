@@ -122,17 +122,12 @@ impl TestApp {
     pub async fn start(database: Database) -> Self {
         let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
         let config = database.config(data_dir.path()).await;
-        Self::start_with(config, data_dir, ManualClock::new(), 1).await.expect("a server that starts")
+        Self::start_with(config, data_dir, ManualClock::new()).await.expect("a server that starts")
     }
 
-    /// Starts a server with settings and a seed of the test's own.
-    pub async fn start_with(
-        config: Config,
-        data_dir: Arc<TempDir>,
-        clock: Arc<ManualClock>,
-        seed: u64,
-    ) -> Result<Self, AppError> {
-        Self::start_over(config, data_dir, clock, seed, |store| Arc::new(store)).await
+    /// Starts a server with settings of the test's own.
+    pub async fn start_with(config: Config, data_dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Result<Self, AppError> {
+        Self::start_over(config, data_dir, clock, |store| Arc::new(store)).await
     }
 
     /// Starts a server whose index follows what `source` makes of the store.
@@ -140,10 +135,9 @@ impl TestApp {
         config: Config,
         data_dir: Arc<TempDir>,
         clock: Arc<ManualClock>,
-        seed: u64,
         source: impl FnOnce(Store) -> Arc<dyn Source>,
     ) -> Result<Self, AppError> {
-        let app = App::start_with(&config, world(&clock, seed), source).await?;
+        let app = App::start_with(&config, world(&clock), source).await?;
         Self::running(app, config, data_dir, clock).await
     }
 
@@ -152,11 +146,10 @@ impl TestApp {
         config: Config,
         data_dir: Arc<TempDir>,
         clock: Arc<ManualClock>,
-        seed: u64,
         hook: SqliteHook,
     ) -> Result<Self, AppError> {
         let database = guildhall::store::Settings { sqlite_hook: Some(hook), ..store_settings(&config) };
-        let app = App::start_on(&config, database, world(&clock, seed), |store| Arc::new(store)).await?;
+        let app = App::start_on(&config, database, world(&clock), |store| Arc::new(store)).await?;
         Self::running(app, config, data_dir, clock).await
     }
 
@@ -189,17 +182,16 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         let Self { app, clock, config, operator_key, data_dir, .. } = self;
         app.stop().await;
-        let mut again = Self::start_with(config, data_dir, clock, 2).await.expect("a server that starts again");
+        let mut again = Self::start_with(config, data_dir, clock).await.expect("a server that starts again");
         again.operator_key = operator_key;
         again
     }
 
-    /// As [`TestApp::restart`] and [`TestApp::start_hooked`]. Under a clock that stands still each start needs a seed of its
-    /// own, or it makes the ids of the one before.
-    pub async fn restart_hooked(self, hook: SqliteHook, seed: u64) -> Self {
+    /// As [`TestApp::restart`] and [`TestApp::start_hooked`].
+    pub async fn restart_hooked(self, hook: SqliteHook) -> Self {
         let Self { app, clock, config, operator_key, data_dir, .. } = self;
         app.stop().await;
-        let again = Self::start_hooked(config, data_dir, clock, seed, hook).await;
+        let again = Self::start_hooked(config, data_dir, clock, hook).await;
         Self { operator_key, ..again.expect("a server that starts again") }
     }
 
@@ -210,7 +202,7 @@ impl TestApp {
 
     /// As [`TestApp::replica`], with settings of its own: another way to the database, say.
     pub async fn replica_with(&self, config: Config) -> Self {
-        let mut again = Self::start_with(config, Arc::clone(&self.data_dir), Arc::clone(&self.clock), 7)
+        let mut again = Self::start_with(config, Arc::clone(&self.data_dir), Arc::clone(&self.clock))
             .await
             .expect("a second replica");
         again.operator_key.clone_from(&self.operator_key);
@@ -397,8 +389,8 @@ impl TestApp {
 }
 
 /// Gives the clock of a test, and randomness from a seed.
-fn world(clock: &Arc<ManualClock>, seed: u64) -> World {
-    World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) }
+fn world(clock: &Arc<ManualClock>) -> World {
+    World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(clock.start())) }
 }
 
 /// Takes the token out of an invitation's mail, or out of a link.

@@ -22,7 +22,10 @@ use crate::on_both;
 async fn another_installation() -> TestApp {
     let data_dir = Arc::new(TempDir::new().unwrap());
     let config = Database::Sqlite.config(data_dir.path()).await;
-    TestApp::start_with(config, data_dir, ManualClock::new(), 99).await.unwrap()
+    let clock = ManualClock::new();
+    // The first draw is the other installation's: keys of the same seed would be the same keys.
+    clock.start();
+    TestApp::start_with(config, data_dir, clock).await.unwrap()
 }
 
 /// The private key of this installation: the strongest forger there could be.

@@ -31,7 +31,7 @@ async fn start_by(clock: Arc<ManualClock>, database: Database, set: impl FnOnce(
     let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
     let mut config = database.config(data_dir.path()).await;
     set(&mut config);
-    TestApp::start_with(config, data_dir, clock, 1).await.expect("a server that starts")
+    TestApp::start_with(config, data_dir, clock).await.expect("a server that starts")
 }
 
 async fn attempt(call: &Caller, email: &str, password: &str) -> Result<proto::SignedIn, Status> {

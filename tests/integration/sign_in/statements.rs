@@ -16,7 +16,7 @@ async fn a_refused_sign_in_sends_the_same_two_reads_whoever_it_is() {
     let (recorder, url) = Recorder::before(&config.database_url()).await;
     config.database_url = Some(url.into());
     // Nothing goes on by itself.
-    let app = TestApp::start_with(config, data_dir, ManualClock::still(), 1).await.unwrap();
+    let app = TestApp::start_with(config, data_dir, ManualClock::still()).await.unwrap();
     let organization = app.found_by("ada@example.test").await;
     let request = invite(&organization.id, "bob@example.test", vec![]);
     organization.owner.call.create_invitation(request).await.unwrap();
