@@ -219,6 +219,8 @@ reasons! {
     RoleInUse = "ROLE_IN_USE" => FailedPrecondition;
     /// The organization's catalog leaves this part of Guildhall out.
     FeatureOff = "FEATURE_OFF" => FailedPrecondition;
+    /// One call would change more than a commit holds.
+    ChangeTooLarge = "CHANGE_TOO_LARGE" => FailedPrecondition;
     /// The token names a revision of a history that is no more.
     RevisionVanished = "REVISION_VANISHED" => FailedPrecondition;
 

@@ -311,10 +311,16 @@ impl Tx {
     /// Appends what changed to the logs and commits. Without a change nothing is appended, and no revision made.
     ///
     /// # Errors
+    /// - [`Reason::ChangeTooLarge`] above 10,000 changes; nothing has happened then.
     /// - [`Reason::ConcurrentUpdate`]; nothing has happened then.
     /// - [`Reason::DatabaseUnavailable`]; nothing has happened then.
     /// - [`Reason::CommitUnknown`]: the answer to COMMIT was lost, and no other connection could settle it in time.
     pub async fn commit(mut self) -> Result<Committed, Error> {
+        if self.changes.len().max(self.installation_changes.len()) > changelog::FACTS_MAX {
+            let message =
+                format!("more than {} things would change at once; change some of them first", changelog::FACTS_MAX);
+            return Err(Error::new(Reason::ChangeTooLarge, message));
+        }
         let organization = self.log.as_ref().map(|log| log.head.position);
         let mut committed = Committed { organization, installation: None, has_mail: self.has_mail };
         let lock = self.log.as_ref().map(|log| log.scope);

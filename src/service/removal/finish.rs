@@ -118,6 +118,11 @@ async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: Membe
     let Some(removal) = removal.filter(|removal| removal.is_due(tx.now())) else { return Ok((tx, true)) };
     let mut owned = tx.reads().owned_by(organization, &[Principal::Membership(membership)], SLICE).await?;
     if owned.is_empty() {
+        let rows = tx.reads().grants_of(organization, &[Principal::Membership(membership)], tx.now()).await?.rows(0);
+        if !rows.is_empty() {
+            tx.grants_delete(&rows[..rows.len().min(FACTS_MAX)]).await?;
+            return Ok((tx, false));
+        }
         tx.membership_delete(membership).await?;
         return Ok((tx, true));
     }

@@ -22,8 +22,8 @@ use crate::service::mark::marks_of;
 use crate::service::{Context, Services, Written, text};
 use crate::store::{Grants, Lock, Tx};
 
-/// Most grants that go with a membership in its first commit; of what has expired the sweep takes the rest.
-const GRANTS_MAX: usize = 9_000;
+/// Facts of the first commit that are neither grants nor resources: the membership, its invitation, and others like these.
+const OTHER_FACTS: usize = 100;
 
 impl Services {
     /// Removes a member, or lets the caller leave. Their access is gone with the answer; the membership itself is, unless
@@ -119,12 +119,12 @@ async fn remove(mut tx: Tx, context: Context, sealer: Sealer, request: RemoveMem
     if request.membership.is_some() {
         bar_from_links(&tx, &sealer, organization, &member).await?;
     }
-    let user_deleted = close(&mut tx, &actor, organization, &member, grants).await?;
     // What the caller does not see goes neither to anybody nor away.
     let unseen = estate.owned.into_iter().filter(|it| !is_visible(&actor.at(Some(&it.key)), now));
     for resource in unseen {
         hand_over(&mut tx, organization, resource, None).await?;
     }
+    let user_deleted = close(&mut tx, &actor, organization, &member, grants).await?;
     let policy = actor.catalog.removal();
     let removal = Removal {
         membership: id,
@@ -217,8 +217,13 @@ async fn close(
         tx.counters().count(&actor.catalog, grant, member.state, -1);
     }
     cardinality::judge(&actor.catalog, &before, tx.counters())?;
-    tx.grants_delete(&grants.rows(GRANTS_MAX)).await?;
-    for (member, group) in tx.reads().groups_of(&[member.id]).await? {
+    let groups = tx.reads().groups_of(&[member.id]).await?;
+    // Somebody who is being removed holds nothing, whatever rows there are: those that do not fit go with the slices.
+    let room = tx.room().saturating_sub(groups.len() + OTHER_FACTS);
+    let mut rows = grants.rows(room);
+    rows.truncate(room);
+    tx.grants_delete(&rows).await?;
+    for (member, group) in groups {
         tx.group_members_delete(group, &[member]).await?;
     }
     tx.invitations_revoke(member.id).await?;

@@ -3,6 +3,7 @@
 mod accounts;
 mod assets;
 mod listeners;
+mod many;
 mod races;
 
 use guildhall::proto;
