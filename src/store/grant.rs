@@ -1,6 +1,6 @@
 //! Grants.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -39,13 +39,46 @@ impl Grants {
     }
 }
 
+/// Where grants are looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum HeldAt<'a> {
+    /// Everywhere.
+    Anywhere,
+    /// At one place itself.
+    Place(&'a Place),
+    /// At the organization itself, and at every resource of these types.
+    Types(&'a [String]),
+    /// At these resources, at most 1,000.
+    Resources(&'a [ResourceKey]),
+}
+
 /// A page of grants, oldest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct GrantPage {
     /// In order.
     pub grants: Vec<Grant>,
     /// After which the next page begins, if there is one.
     pub next: Option<GrantId>,
+}
+
+impl GrantPage {
+    /// Returns the first `size` grants of this page and of one that was looked for elsewhere.
+    #[must_use]
+    pub fn merged(self, other: Self, size: usize) -> Self {
+        let mut grants = self.grants;
+        grants.extend(other.grants);
+        grants.sort_unstable_by_key(|grant| grant.id);
+        let mut next = self.next.into_iter().chain(other.next).min();
+        if let Some(next) = next {
+            // Behind it, one of the two may hold more.
+            grants.retain(|grant| grant.id <= next);
+        }
+        if grants.len() > size {
+            grants.truncate(size);
+            next = grants.last().map(|grant| grant.id);
+        }
+        Self { grants, next }
+    }
 }
 
 /// Most rows that one statement writes: eleven columns each.
@@ -113,7 +146,7 @@ impl Reads<'_> {
     pub async fn grant_page(
         &self,
         organization: OrganizationId,
-        (of, at): (Option<Principal>, Option<&Place>),
+        (of, at): (Option<Principal>, HeldAt<'_>),
         now: Timestamp,
         after: Option<GrantId>,
         size: u32,
@@ -124,12 +157,8 @@ impl Reads<'_> {
             let (kind, id) = principal_columns(principal);
             found = found.filter(grants::Column::PrincipalKind.eq(kind)).filter(grants::Column::PrincipalId.eq(id));
         }
-        if let Some(place) = at {
-            let (kind, resource_kind, id) = place_columns(place);
-            found = found
-                .filter(grants::Column::PlaceKind.eq(kind))
-                .filter(grants::Column::PlaceType.eq(resource_kind))
-                .filter(grants::Column::PlaceId.eq(id));
+        if let Some(at) = held_at(at) {
+            found = found.filter(at);
         }
         if let Some(after) = after {
             found = found.filter(grants::Column::Id.gt(after.0));
@@ -315,6 +344,32 @@ fn may_be_of(principals: &[Principal]) -> Condition {
     let columns = principals.iter().map(|principal| principal_columns(*principal));
     let (kinds, ids): (BTreeSet<&str>, BTreeSet<Uuid>) = columns.unzip();
     Condition::all().add(grants::Column::PrincipalKind.is_in(kinds)).add(grants::Column::PrincipalId.is_in(ids))
+}
+
+/// Picks what is held at some places; nothing for everywhere.
+fn held_at(places: HeldAt<'_>) -> Option<Condition> {
+    let (kind, resource_type, id) = (grants::Column::PlaceKind, grants::Column::PlaceType, grants::Column::PlaceId);
+    match places {
+        HeldAt::Anywhere => None,
+        HeldAt::Place(place) => {
+            let columns = place_columns(place);
+            Some(Condition::all().add(kind.eq(columns.0)).add(resource_type.eq(columns.1)).add(id.eq(columns.2)))
+        }
+        HeldAt::Types(types) => {
+            let of_types = Condition::all().add(kind.eq("resource")).add(resource_type.is_in(types));
+            Some(Condition::any().add(kind.eq("organization")).add(of_types))
+        }
+        HeldAt::Resources(keys) => {
+            let mut by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for key in keys {
+                by_type.entry(&key.kind).or_default().push(&key.id);
+            }
+            let of_type = |(name, ids): (&str, Vec<&str>)| {
+                Condition::all().add(kind.eq("resource")).add(resource_type.eq(name)).add(id.is_in(ids))
+            };
+            Some(by_type.into_iter().fold(Condition::any(), |any, of| any.add(of_type(of))))
+        }
+    }
 }
 
 /// Picks what has not expired by `now`.

@@ -51,7 +51,7 @@ use std::sync::Arc;
 pub use catalog::CatalogRow;
 pub use connect::{OnSqliteConnection, OpenError, Settings, SqliteHook};
 pub use embedded::Beginning;
-pub use grant::{GrantPage, Grants};
+pub use grant::{GrantPage, Grants, HeldAt};
 pub use group::{GroupMember, GroupMemberPage, GroupPage};
 pub use installation::{InstallationRow, SigningKeyRow};
 pub use location::Location;

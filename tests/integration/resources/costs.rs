@@ -4,13 +4,14 @@ use guildhall::authz::{Requirement, Viewer};
 use guildhall::domain::place::Subject;
 use guildhall::proto;
 use guildhall::proto::browse_resources_request::Under;
+use guildhall::proto::grant_matrix::Act;
 use tonic::Code;
 use uuid::Uuid;
 
 use super::person;
 use crate::harness::messages::{
-    browse, change, check, create_group, get_organization, grant, item, list_members, list_resources, membership,
-    register_all, user,
+    browse, change, change_by_matrix, check, create_group, get_organization, grant, item, list_grants, list_members,
+    list_resources, matrix, membership, put_catalog, register, register_all, user,
 };
 use crate::harness::{Organization, Person, TestApp, as_member, assert_refused, project};
 use crate::on_both;
@@ -31,10 +32,15 @@ struct Cost {
     looked_at: usize,
 }
 
-async fn hide_more(organization: &Organization) {
-    let name = |at: usize| project(&format!("m-hidden-{at:03}"));
-    for chunk in 0..HIDDEN / 100 {
-        let resources = (0..100).map(|at| (name(chunk * 100 + at), None));
+/// Names what is hidden, a hundred at a time.
+fn hidden(count: usize) -> impl Iterator<Item = Vec<proto::ResourceRef>> {
+    let name = |at: usize| project(&format!("m-hidden-{at:04}"));
+    (0..count / 100).map(move |chunk| (0..100).map(|at| name(chunk * 100 + at)).collect())
+}
+
+async fn hide_more(organization: &Organization, count: usize) {
+    for names in hidden(count) {
+        let resources = names.into_iter().map(|name| (name, None));
         organization.owner.call.register_resources(vec![register_all(&organization.id, resources)]).await.unwrap();
     }
 }
@@ -92,7 +98,7 @@ on_both! {
         for name in ["a-seen", "z-seen"] {
             let request = proto::RegisterResourceRequest {
                 display_name: "Named alike".into(),
-                ..crate::harness::messages::register(id, project(name))
+                ..register(id, project(name))
             };
             owner.register_resource(request).await.unwrap();
         }
@@ -101,9 +107,41 @@ on_both! {
         owner.change_grants(change(id, to_see.to_vec())).await.unwrap();
 
         let before = costs(&app, &organization, &who).await;
-        hide_more(&organization).await;
+        hide_more(&organization, HIDDEN).await;
         assert_eq!(costs(&app, &organization, &who).await, before);
         assert_eq!(before.looked_at, 2);
+    }
+
+    async fn what_is_held_at_hidden_places_costs_nothing_in_a_list_of_grants(app) {
+        let preset = include_str!("../../../presets/disaster-recovery.yaml").replace("name: disaster-recovery", "name: open");
+        let yaml = preset.replacen("project.operate: SHARED\n", "project.operate: SHARED\n      member.list: ANY\n", 1);
+        app.operator().put_catalog(put_catalog(&yaml)).await.unwrap();
+        let organization = app.found_under("open").await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        owner.register_resource(register(id, project("a-seen"))).await.unwrap();
+        let who = person(&app, &organization, "bob", &["user"]).await;
+        let other = person(&app, &organization, "cleo", &["user"]).await;
+        for person in [&who, &other] {
+            let to_see = grant(membership(&person.membership_id), as_member(project("a-seen")));
+            owner.change_grants(change(id, vec![to_see])).await.unwrap();
+        }
+        let cost = async || {
+            let (count, answer) = statements!(app, who.call.list_grants(list_grants(id, None)));
+            let answer = answer.unwrap();
+            assert_eq!(answer.next_page_token, "", "nothing that is seen follows");
+            let there = answer.grants.into_iter().filter(|grant| grant.assignment.as_ref().unwrap().resource.is_some());
+            (count, there.count())
+        };
+        let before = cost().await;
+        assert_eq!(before.1, 2);
+        // More than is read at once.
+        hide_more(&organization, 3 * HIDDEN).await;
+        for places in hidden(3 * HIDDEN) {
+            let act = Act::Grant(proto::Assignment { resource: None, ..as_member(project("")) });
+            let all = matrix(vec![membership(&other.membership_id)], places, act);
+            owner.change_grants(change_by_matrix(id, vec![all])).await.unwrap();
+        }
+        assert_eq!(cost().await, before);
     }
 
     async fn a_stranger_is_refused_by_the_statements_of_an_organization_that_is_not_there_and_has_nothing_loaded(app) {
