@@ -3,24 +3,20 @@
 use std::collections::HashSet;
 
 use super::context::see;
+use super::sought::Sought;
 use super::{Context, Read, Services};
-use crate::authz::Requirement;
 use crate::domain::access::{Actor, decide, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
 use crate::domain::id::{GrantId, OrganizationId};
-use crate::domain::place::{Place, Principal, ResourceKey, Subject};
-use crate::domain::resource::Under;
-use crate::domain::revision::Token;
+use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
-use crate::store::{GrantPage, HeldAt, Reads};
+use crate::store::GrantPage;
 
 /// How many grants are read at once, and how often for one page: a page stays short only after very many that are not shown.
 const CHUNK: u32 = 500;
 const CHUNKS_MAX: usize = 40;
-/// Most resources that one statement names.
-const KEYS_MAX: usize = 1_000;
 
 /// Asks for a page of grants.
 #[derive(Clone, Debug)]
@@ -86,7 +82,7 @@ impl Services {
         let sought = match &place {
             Some(place) => Sought::At(place),
             None if is_oneself => Sought::Anywhere,
-            None => self.seen_by(subject, organization, token).await?,
+            None => self.sought(&actor, subject, organization, token).await?,
         };
 
         // A page ends where a grant that is shown follows, so that its token tells of no other (CM-13).
@@ -111,20 +107,6 @@ impl Services {
             }
         }
         Ok(Read { value: GrantPage { grants: shown, next: from }, token })
-    }
-
-    /// Proposes where the caller sees what is held.
-    async fn seen_by(
-        &self,
-        subject: Subject,
-        organization: OrganizationId,
-        token: Token,
-    ) -> Result<Sought<'static>, Error> {
-        let view = self.engine.view(organization, Requirement::AtLeast(token), subject).await?;
-        self.must_be_fresh(&view)?;
-        let seen = view.seen(subject);
-        let in_part = view.organization.candidates((&seen.in_part(), &seen), &Under::Anything, None, None, usize::MAX);
-        Ok(Sought::Seen { whole: seen.whole().map(str::to_owned).collect(), in_part: in_part.keys })
     }
 
     /// Tells who of some hold one thing at each of some places.
@@ -159,43 +141,6 @@ impl Services {
             Summary { place: place.clone(), holders: holders.collect() }
         };
         Ok(Read { value: places.iter().map(summary).collect(), token })
-    }
-}
-
-/// Where a list looks for grants.
-enum Sought<'a> {
-    Anywhere,
-    At(&'a Place),
-    /// At the organization and at what the caller sees, so that what is hidden costs nothing: of some types every
-    /// resource, of the others these.
-    Seen {
-        whole: Vec<String>,
-        in_part: Vec<ResourceKey>,
-    },
-}
-
-impl Sought<'_> {
-    async fn page(
-        &self,
-        reads: &Reads<'_>,
-        organization: OrganizationId,
-        principal: Option<Principal>,
-        now: Timestamp,
-        after: Option<GrantId>,
-        size: u32,
-    ) -> Result<GrantPage, Error> {
-        let read = async |at| reads.grant_page(organization, (principal, at), now, after, size).await;
-        match self {
-            Self::Anywhere => read(HeldAt::Anywhere).await,
-            Self::At(place) => read(HeldAt::Place(place)).await,
-            Self::Seen { whole, in_part } => {
-                let mut page = read(HeldAt::Types(whole)).await?;
-                for keys in in_part.chunks(KEYS_MAX) {
-                    page = page.merged(read(HeldAt::Resources(keys)).await?, size as usize);
-                }
-                Ok(page)
-            }
-        }
     }
 }
 

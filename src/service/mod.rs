@@ -42,6 +42,7 @@ mod seats;
 mod service_account;
 mod session;
 mod shown;
+mod sought;
 mod sweeping;
 mod text;
 mod throttle;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::context::{must_hold, see};
+use super::sought::Sought;
 use super::{Context, Read, Services};
 use crate::domain::access::{Actor, decide};
 use crate::domain::catalog::{PermissionId, Reach};
@@ -85,12 +86,13 @@ impl Services {
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound),
     ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
-    /// - What [`Query::parse`], [`Filter::parse`] and [`Order::parse`] refuse.
+    /// - What [`Query::parse`], [`Filter::parse`] and [`Order::parse`] refuse, and what [`Services::sought`] fails with.
     pub async fn list_members(&self, context: &Context, request: ListMembers) -> Result<Read<Members>, Error> {
         let (organization, now) = (request.organization, self.world.now());
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
+        let subject = context.subject()?;
+        let actor = reads.actor(organization, subject, &[]).await?;
         context.authorize(&actor, organization, None, "", now)?;
 
         let is_first = request.after.is_none();
@@ -101,7 +103,8 @@ impl Services {
         let is_all = query.words.is_empty() && query.filter.is_empty();
         let page = reads.roster_page(organization, &query).await?;
         let total = if is_first && is_all { Some(reads.roster_count(organization).await?) } else { None };
-        let members = complete(&reads, context, &actor, (organization, now), page.rows).await?;
+        let sought = self.sought(&actor, subject, organization, token).await?;
+        let members = complete(&reads, context, &actor, (organization, now), page.rows, &sought).await?;
         let value = Members { members, shows_private: may_update(&actor, now), next: page.next, total };
         Ok(Read { value, token })
     }
@@ -169,7 +172,7 @@ impl Services {
     ) -> Result<FoundMember, Error> {
         let now = self.world.now();
         let row = reads.roster_row(organization, id).await?.ok_or_else(|| Error::not_found("member", id))?;
-        let listed = complete(reads, context, actor, (organization, now), vec![row]).await?.pop();
+        let listed = complete(reads, context, actor, (organization, now), vec![row], &Sought::Anywhere).await?.pop();
         let listed = listed.ok_or_else(|| Error::internal("a row that was lost"))?;
         Ok(FoundMember { listed, shows_private: may_update(actor, now) })
     }
@@ -221,6 +224,7 @@ async fn complete(
     actor: &Actor,
     (organization, now): (OrganizationId, Timestamp),
     rows: Vec<RosterRow>,
+    sought: &Sought<'_>,
 ) -> Result<Vec<Listed>, Error> {
     let mut principals: Vec<Principal> = rows.iter().map(|row| Principal::Membership(row.member.id)).collect();
     principals.push(Principal::Everyone);
@@ -231,7 +235,7 @@ async fn complete(
     }
     let in_use: HashSet<Principal> = groups.values().flatten().copied().collect();
     principals.extend(in_use);
-    let grants = reads.grants_of(organization, &principals, now).await?.live;
+    let grants = sought.grants_of(reads, organization, &principals, now).await?;
     let seen = seen_places(reads, context, actor, (organization, now), &grants).await?;
     let made_here: Vec<UserId> =
         rows.iter().filter(|row| row.member.is_made_here).filter_map(|row| row.member.user).collect();

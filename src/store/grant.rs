@@ -170,6 +170,28 @@ impl Reads<'_> {
         Ok(GrantPage { grants: rows.iter().map(grant).collect::<Result<_, _>>()?, next })
     }
 
+    /// Reads what some principals hold at `now` at some places of an organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grants_held_at(
+        &self,
+        organization: OrganizationId,
+        principals: &[Principal],
+        at: HeldAt<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Grant>, Error> {
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(may_be_of(principals))
+            .filter(is_live(now))
+            .filter(held_at(at).unwrap_or_else(Condition::all))
+            .all(&self.db)
+            .await?;
+        let grants = rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?;
+        Ok(grants.into_iter().filter(|grant| principals.contains(&grant.principal)).collect())
+    }
+
     /// Reads the grants of one thing that some principals hold at `now` at some places of an organization.
     ///
     /// # Errors

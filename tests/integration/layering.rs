@@ -63,8 +63,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// how tries and mails are counted, seats, texts, etags, and how a resource is shown. What else two of them
 /// share is a rule, and stands in `domain`.
 const SHARED_BY_SERVICES: &[&str] = &[
-    "activity", "apply", "clearing", "context", "etag", "mailing", "mark", "seats", "shown", "sweeping", "text",
-    "throttle", "write",
+    "activity", "apply", "clearing", "context", "etag", "mailing", "mark", "seats", "shown", "sought", "sweeping",
+    "text", "throttle", "write",
 ];
 
 /// Which rooms may name a crate; [`ANY`] is every room but the pure ones.

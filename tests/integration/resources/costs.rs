@@ -112,7 +112,7 @@ on_both! {
         assert_eq!(before.looked_at, 2);
     }
 
-    async fn what_is_held_at_hidden_places_costs_nothing_in_a_list_of_grants(app) {
+    async fn what_is_held_at_hidden_places_costs_nothing_in_lists_of_grants_and_members(app) {
         let preset = include_str!("../../../presets/disaster-recovery.yaml").replace("name: disaster-recovery", "name: open");
         let yaml = preset.replacen("project.operate: SHARED\n", "project.operate: SHARED\n      member.list: ANY\n", 1);
         app.operator().put_catalog(put_catalog(&yaml)).await.unwrap();
@@ -130,10 +130,12 @@ on_both! {
             let answer = answer.unwrap();
             assert_eq!(answer.next_page_token, "", "nothing that is seen follows");
             let there = answer.grants.into_iter().filter(|grant| grant.assignment.as_ref().unwrap().resource.is_some());
-            (count, there.count())
+            let (of_members, answer) = statements!(app, who.call.list_members(list_members(id)));
+            let places: Vec<i32> = answer.unwrap().members.into_iter().map(|member| member.place_count).collect();
+            (count, there.count(), of_members, places)
         };
         let before = cost().await;
-        assert_eq!(before.1, 2);
+        assert_eq!((before.1, &before.3), (2, &vec![0, 1, 1]));
         // More than is read at once.
         hide_more(&organization, 3 * HIDDEN).await;
         for places in hidden(3 * HIDDEN) {
