@@ -1,11 +1,11 @@
-//! Keyed hashes of what is counted and must not be kept: addresses, sources, tokens.
+//! Keyed hashes of what is counted or recognised and must not be kept: addresses, sources, tokens, users who are gone.
 
 use ring::hmac;
 
 use super::seal::Sealer;
 use crate::domain::throttle::Key;
 
-/// What a fingerprint is of. The same text counts apart as one thing and as another.
+/// What a fingerprint is of. The same text has another as another thing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counted {
     /// An address that is signed in with.
@@ -26,6 +26,10 @@ pub enum Counted {
     Sponsor,
     /// An organization that invites.
     Organization,
+    /// A user who was removed from one organization.
+    RemovedUser,
+    /// An address of such a user.
+    RemovedAddress,
 }
 
 impl Counted {
@@ -41,12 +45,14 @@ impl Counted {
             Self::RecipientOf => b"mail recipient of organization",
             Self::Sponsor => b"mail sponsor",
             Self::Organization => b"mail organization",
+            Self::RemovedUser => b"removed user",
+            Self::RemovedAddress => b"removed address",
         }
     }
 }
 
 impl Sealer {
-    /// Returns the name under which something is counted: 128 bits of an HMAC-SHA256 under a key derived from the
+    /// Returns the name under which something is counted or recognised: 128 bits of an HMAC-SHA256 under a key derived from the
     /// installation key. Whoever lacks that key cannot try addresses against it.
     #[must_use]
     pub fn fingerprint(&self, counted: Counted, parts: &[&[u8]]) -> Key {

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
-use ring::hmac::{self, HMAC_SHA256, Key as HmacKey};
+use ring::hmac::{HMAC_SHA256, Key as HmacKey};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
@@ -213,18 +213,13 @@ impl Purpose {
 /// What is sealed is 29 bytes longer than its plaintext: a version, a nonce of 12 bytes, the ciphertext, a tag of 16.
 /// Nonces are random: up to 2³² texts for one purpose, the chance that any two share one stays below 2⁻³².
 ///
-/// Besides it marks: a keyed hash by which something is recognised that must not be kept, as the address of somebody who is
-/// gone. Whoever lacks the installation key cannot try addresses against it.
+/// Besides it makes [fingerprints](Self::fingerprint): keyed hashes by which something is recognised that must not be kept.
 #[derive(Clone)]
 pub struct Sealer {
     keys: Arc<[LessSafeKey; Purpose::ALL.len()]>,
-    marks: hmac::Key,
     /// Of keyed hashes, see [`Sealer::fingerprint`].
     pub(super) hmac: Arc<HmacKey>,
 }
-
-/// Stands in the derivation of the key of marks: never changes.
-const MARK_INFO: &[u8] = b"mark";
 
 impl Sealer {
     /// Derives the keys of all purposes.
@@ -237,23 +232,7 @@ impl Sealer {
             LessSafeKey::new(UnboundKey::from(okm))
         };
         let hmac = root.expand(&[FINGERPRINTS], HMAC_SHA256).expect("HKDF-SHA256 gives up to 8,160 bytes");
-        let info = [MARK_INFO];
-        let marks = root.expand(&info, HMAC_SHA256).expect("HKDF-SHA256 gives up to 8,160 bytes");
-        Self { keys: Arc::new(Purpose::ALL.map(derive)), marks: marks.into(), hmac: Arc::new(hmac.into()) }
-    }
-
-    /// Returns the mark of some text, by HMAC-SHA256. `of` says what it is the mark of: of the same text two of these have
-    /// nothing in common.
-    #[must_use]
-    pub fn mark(&self, of: &str, text: &str) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.marks);
-        // So that no part runs into the next.
-        context.update(&(of.len() as u64).to_be_bytes());
-        context.update(of.as_bytes());
-        context.update(text.as_bytes());
-        let mut mark = [0; 32];
-        mark.copy_from_slice(context.sign().as_ref());
-        mark
+        Self { keys: Arc::new(Purpose::ALL.map(derive)), hmac: Arc::new(hmac.into()) }
     }
 
     /// Seals `plaintext`, so that only [`open`](Self::open) with the same purpose and installation key gives it back.
@@ -328,15 +307,6 @@ mod tests {
             let expected = (purpose == Purpose::OutboxMail).then(|| b"a mail".to_vec());
             assert_eq!(Sealer::new(&key(1)).open(purpose, &sealed), expected, "{purpose:?}");
             assert_eq!(Sealer::new(&key(2)).open(purpose, &sealed), None, "{purpose:?}");
-        }
-    }
-
-    #[test]
-    fn a_mark_is_of_one_text_for_one_use_under_one_key() {
-        let mark = |byte, of, text| Sealer::new(&key(byte)).mark(of, text);
-        assert_eq!(mark(1, "a", "text"), mark(1, "a", "text"));
-        for other in [mark(2, "a", "text"), mark(1, "b", "text"), mark(1, "a", "texts"), mark(1, "at", "ext")] {
-            assert_ne!(mark(1, "a", "text"), other);
         }
     }
 

@@ -1,9 +1,10 @@
-//! The marks by which somebody is recognised who is gone: keyed hashes of who they were and of their addresses.
+//! The fingerprints by which somebody is recognised who is gone: of who they were and of their addresses.
 
-use crate::auth::Sealer;
+use crate::auth::{Counted, Sealer};
 use crate::domain::email::Email;
 use crate::domain::error::Error;
 use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::throttle::Key;
 
 /// Returns the marks of somebody in one organization: of the user, if there is one, and of each of their addresses in its
 /// canonical form. Of the same person two organizations have nothing in common.
@@ -15,11 +16,12 @@ pub(super) fn marks_of(
     organization: OrganizationId,
     user: Option<UserId>,
     emails: &[String],
-) -> Result<Vec<[u8; 32]>, Error> {
-    let user = user.map(|user| Ok(sealer.mark("user", &format!("{organization}/{user}"))));
+) -> Result<Vec<Key>, Error> {
+    let organization = organization.0.as_bytes();
+    let user = user.map(|user| Ok(sealer.fingerprint(Counted::RemovedUser, &[organization, user.0.as_bytes()])));
     let emails = emails.iter().map(|email| {
         let email = Email::parse("email", email)?;
-        Ok(sealer.mark("email", &format!("{organization}/{}", email.key())))
+        Ok(sealer.fingerprint(Counted::RemovedAddress, &[organization, email.key().as_bytes()]))
     });
     user.into_iter().chain(emails).collect()
 }

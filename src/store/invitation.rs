@@ -17,6 +17,7 @@ use crate::domain::fact::{Fact, InvitationState};
 use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
+use crate::domain::throttle::Key;
 use crate::domain::time::Timestamp;
 
 /// How many links are read at once: each brings up to 100 assignments.
@@ -67,11 +68,11 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn is_barred_from_link(&self, link: &Invitation, marks: &[[u8; 32]]) -> Result<bool, Error> {
+    pub async fn is_barred_from_link(&self, link: &Invitation, marks: &[Key]) -> Result<bool, Error> {
         let made_at = invitations::Entity::find_by_id(link.id.0).one(&self.db).await?.map(|row| row.revision);
         let barred = barred_from_links::Entity::find()
             .filter(barred_from_links::Column::OrganizationId.eq(link.organization.0))
-            .filter(barred_from_links::Column::Mark.is_in(marks.iter().map(|mark| mark.to_vec())))
+            .filter(barred_from_links::Column::Mark.is_in(marks.iter().map(|mark| mark.0.to_vec())))
             .filter(barred_from_links::Column::Revision.gt(made_at))
             .one(&self.db)
             .await?;
@@ -151,13 +152,13 @@ impl Tx {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn bar_from_open_links(&self, marks: &[[u8; 32]]) -> Result<(), Error> {
+    pub async fn bar_from_open_links(&self, marks: &[Key]) -> Result<(), Error> {
         let organization = self.organization();
         let last = open_links(organization, self.now()).order_by_desc(invitations::Column::ExpiresAt);
         let Some(last) = last.one(&self.db).await? else { return Ok(()) };
-        let row = |mark: &[u8; 32]| barred_from_links::ActiveModel {
+        let row = |mark: &Key| barred_from_links::ActiveModel {
             organization_id: Set(organization.0),
-            mark: Set(mark.to_vec()),
+            mark: Set(mark.0.to_vec()),
             revision: Set(self.revision()),
             expires_at: Set(last.expires_at),
         };
