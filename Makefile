@@ -26,6 +26,10 @@ load: ## Put load on a server and on an echo: rates as ratios, latencies, pushes
 	@scripts/setup build
 	cargo run --release --locked --example load
 
+overload: ## Put more load on the server than it can take: writes and sign-ins, on both databases
+	@scripts/setup build
+	@scripts/postgres run cargo bench --locked --bench overload
+
 mutations: ## Put mutations on a server on PostgreSQL and the same statements on pgbench, in turns: rates as a ratio
 	@benches/mutations
 
@@ -40,4 +44,4 @@ proto: ## Lint the protos and rewrite them in the canonical format
 	.tools/bin/buf lint proto
 	.tools/bin/buf format proto -w
 
-.PHONY: help run demo test lint bench load mutations soak mutate-presets proto
+.PHONY: help run demo test lint bench load overload mutations soak mutate-presets proto

@@ -1,6 +1,6 @@
 //! The index in process, without a wire: `make bench`. What the wire adds, `make load` shows.
 //!
-//! Evaluation (P1), memory (P5), applying while folding (P7), subscriptions (P9) and starting (P10), each with its data
+//! Evaluation (P1), memory (P5), applying while folding (P7), subscriptions (P9), starting (P10) and lists, each with its data
 //! size. Speed is told beside a dependent random read of as much memory, taken in the same run, since machines differ.
 //! Prints a table; fails on nothing. `GUILDHALL_BENCH_SHARE=10` takes a tenth of the data; arguments name the parts to run.
 
@@ -12,6 +12,7 @@
 
 mod applying;
 mod evaluation;
+mod listing;
 mod memory;
 mod organizations;
 #[path = "../../examples/load/shape.rs"]
@@ -56,6 +57,9 @@ async fn main() -> Result<(), Failure> {
     }
     if is_asked("subscribing") {
         subscribing::report(large).await?;
+    }
+    if is_asked("listing") {
+        listing::report().await?;
     }
     if is_asked("starting") {
         starting::report().await?;

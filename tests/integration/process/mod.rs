@@ -7,7 +7,6 @@ mod clocks;
 mod crash;
 mod files;
 mod first_start;
-mod floods;
 pub mod program;
 mod refusals;
 mod secrets;
