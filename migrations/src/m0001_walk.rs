@@ -192,6 +192,7 @@ create table invitations (
     sponsor_kind text not null,
     sponsor_id {uuid} not null,
     state text not null,
+    is_founding boolean not null,
     created_at bigint not null,
     expires_at bigint not null,
     check (case kind when 'email' then membership_id is not null and email is not null else assignments is not null end)

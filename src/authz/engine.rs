@@ -336,10 +336,12 @@ impl Engine {
         organization: Option<(OrganizationId, Position)>,
         installation: Option<Position>,
     ) {
-        if installation.is_some()
-            && let Err(error) = self.catch_up_installation().await
-        {
-            tracing::debug!(%error, "the installation's index is left to the feed");
+        if installation.is_some() {
+            // It may have given somebody a place in organizations that did not exist for them.
+            self.residence.forget_absences();
+            if let Err(error) = self.catch_up_installation().await {
+                tracing::debug!(%error, "the installation's index is left to the feed");
+            }
         }
         if let Some((id, _)) = organization {
             self.residence.exists(id);

@@ -13,7 +13,8 @@ use super::Config;
 const OURS: &str = "GUILDHALL_";
 
 /// Names that clients, tests and tools read. No setting of a server.
-pub const OF_CLIENTS_AND_TESTS: [&str; 9] = [
+pub const OF_CLIENTS_AND_TESTS: [&str; 10] = [
+    "GUILDHALL_ACT",
     "GUILDHALL_BENCH_SHARE",
     "GUILDHALL_KEY",
     "GUILDHALL_PLANS",

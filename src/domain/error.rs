@@ -364,6 +364,13 @@ impl Error {
         self
     }
 
+    /// Returns the error without what machines may read of it, for a caller who may not know where it comes from.
+    #[must_use]
+    pub fn without_metadata(mut self) -> Self {
+        self.metadata.clear();
+        self
+    }
+
     /// Puts `prefix` before the path of every violation, as in `deltas[3].` before `role`.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {

@@ -24,6 +24,8 @@ pub struct Invitation {
     pub offered: Offered,
     /// Who last made or changed it, and answers for what it brings.
     pub sponsor: Subject,
+    /// Whether it came with the organization, for its founder: no policy opens that, so none closes it.
+    pub is_founding: bool,
     /// Where it stands.
     pub state: InvitationState,
     /// It can be accepted strictly before this instant.

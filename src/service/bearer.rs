@@ -32,6 +32,8 @@ use crate::workers::Pulse;
 const REMEMBERED_MAX: usize = 100_000;
 /// About how often the keys in use are looked for.
 const PERIOD: Duration = Duration::from_secs(10);
+/// How soon they are looked for again where the database did not answer.
+const LOOKED_FOR_AGAIN: Duration = Duration::from_secs(1);
 /// How many of them one statement looks for.
 const LOOKED_FOR: usize = 1_000;
 /// After how long a refused call, and a refused stream, may be tried again.
@@ -259,15 +261,20 @@ impl Services {
 
 /// Looks for the keys in use, at once when a history is found to be no more, and about every 10 seconds, until `stop`.
 pub async fn keep_keys(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
+    let mut wait = PERIOD;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = services.engine.broken_off() => {}
-            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
+            () = services.world.clock.sleep(services.world.jittered(wait)) => {}
         }
-        if let Err(error) = services.look_for_keys().await {
-            tracing::debug!(cause = error.cause(), "the keys in use could not be looked for");
-        }
+        wait = match services.look_for_keys().await {
+            Ok(()) => PERIOD,
+            Err(error) => {
+                tracing::debug!(cause = error.cause(), "the keys in use could not be looked for");
+                LOOKED_FOR_AGAIN
+            }
+        };
         pulse.beat();
     }
 }

@@ -11,7 +11,7 @@ use crate::auth::hash_of;
 use crate::domain::assignment::Assignment;
 use crate::domain::cardinality::{self, Counters};
 use crate::domain::catalog::{
-    Catalog, CatalogError, Difference, RoleId, diff, is_name, key_of, parse, presets, remember,
+    Catalog, CatalogError, Difference, InvitationKind, RoleId, diff, is_name, key_of, parse, presets, remember,
 };
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held};
@@ -232,6 +232,7 @@ async fn switch(
         link.must_fit(&extended, somebody, now)
     };
     tx.reads().each_open_link(organization, now, look).await?;
+    mails_must_fit(&tx.reads(), organization, &extended, now).await?;
     give_default_role(&mut tx, organization, &extended).await?;
     must_fit_together(&tx.reads(), organization, &extended, now).await?;
 
@@ -244,6 +245,29 @@ async fn switch(
     found.names_must_be_free(&tx.reads().organizations_called_like(&found).await?)?;
     tx.organization_catalog_update(&found).await?;
     Ok((tx, Switched { key: key.to_string(), links }))
+}
+
+/// Ensures that the open invitations to mailboxes could be made anew under `catalog`. What they bring are grants, which others
+/// look after.
+async fn mails_must_fit(
+    reads: &Reads<'_>,
+    organization: OrganizationId,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let policy = catalog.invitation();
+    let is_closed = !policy.kinds.contains(&InvitationKind::Email);
+    if !is_closed && !policy.role_required {
+        return Ok(());
+    }
+    match reads.open_mailed_invitation(organization, !is_closed, now).await? {
+        Some(id) => {
+            let message =
+                "the organization has an open invitation of a kind that the catalog does not open, or without a role";
+            Err(Error::new(Reason::CatalogIncompatible, message).about("invitation", id))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Gives the catalog's default role, if it has one, to every member who holds no role at the organization.

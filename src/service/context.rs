@@ -42,6 +42,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Returns the context of what the server does by itself, under the name of the RPC that does the same.
+    pub(super) fn of_server(rpc: Rpc, call_id: Uuid) -> Self {
+        Self { caller: None, rpc, call_id, replay: None, validate_only: false, deadline: None, activity: None }
+    }
+
     /// Gives who calls.
     ///
     /// # Errors

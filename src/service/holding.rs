@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::context::see;
+use super::context::{must_hold, see};
 use super::sought::Sought;
 use super::{Context, Read, Services};
-use crate::domain::access::{Actor, decide, is_visible};
+use crate::domain::access::is_visible;
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
 use crate::domain::id::{GrantId, OrganizationId};
 use crate::domain::place::{Place, Principal, ResourceKey};
-use crate::domain::time::Timestamp;
 use crate::store::GrantPage;
 
 /// How many grants are read at once, and how often for one page: a page stays short only after very many that are not shown.
@@ -76,7 +75,7 @@ impl Services {
         }
         let is_oneself = principal.is_some_and(|principal| actor.standing.is_alone(principal));
         if !is_oneself {
-            must_list_members(&actor, now)?;
+            must_hold(&actor, PermissionId::MEMBER_LIST, None, now)?;
         }
         reads.principals(organization, principal.as_slice()).await?;
         let sought = match &place {
@@ -142,15 +141,6 @@ impl Services {
         };
         Ok(Read { value: places.iter().map(summary).collect(), token })
     }
-}
-
-/// Asks for what others' grants may be listed with.
-fn must_list_members(actor: &Actor, now: Timestamp) -> Result<(), Error> {
-    if decide(&actor.at(None), PermissionId::MEMBER_LIST, now).is_allowed() {
-        return Ok(());
-    }
-    let name = actor.catalog.permission_name(PermissionId::MEMBER_LIST);
-    Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
 }
 
 fn places(grants: &[Grant]) -> Vec<ResourceKey> {

@@ -313,6 +313,7 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
         organization: organization.id,
         offered: Offered::Mailbox { membership, email: founding.email.text().to_owned() },
         sponsor: founding.founded_by,
+        is_founding: true,
         state: InvitationState::Open,
         expires_at,
         created_at: now,

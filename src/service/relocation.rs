@@ -9,7 +9,9 @@ use super::context::see;
 use super::etag::must_match;
 use super::shown::{Shown, show};
 use super::{Context, Services, Written};
-use crate::domain::access::{Actor, Facts, Node, gains_nothing_by_moving, may_give, may_take, must_see_all};
+use crate::domain::access::{
+    Actor, Facts, Node, gains_nothing_by_moving, is_visible, may_give, may_take, must_see_all,
+};
 use crate::domain::catalog::Verb;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
@@ -107,7 +109,7 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
         before.chain.iter().chain(&after.chain).skip(1).map(|node| node.key.clone()).collect();
     let places: Vec<ResourceKey> = places.into_iter().collect();
     let grants = tx.reads().grants_on(organization, &places, now).await?;
-    must_be_under_the_ceiling(&before, &after, &grants, now)?;
+    must_be_under_the_ceiling(&actor, (&before, &after), &grants, now)?;
 
     let (had, has) = (inherited(&before.chain[1..], &grants, now), inherited(&after.chain[1..], &grants, now));
     resource.parent = parent;
@@ -137,7 +139,12 @@ fn may_move(context: &Context, actor: &Actor, request: &MoveResource, now: Times
 
 /// Asks the ceiling: what the new place brings others must be the actor's to give, what the old one brought theirs to
 /// take, and the actor gains nothing by it themselves.
-fn must_be_under_the_ceiling(before: &Facts, after: &Facts, grants: &[Grant], now: Timestamp) -> Result<(), Error> {
+fn must_be_under_the_ceiling(
+    actor: &Actor,
+    (before, after): (&Facts, &Facts),
+    grants: &[Grant],
+    now: Timestamp,
+) -> Result<(), Error> {
     if !gains_nothing_by_moving(before, after, now) {
         let refusal = Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold");
         return Err(refusal.with("place", before.place()));
@@ -151,11 +158,15 @@ fn must_be_under_the_ceiling(before: &Facts, after: &Facts, grants: &[Grant], no
         if is_new == is_on(&before.chain[1..], grant) || !judged.insert((is_new, &grant.held)) {
             continue;
         }
-        if is_new {
-            may_give(before, &grant.held, grant.principal, now)?;
+        let allowed = if is_new {
+            may_give(before, &grant.held, grant.principal, now)
         } else {
-            may_take(before, &grant.held, now)?;
-        }
+            may_take(before, &grant.held, now)
+        };
+        allowed.map_err(|refusal| {
+            let is_seen = is_visible(&actor.at(grant.place.resource()), now);
+            if is_seen { refusal } else { refusal.without_metadata() }
+        })?;
     }
     Ok(())
 }

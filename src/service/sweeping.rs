@@ -62,15 +62,7 @@ impl Services {
         organization: OrganizationId,
         before: Timestamp,
     ) -> Result<(), Error> {
-        let context = Context {
-            caller: None,
-            rpc: Rpc::ChangeGrants,
-            call_id: self.world.id::<Uuid>(),
-            replay: None,
-            validate_only: false,
-            deadline: None,
-            activity: None,
-        };
+        let context = Context::of_server(Rpc::ChangeGrants, self.world.id::<Uuid>());
         // Most often there is nothing, and no lock is taken.
         while !self.store.reads().lapsed_grants(organization, before, 1).await?.is_empty() {
             let lock = Lock::Organization(organization);

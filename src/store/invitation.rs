@@ -3,17 +3,20 @@
 use std::collections::HashSet;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+};
 use uuid::Uuid;
 
 use super::encoding::{state, subject, subject_columns};
-use super::entity::{barred_from_links, invitations};
+use super::entity::{barred_from_links, grants, invitations};
+use super::grant::is_live;
 use super::{Reads, Tx};
-use crate::changelog::Change;
+use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, InvitationState};
+use crate::domain::fact::{Fact, GrantSource, InvitationState, Scope};
 use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
@@ -42,6 +45,33 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
         invitations::Entity::find_by_id(id.0).one(&self.db).await?.map(invitation).transpose()
+    }
+
+    /// Finds an invitation to a mailbox that is open at `now`, and not a founder's; if `without_role`, one that brings no role
+    /// at the organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn open_mailed_invitation(
+        &self,
+        organization: OrganizationId,
+        without_role: bool,
+        now: Timestamp,
+    ) -> Result<Option<InvitationId>, Error> {
+        let mut open = open_invitations(organization, InvitationKind::Email, now)
+            .filter(invitations::Column::IsFounding.eq(false));
+        if without_role {
+            let with_role = grants::Entity::find()
+                .select_only()
+                .column(grants::Column::PrincipalId)
+                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+                .filter(grants::Column::PrincipalKind.eq("membership"))
+                .filter(grants::Column::PlaceKind.eq("organization"))
+                .filter(grants::Column::Source.eq(GrantSource::Invitation.word()))
+                .filter(is_live(now));
+            open = open.filter(invitations::Column::MembershipId.not_in_subquery(with_role.into_query()));
+        }
+        Ok(open.order_by_asc(invitations::Column::Id).one(&self.db).await?.map(|row| row.id.into()))
     }
 
     /// Shows `look` every link of an organization that is open at `now`, oldest first, until it fails.
@@ -120,6 +150,7 @@ impl Tx {
             sponsor_kind: Set(sponsor_kind.to_owned()),
             sponsor_id: Set(sponsor_id),
             state: Set(invitation.state.word().to_owned()),
+            is_founding: Set(invitation.is_founding),
             created_at: Set(invitation.created_at.as_micros()),
             expires_at: Set(invitation.expires_at.as_micros()),
             revision: Set(self.revision()),
@@ -191,9 +222,13 @@ impl Tx {
 }
 
 fn open_links(organization: OrganizationId, now: Timestamp) -> Select<invitations::Entity> {
+    open_invitations(organization, InvitationKind::Link, now)
+}
+
+fn open_invitations(organization: OrganizationId, kind: InvitationKind, now: Timestamp) -> Select<invitations::Entity> {
     invitations::Entity::find()
         .filter(invitations::Column::OrganizationId.eq(organization.0))
-        .filter(invitations::Column::Kind.eq(kind_column(InvitationKind::Link)))
+        .filter(invitations::Column::Kind.eq(kind_column(kind)))
         .filter(invitations::Column::State.eq(InvitationState::Open.word()))
         .filter(invitations::Column::ExpiresAt.gt(now.as_micros()))
 }
@@ -220,6 +255,7 @@ pub(super) fn invitation(row: invitations::Model) -> Result<Invitation, Error> {
         organization: row.organization_id.into(),
         offered,
         sponsor: subject(&row.sponsor_kind, row.sponsor_id)?,
+        is_founding: row.is_founding,
         state: state(InvitationState::from_word, &row.state)?,
         expires_at: Timestamp::from_micros(row.expires_at),
         created_at: Timestamp::from_micros(row.created_at),

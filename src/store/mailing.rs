@@ -58,7 +58,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Puts a mail into the outbox, as [`Tx::mail_insert`] does, that waits there until `due_at`.
+    /// Puts a mail into the outbox, as [`Tx::mail_insert`] does, that waits there until `due_at`: from then on it is tried for
+    /// as long as any.
     ///
     /// # Errors
     /// Only what the database says.
@@ -68,7 +69,7 @@ impl Tx {
             sealed_mail: Set(sealed),
             attempts: Set(0),
             next_attempt_at: Set(due_at.as_micros()),
-            created_at: Set(self.now().as_micros()),
+            created_at: Set(due_at.as_micros()),
         };
         outbox::Entity::insert(row).exec_without_returning(&self.db).await?;
         self.has_mail = true;

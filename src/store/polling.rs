@@ -23,7 +23,7 @@ use crate::domain::time::Timestamp;
 const POLL: Bound = Bound { wait: Duration::from_secs(2), is_generous: false };
 
 /// Who answers, as PostgreSQL tells everybody.
-const HERE: &str = "pg_is_in_recovery() as is_standby";
+pub(super) const HERE: &str = "pg_is_in_recovery() as is_standby";
 /// Which history that is. The database's number stands beside the cluster's, since one may take another's name. The
 /// timeline is that of what is written now: the control file's follows a promotion only at the next checkpoint.
 const LINEAGE: &str = "(select system_identifier from pg_control_system()) as cluster, \
@@ -179,7 +179,7 @@ pub(super) async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Er
     must_be_primary(&row.ok_or_else(no_answer)?)
 }
 
-fn must_be_primary(row: &QueryResult) -> Result<(), Error> {
+pub(super) fn must_be_primary(row: &QueryResult) -> Result<(), Error> {
     if row.try_get("", "is_standby")? { Err(unavailable("a standby proves nothing current")) } else { Ok(()) }
 }
 

@@ -25,6 +25,9 @@ use super::error::is_answer;
 /// How long the connections that were replaced may take to close.
 const CLOSING_MAX: Duration = Duration::from_mins(1);
 
+/// How many statements connections answer before one that does not answer has all of them replaced.
+const SERVED: u64 = 1_000;
+
 /// How long a statement is waited for, and what it means when it takes longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Bound {
@@ -117,12 +120,21 @@ impl Generation {
             None => {
                 // Before the statement is dropped: its connection must not find its way back among those in use.
                 let is_silent = is_silent();
-                if is_silent || bound.is_generous {
+                if is_silent || bound.is_generous || self.is_worth_replacing() {
                     pool.replace(self, is_silent).await;
                 }
                 Err(no_answer())
             }
         }
+    }
+}
+
+impl Generation {
+    /// Returns whether connections have served for long enough to be replaced for one of them that did not answer, while
+    /// others did: it would keep its place among them, and a database that is only slow would be met with new ones at every
+    /// turn.
+    fn is_worth_replacing(&self) -> bool {
+        self.answers.load(Ordering::Relaxed) >= SERVED
     }
 }
 

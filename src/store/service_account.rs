@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
+};
 use uuid::Uuid;
 
 use super::encoding::optional_key;
 use super::entity::{api_keys, service_accounts};
+use super::polling::{HERE, must_be_primary};
 use super::{Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
@@ -119,16 +123,26 @@ impl Reads<'_> {
     /// Reads which of some API keys there are, good or not.
     ///
     /// # Errors
-    /// Only what the database says.
+    /// - [`DatabaseUnavailable`](crate::domain::error::Reason::DatabaseUnavailable) from a standby: it may not have them yet.
     pub async fn api_keys_there(&self, ids: &[ApiKeyId]) -> Result<HashSet<ApiKeyId>, Error> {
-        let rows: Vec<Uuid> = api_keys::Entity::find()
-            .select_only()
-            .column(api_keys::Column::Id)
-            .filter(api_keys::Column::Id.is_in(ids.iter().map(|id| id.0)))
-            .into_tuple()
-            .all(&self.db)
-            .await?;
-        Ok(rows.into_iter().map(ApiKeyId::from).collect())
+        let is_postgres = self.db.get_database_backend() == DbBackend::Postgres;
+        let here = if is_postgres { HERE } else { "0 as is_standby" };
+        let places: Vec<String> = (1..=ids.len()).map(|number| format!("${number}")).collect();
+        // At least one row: a standby says that it is one even if it has none of them.
+        let sql = format!(
+            "select {here}, k.id from (select 1) as one left join api_keys k on k.id in ({})",
+            places.join(", ")
+        );
+        let values = ids.iter().map(|id| Value::from(id.0));
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        let mut there = HashSet::new();
+        for row in self.db.query_all_raw(statement).await? {
+            if is_postgres {
+                must_be_primary(&row)?;
+            }
+            there.extend(row.try_get::<Option<Uuid>>("", "id")?.map(ApiKeyId::from));
+        }
+        Ok(there)
     }
 
     /// Finds whose the key with this hash is.

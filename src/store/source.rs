@@ -11,7 +11,7 @@ use super::catalog::meet_all;
 use super::encoding::{optional_key, optional_principal, state};
 use super::entity::{api_keys, grants, group_members, memberships, resources, service_accounts, sessions, users};
 use super::grant::grant;
-use super::polling::must_take_writes;
+use super::polling::{HERE, must_be_primary, must_take_writes};
 use super::pool::{Bound, Executor, Transaction};
 use super::service_account::{DELETED, DISABLED};
 use super::{Reads, Store};
@@ -35,15 +35,21 @@ impl Source for Store {
                 Subject::User(id) => id.0,
                 Subject::ServiceAccount(id) => id.0,
             };
-            let sql = "select (select catalog from organizations where id = $1) as catalog, \
+            let is_postgres = self.reader.get_database_backend() == DbBackend::Postgres;
+            let here = if is_postgres { HERE } else { "0 as is_standby" };
+            let sql = "(select catalog from organizations where id = $1) as catalog, \
                        (case when exists (select 1 from memberships where organization_id = $1 and user_id = $2) \
                        or exists (select 1 from service_accounts where id = $2 and organization_id = $1) \
                        or exists (select 1 from grants where scope = $1 and principal_id = $2) \
                        then 1 else 0 end) as is_here";
             let values: [Value; 2] = [organization.0.into(), id.into()];
+            let sql = format!("select {here}, {sql}");
             let statement = Statement::from_sql_and_values(self.reader.get_database_backend(), sql, values);
             let row = self.reader.query_one_raw(statement).await?;
             let row = row.ok_or_else(|| Error::internal("a select without from returns a row"))?;
+            if is_postgres {
+                must_be_primary(&row)?;
+            }
             let is_here: i32 = row.try_get("", "is_here")?;
             Ok(Relation { catalog: row.try_get("", "catalog")?, is_here: is_here != 0 })
         })

@@ -207,9 +207,6 @@ impl Watcher {
 
     /// Reads what the listener has yet to acknowledge; the oldest comes last, to be told first.
     async fn look(&mut self) -> Result<(), Error> {
-        if let Some(caller) = &self.call.caller {
-            self.edge.services.engine.must_be_alive(caller)?;
-        }
         let (services, context) = (&self.edge.services, self.call.reading());
         if let Some(caller) = &self.call.caller {
             services.engine.must_be_alive(caller)?;

@@ -5,7 +5,7 @@ use guildhall::proto::installation_grant_delta::Subject;
 use guildhall::proto::stream_checks_response::Frame as Told;
 use tonic::Code;
 
-use crate::harness::messages::{above, change_above, create_organization_under, get_organization, item, remove};
+use crate::harness::messages::{above, change_above, check, create_organization_under, get_organization, item, remove};
 use crate::harness::{assert_refused, violations};
 use crate::on_both;
 
@@ -41,6 +41,19 @@ on_both! {
         assert_eq!(unmade.revoked, made.granted);
         let hidden = person.call.get_organization(get_organization(&elsewhere.id)).await;
         assert_refused(hidden, Code::NotFound, "NOT_FOUND");
+    }
+
+    async fn who_is_given_something_above_is_answered_by_the_next_check(app) {
+        let person = app.somebody("ops@example.test").await;
+        let elsewhere = app.found_by("eva@example.test").await;
+        let question = || {
+            let item = item(&person.user_id, "project.view", None);
+            proto::CheckRequest { consistency: None, ..check(&elsewhere.id, item) }
+        };
+        assert_refused(person.call.check(question()).await, Code::NotFound, "NOT_FOUND");
+        let given = change_above(vec![above(&person.user_id, "", "operator")]);
+        app.operator().change_installation_grants(given).await.unwrap();
+        person.call.check(question()).await.expect("that it did not exist for them is remembered no more");
     }
 
     async fn of_operators_who_unmake_each_other_at_once_one_is_left(app) {

@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 pub(super) enum Extent {
     /// All there are.
     All,
-    /// These, and all that stands below each. None stands below another.
+    /// These, in order, and all that stands below each. None stands below another.
     Below(Vec<Number>),
 }
 
@@ -92,7 +92,9 @@ impl OrganizationIndex {
     pub(super) fn is_within(&self, extent: &Extent, number: Number) -> bool {
         match extent {
             Extent::All => true,
-            Extent::Below(roots) => self.chain(Some(number)).places().iter().any(|place| roots.contains(place)),
+            Extent::Below(roots) => {
+                self.chain(Some(number)).places().iter().any(|place| roots.binary_search(place).is_ok())
+            }
         }
     }
 

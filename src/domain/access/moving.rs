@@ -69,12 +69,8 @@ pub fn may_shut_out<'a>(
     may_take_unseen(actor, principal, now)?;
     for grant in grants {
         let place = actor.at(grant.place.resource());
-        may_take_role(&place, &grant.held, now).map_err(|mut refusal| {
-            if !is_visible(&place, now) {
-                refusal.metadata.clear();
-            }
-            refusal
-        })?;
+        may_take_role(&place, &grant.held, now)
+            .map_err(|refusal| if is_visible(&place, now) { refusal } else { refusal.without_metadata() })?;
     }
     Ok(())
 }

@@ -150,7 +150,7 @@ async fn accept_mailed(
     let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
     let sponsor = sponsor(&tx, &invitation, &places).await?;
     let brought: Vec<&Grant> = grants.iter().filter(|grant| grant.source == GrantSource::Invitation).collect();
-    must_be_givable(&sponsor, organization, &brought, now)?;
+    must_be_givable(&sponsor, &invitation, &brought, now)?;
 
     let (Joiner::Known(user) | Joiner::New { user, .. }) = &joiner;
     let user = *user;
@@ -249,16 +249,18 @@ async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Re
 
 /// Ensures that what an invitation to a mailbox brings could be given anew: under the catalog as it is, by who invited, at a
 /// place that is still there for them. What a founder brings, any operator may give.
-fn must_be_givable(
-    sponsor: &Actor,
-    organization: OrganizationId,
-    brought: &[&Grant],
-    now: Timestamp,
-) -> Result<(), Error> {
-    for (index, grant) in brought.iter().enumerate() {
-        let Grant { principal, place, held, expires_at, .. } = grant;
-        see(sponsor, organization, place.resource(), now).map_err(as_unsponsored)?;
-        let assignment = Assignment { place: place.clone(), held: held.clone(), expires_at: *expires_at };
+fn must_be_givable(sponsor: &Actor, invitation: &Invitation, brought: &[&Grant], now: Timestamp) -> Result<(), Error> {
+    let assignment = |grant: &&Grant| {
+        let Grant { place, held, expires_at, .. } = *grant;
+        Assignment { place: place.clone(), held: held.clone(), expires_at: *expires_at }
+    };
+    let assignments: Vec<Assignment> = brought.iter().map(assignment).collect();
+    if !invitation.is_founding {
+        must_be_open_here(sponsor.catalog.invitation(), InvitationKind::Email, &assignments, PREFIX)?;
+    }
+    for (index, (grant, assignment)) in brought.iter().zip(&assignments).enumerate() {
+        let Grant { principal, place, held, .. } = grant;
+        see(sponsor, invitation.organization, place.resource(), now).map_err(as_unsponsored)?;
         let field = format!("{PREFIX}assignments[{index}]");
         assignment.must_be_grantable(&sponsor.catalog, *principal, &field, now)?;
         may_give(&sponsor.at(place.resource()), held, *principal, now).map_err(as_unsponsored)?;

@@ -163,12 +163,19 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
     let subject = context.subject()?;
     let actor = tx.reads().actor(organization, subject, &places(&inviting.assignments)).await?;
     context.authorize(&actor, organization, None, "", now)?;
+    // Once more: the catalog may be another by now.
+    let policy = actor.catalog.invitation();
+    let kind = if matches!(inviting.to, To::Holders) { InvitationKind::Link } else { InvitationKind::Email };
+    must_be_open_here(policy, kind, &inviting.assignments, "")?;
+    if let Some(lifetime) = inviting.lifetime {
+        must_last("lifetime", lifetime, &(LIFETIME_MIN..=policy.longest))?;
+    }
 
     // Whoever comes by a link is a member who is not there yet; what they may get is judged as if they were.
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
     let plan = plan_joining(&actor, organization, principal, &inviting.assignments, ("", now))?;
-    let expires_at = now.plus(inviting.lifetime.unwrap_or(actor.catalog.invitation().lifetime));
+    let expires_at = now.plus(inviting.lifetime.unwrap_or(policy.lifetime));
     let (offered, member, grants) = match inviting.to {
         To::Holders => (Offered::Link { assignments: inviting.assignments }, None, Vec::new()),
         To::Mailbox { email, display_name, mailing } => {
@@ -191,6 +198,7 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
         organization,
         offered,
         sponsor: subject,
+        is_founding: false,
         state: InvitationState::Open,
         expires_at,
         created_at: now,

@@ -89,15 +89,7 @@ impl Services {
         organization: OrganizationId,
         membership: MembershipId,
     ) -> Result<(), Error> {
-        let context = Context {
-            caller: None,
-            rpc: Rpc::RemoveMember,
-            call_id: self.world.id::<Uuid>(),
-            replay: None,
-            validate_only: false,
-            deadline: None,
-            activity: None,
-        };
+        let context = Context::of_server(Rpc::RemoveMember, self.world.id::<Uuid>());
         loop {
             let lock = Lock::Organization(organization);
             let slice = self.write(&context, lock, move |tx| clear_slice(tx, organization, membership)).await;

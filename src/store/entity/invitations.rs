@@ -17,6 +17,7 @@ pub struct Model {
     pub sponsor_kind: String,
     pub sponsor_id: Uuid,
     pub state: String,
+    pub is_founding: bool,
     pub created_at: i64,
     pub expires_at: i64,
     pub revision: i64,

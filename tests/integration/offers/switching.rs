@@ -6,7 +6,9 @@ use guildhall::proto;
 use tonic::Code;
 
 use super::{ESTATE, Scene, come, for_an_hour, house, in_the_way};
-use crate::harness::messages::{change, grant, membership, put_catalog, set_catalog};
+use crate::harness::messages::{
+    change, create_organization_under, grant, invite, membership, put_catalog, set_catalog,
+};
 use crate::harness::{TestApp, as_member, assert_refused, at, role};
 use crate::on_both;
 use crate::refusals::revision_of;
@@ -70,6 +72,29 @@ on_both! {
             follow(&app, id, name, &changes).await.unwrap_or_else(|it| panic!("{name}: nothing else is in the way: {it}"));
             app.operator().set_organization_catalog(set_catalog(id, "estate")).await.unwrap();
         }
+    }
+
+    async fn a_catalog_that_closes_what_is_open_to_a_mailbox_is_refused_and_none_closes_a_founders(app) {
+        let scene = Scene::of(&app).await;
+        let (owner, id) = (scene.owner(), scene.id());
+        let made = owner.create_invitation(invite(id, "eve@example.test", vec![])).await.unwrap();
+        let invitation = made.invitation.unwrap().id;
+        let closing = [
+            ("links-only", "invitation: {kinds: [LINK]}"),
+            ("with-a-role", "invitation: {kinds: [EMAIL], role_required: true}"),
+        ];
+        for (name, policy) in closing {
+            let refused = follow(&app, id, name, &[(KINDS, policy)]).await.expect_err(name);
+            assert_eq!(in_the_way(&refused), format!("invitation/{invitation}"), "{name}: {}", refused.message());
+            assert_refused::<()>(Err(refused), Code::FailedPrecondition, "CATALOG_INCOMPATIBLE");
+        }
+        app.join("eve@example.test").await;
+        follow(&app, id, "links-only", &[(KINDS, closing[0].1)]).await.expect("nothing is open any more");
+
+        let new = create_organization_under("estate", "New", "ida@example.test");
+        let new = app.operator().create_organization(new).await.unwrap().organization.unwrap().id;
+        follow(&app, &new, "links-only", &[(KINDS, closing[0].1)]).await.expect("a founder comes by no policy");
+        app.join("ida@example.test").await;
     }
 
     async fn a_link_that_fits_brings_what_its_names_stand_for_now(app) {

@@ -5,12 +5,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use guildhall::proto;
 use guildhall::proto::inherited::By;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use super::{asset, get, person, put};
-use crate::harness::messages::{item, membership, move_under, principal, set_owner, share};
-use crate::harness::{Caller, assert_refused, project, reason};
+use crate::harness::messages::{
+    change, grant, item, membership, move_under, principal, put_catalog, register, set_owner, share,
+};
+use crate::harness::{Caller, assert_refused, at, project, reason};
 use crate::on_both;
 use crate::refusals::revision_of;
+
+/// Halls in halls, which whoever moves one sees from some hall on.
+const HALLS: &str = "
+name: halls
+version: 1
+description: Halls in halls.
+features: {groups: false, custom_roles: false, assets: false}
+types:
+  hall: {}
+roles:
+  keeper:
+    at: [organization]
+    permissions: {hall.create: ANY, hall.view: ANY, hall.update: ANY, hall.share: ANY, hall.delete: ANY,
+                  member.list: ANY, member.invite: ANY, member.assign: ANY}
+    may_grant: ANY
+    may_take: ANY
+  mover:
+    at: [hall]
+    permissions: {hall.create: ANY, hall.view: ANY, hall.update: ANY, hall.share: ANY}
+  auditor:
+    at: [hall]
+    permissions: {hall.view: ANY, hall.delete: ANY}
+founder_roles: [keeper]
+";
 
 /// Gives who stands in such a list, each with by what.
 fn told(list: &[proto::Inherited]) -> BTreeSet<(String, String)> {
@@ -85,6 +112,27 @@ on_both! {
         let answer = una.call.move_resource(move_under(id, mine.clone(), Some(other))).await;
         assert_refused(answer, Code::PermissionDenied, "PERMISSION_MISSING");
         assert_eq!(get(&una.call, id, mine).await.unwrap().parent, None);
+    }
+
+    async fn what_is_held_at_a_place_that_the_mover_does_not_see_is_not_named(app) {
+        app.operator().put_catalog(put_catalog(HALLS)).await.unwrap();
+        let organization = app.found_under("halls").await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        let hall = |id: &str| proto::ResourceRef { r#type: "hall".into(), id: id.into() };
+        for (name, parent) in [("hidden", None), ("from", Some("hidden")), ("moved", Some("from")), ("to", None)] {
+            let request = proto::RegisterResourceRequest { parent: parent.map(hall), ..register(id, hall(name)) };
+            owner.register_resource(request).await.unwrap();
+        }
+        let (mover, other) = (person(&app, &organization, "mo", &[]).await, person(&app, &organization, "ott", &[]).await);
+        let held = [(&mover, "from", "mover"), (&mover, "to", "mover"), (&other, "hidden", "auditor")];
+        let held = held.map(|(who, place, role)| grant(membership(&who.membership_id), at(hall(place), role)));
+        owner.change_grants(change(id, held.to_vec())).await.unwrap();
+
+        let refused = mover.call.move_resource(move_under(id, hall("moved"), Some(hall("to")))).await.unwrap_err();
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "ROLE_NOT_TAKEABLE"));
+        let info = refused.get_details_error_info().unwrap();
+        assert!(info.metadata.is_empty(), "{:?}", info.metadata);
+        assert!(!refused.message().contains("auditor") && !refused.message().contains("hidden"), "{refused:?}");
     }
 
     async fn nothing_moves_below_itself_or_deeper_than_eight(app) {
