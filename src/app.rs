@@ -185,7 +185,7 @@ impl App {
             }
         };
         // Before anything can expire for somebody: whoever starts after this one must not find it good again.
-        if let Err(error) = store.time_keep(world.now()).await {
+        if let Err(error) = store.time_keep(world.now(), service::unrecorded(&world)).await {
             tracing::warn!(cause = error.cause(), "the time could not be put on record");
         }
         let bytes_max = (config.index_memory_mib as usize) << 20;
@@ -369,13 +369,29 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppErr
     Ok((listener, address))
 }
 
+/// Brings the schema up to date, and does no more.
+///
+/// # Errors
+/// - [`AppError::KeyLost`] for an embedded installation without its key, which no server would serve.
+pub async fn migrate(config: &Config) -> Result<(), AppError> {
+    // A server of PostgreSQL may be migrated where its key is not.
+    let key = if config.is_embedded() { Some(find_key(config)?) } else { None };
+    let store = Store::open(&store_settings(config), World::system()).await?;
+    let installation = store.reads().installation().await;
+    store.close().await;
+    match key {
+        Some(Key::Absent(path)) if installation?.is_some() => Err(AppError::KeyLost(path)),
+        _ => Ok(()),
+    }
+}
+
 /// Begins to keep time by the database's clock, or by this machine's where it has none; not before what is on record.
 async fn begin_time(store: &Store, world: &World, may_go_back: bool) -> Result<(), AppError> {
     let asked_at = world.clock.monotonic();
     let time = store.time().await?;
     let answered_at = world.clock.monotonic();
     let database = time.clock.map(|time| Reading { time, asked_at, answered_at });
-    world.clock.begin(&clock::Beginning { database, recorded: time.newest, may_go_back });
+    world.clock.begin(&clock::Beginning { database, recorded: time.newest, unrecorded: time.unrecorded, may_go_back });
     Ok(())
 }
 

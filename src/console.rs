@@ -6,6 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::Duration;
 
+/// How often it is looked whether a pipe was read.
+const LOOK_PERIOD: Duration = Duration::from_millis(10);
+
 /// Prints a text.
 ///
 /// # Errors
@@ -42,5 +45,11 @@ fn print_to_somebody(text: &str) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::BrokenPipe, "standard output is closed, or is /dev/null"));
     }
     print(text)?;
+    if kind.file_type().is_fifo() {
+        // A pipe takes what nobody reads: it has arrived when the pipe is empty.
+        while rustix::io::ioctl_fionread(&output)? > 0 {
+            std::thread::sleep(LOOK_PERIOD);
+        }
+    }
     if kind.is_file() { output.sync_data() } else { Ok(()) }
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use guildhall::app::{App, AppError, store_settings};
+use guildhall::app::{self, App, store_settings};
 use guildhall::clock::World;
 use guildhall::config::{self, Config};
 use guildhall::service::HandOver;
-use guildhall::store::{Location, Store};
+use guildhall::store::Location;
 use guildhall::telemetry::Telemetry;
 use guildhall::{console, demo};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -118,9 +118,8 @@ async fn demonstrate(options: &demo::Options) -> Result<(), Box<dyn std::error::
 
 async fn migrate(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     config::must_be_known(std::env::vars_os().map(|(name, _)| name))?;
-    let settings = store_settings(config);
-    let database = settings.location()?;
-    Store::open(&settings, World::system()).await.map_err(AppError::Open)?.close().await;
+    let database = store_settings(config).location()?;
+    app::migrate(config).await?;
     Ok(console::print(&format!("This is {database}.\nThe schema is up to date.\n"))?)
 }
 

@@ -39,6 +39,7 @@ create table installation (
     epoch bigint not null,
     key_check {bytes} not null,
     reached_at bigint not null,
+    unrecorded_us bigint not null,
     created_at bigint not null
 );
 create table signing_keys (

@@ -16,10 +16,6 @@ pub const STEP: Duration = Duration::from_secs(5);
 pub const CONFIRMED: Duration = Duration::from_mins(1);
 /// Readings that lie further apart do not confirm what was between them.
 const GAP: Duration = Duration::from_secs(10);
-/// How far past what is on record time begins where the anchor is before it: a process that was killed had not put the
-/// last of its time on record.
-pub const UNRECORDED: Duration = Duration::from_secs(20);
-
 /// What the anchor said, at some moment between the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reading {
@@ -119,13 +115,14 @@ impl Anchor {
         Self { course, last: reading, deviation: 0, off: None, recorded: None }
     }
 
-    /// Begins where the anchor is, but not before `recorded`, the newest instant that is on record.
-    pub fn not_before(reading: Reading, recorded: Timestamp) -> Self {
+    /// Begins where the anchor is, but not before `recorded`, the newest instant that is on record. Where the anchor is before
+    /// that by a step it begins `unrecorded` past it: a process that was killed had not put the last of its time on record.
+    pub fn not_before(reading: Reading, recorded: Timestamp, unrecorded: Duration) -> Self {
         let mut anchor = Self::by_the_anchor(reading, recorded);
         if reading.time < recorded {
             // Less than a step is how far two servers' clocks may be apart: what is on record is another's time of now.
             let is_behind = anchor.recorded.is_some();
-            let time = if is_behind { recorded.plus(UNRECORDED) } else { recorded };
+            let time = if is_behind { recorded.plus(unrecorded) } else { recorded };
             anchor.deviation = difference(reading.time, time);
             anchor.course = Course { time, slew: anchor.deviation, ..anchor.course };
             anchor.off = is_behind.then_some(Off::Behind);

@@ -119,7 +119,7 @@ impl Clock for AnchoredClock {
         let reading = beginning.database.unwrap_or_else(|| read(&*shared.machine));
         keeping.anchor = match beginning.recorded {
             Some(recorded) if beginning.may_go_back => Anchor::by_the_anchor(reading, recorded),
-            Some(recorded) => Anchor::not_before(reading, recorded),
+            Some(recorded) => Anchor::not_before(reading, recorded, beginning.unrecorded),
             None => Anchor::new(reading),
         };
         // What was told before is of no consequence: nothing has been issued or verified by it.

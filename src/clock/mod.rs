@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use anchor::{Reading, UNRECORDED};
+pub use anchor::Reading;
 pub use anchored::AnchoredClock;
 
 use crate::domain::time::Timestamp;
@@ -65,6 +65,8 @@ pub struct Beginning {
     pub database: Option<Reading>,
     /// The newest instant on record in the database, if any: time does not begin before it.
     pub recorded: Option<Timestamp>,
+    /// By how much time may have gone on since then.
+    pub unrecorded: Duration,
     /// Whether time may begin before it all the same.
     pub may_go_back: bool,
 }
@@ -83,6 +85,12 @@ pub struct ClockHealth {
 }
 
 impl ClockHealth {
+    /// Returns whether the anchor is behind by a step, so that time goes on slowly until it has caught up.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.deviation_micros < 0 && Duration::from_micros(self.deviation_micros.unsigned_abs()) > anchor::STEP
+    }
+
     /// Returns the deviation in seconds.
     #[must_use]
     pub fn deviation_seconds(&self) -> f64 {

@@ -53,8 +53,11 @@ impl Email {
     fn read(text: &str) -> Option<Self> {
         let (local, domain) = text.rsplit_once('@')?;
         let local = normalized(local);
-        let local_key =
-            if local.is_ascii() { local.to_ascii_lowercase() } else { local.to_lowercase().nfc().collect() };
+        let local_key = if local.is_ascii() {
+            local.to_ascii_lowercase()
+        } else {
+            one_sigma(&local.to_lowercase()).nfc().collect()
+        };
         if !is_local_part(&local) || !is_local_part(&local_key) {
             return None;
         }
@@ -94,6 +97,11 @@ impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(…)")
     }
+}
+
+/// Writes each small sigma in one form: at the end of a word lower case has another, and a capital may have been either.
+fn one_sigma(text: &str) -> String {
+    text.replace('ς', "σ")
 }
 
 fn is_local_part(local: &str) -> bool {

@@ -17,7 +17,7 @@ use crate::auth::hash_of;
 use crate::domain::access::{Actor, Move, may_carry_out, may_give, may_move, may_take, may_touch};
 use crate::domain::assignment::{Act, Assignment, Before, Delta, Plan, plan};
 use crate::domain::cardinality::{self, Counters};
-use crate::domain::catalog::PermissionId;
+use crate::domain::catalog::{Catalog, PermissionId};
 use crate::domain::error::{Error, Kind, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, MemberState};
 use crate::domain::id::{GrantId, GroupId, MembershipId, OrganizationId, RequestId};
@@ -122,7 +122,8 @@ impl Services {
     ///   [`Query::parse`] and [`Filter::parse`] refuse; [`Reason::QueryEmpty`] where nothing is said of who is to fit.
     pub async fn bulk_members(self: &Arc<Self>, context: &Context, request: BulkMembers) -> Result<Bulk, Error> {
         let (organization, now) = (request.organization, self.world.now());
-        let actor = self.store.reads().actor(organization, context.subject()?, &places(&request.act)).await?;
+        let reads = self.store.reads();
+        let actor = reads.actor(organization, context.subject()?, &places(&request.act)).await?;
         may_begin(&actor, &request, now)?;
         context.note(organization, now);
         let mut violations = Violations::default();
@@ -132,15 +133,22 @@ impl Services {
             BulkAct::Revoke(it) => violations.take(it.must_be_assignable(&actor.catalog, nobody, "revoke"))?,
             BulkAct::Move(_) => None,
         };
-        let roster = selected(&request.selection, now, &mut violations)?;
+        let roster = selected(&request.selection, &actor.catalog, now, &mut violations)?;
         violations.finish()?;
+        let groups = roster.iter().flat_map(|roster| roster.filter.groups()).map(Principal::Group);
+        reads.principals(request.organization, &groups.collect::<Vec<_>>()).await?;
         let (services, request) = (Arc::clone(self), Arc::new(request));
         Ok(Bulk { services, context: context.clone(), request, roster, number: 0, from: Some(Start::Beginning) })
     }
 }
 
 /// Reads whom a request selects.
-fn selected(selection: &Selection, now: Timestamp, violations: &mut Violations) -> Result<Option<RosterQuery>, Error> {
+fn selected(
+    selection: &Selection,
+    catalog: &Catalog,
+    now: Timestamp,
+    violations: &mut Violations,
+) -> Result<Option<RosterQuery>, Error> {
     match selection {
         Selection::Listed(ids) => {
             if ids.is_empty() || ids.len() > IDS_MAX {
@@ -157,7 +165,9 @@ fn selected(selection: &Selection, now: Timestamp, violations: &mut Violations) 
         Selection::Matching { query, filter } => {
             let words = Query::parse("matching.query", query).and_then(|words| words.must_have_words("matching.query"));
             let words = violations.take(words)?;
-            let filter = violations.take(Filter::parse("matching.filter", filter))?;
+            let filter = Filter::parse("matching.filter", filter)
+                .and_then(|filter| filter.must_name_roles_of(catalog, "matching.filter").map(|()| filter));
+            let filter = violations.take(filter)?;
             let Some((words, filter)) = words.zip(filter) else { return Ok(None) };
             if words.is_empty() && filter.is_empty() {
                 // What was left out by mistake must not mean everyone.
@@ -194,7 +204,7 @@ fn may_begin(actor: &Actor, request: &BulkMembers, now: Timestamp) -> Result<(),
         Selection::Matching { filter, .. } => {
             must_hold(actor, PermissionId::MEMBER_LIST, None, now)?;
             // What cannot be read is refused for that, where all that is wrong is told.
-            let asks_for_groups = Filter::parse("", filter).is_ok_and(|filter| filter.asks_for_groups());
+            let asks_for_groups = Filter::parse("", filter).is_ok_and(|filter| !filter.groups().is_empty());
             if asks_for_groups { must_hold(actor, PermissionId::GROUP_LIST, None, now) } else { Ok(()) }
         }
         Selection::All => must_hold(actor, PermissionId::MEMBER_LIST, None, now),

@@ -94,7 +94,7 @@ pub use session::{SignIn, SignedIn};
 pub use shown::Shown;
 pub use sweeping::keep_grants;
 pub use throttle::{Throttle, keep_refusals};
-pub use time::keep_time;
+pub use time::{keep_time, unrecorded};
 pub use transfer::{TransferRole, Transferred};
 pub use write::{Read, Written};
 

@@ -97,8 +97,11 @@ impl Services {
 
         let is_first = request.after.is_none();
         let query = roster_query(request, now)?;
-        if query.filter.asks_for_groups() {
+        query.filter.must_name_roles_of(&actor.catalog, "filter")?;
+        let groups: Vec<Principal> = query.filter.groups().into_iter().map(Principal::Group).collect();
+        if !groups.is_empty() {
             must_hold(&actor, PermissionId::GROUP_LIST, None, now)?;
+            reads.principals(organization, &groups).await?;
         }
         let is_all = query.words.is_empty() && query.filter.is_empty();
         let page = reads.roster_page(organization, &query).await?;

@@ -102,6 +102,9 @@ pub enum OpenError {
     /// The file is no database, or is damaged.
     #[error("the database cannot be read, is it damaged? {0}")]
     Unreadable(#[source] DbErr),
+    /// It has tables, and none of them is ours.
+    #[error("the file is the database of another program")]
+    Foreign,
     /// A newer guildhall has written the schema.
     #[error("the database was written by a newer guildhall: it knows the migration {0}, this one does not")]
     Newer(String),

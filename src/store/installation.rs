@@ -74,6 +74,7 @@ impl Tx {
             epoch: Set(i64::from(row.epoch)),
             key_check: Set(row.key_check.clone()),
             reached_at: Set(self.now().as_micros()),
+            unrecorded_us: Set(0),
             created_at: Set(self.now().as_micros()),
         };
         installation::Entity::insert(model).exec_without_returning(&self.db).await?;

@@ -36,6 +36,20 @@ pub(super) async fn migrate(db: &DatabaseConnection) -> Result<(), OpenError> {
     migrated
 }
 
+/// Refuses a file with tables of another program: nothing of ours was ever in it.
+async fn refuse_foreign(db: &DatabaseConnection) -> Result<(), OpenError> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(());
+    }
+    let others = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' limit 1";
+    let row =
+        db.query_one_raw(Statement::from_string(DbBackend::Sqlite, others)).await.map_err(OpenError::Unreadable)?;
+    match row {
+        Some(_) => Err(OpenError::Foreign),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a schema that holds a migration which this binary does not know.
 async fn refuse_newer(db: &DatabaseConnection) -> Result<(), OpenError> {
     let backend = db.get_database_backend();
@@ -49,7 +63,7 @@ async fn refuse_newer(db: &DatabaseConnection) -> Result<(), OpenError> {
     let row = db.query_one_raw(Statement::from_string(backend, tables)).await.map_err(OpenError::Unreadable)?;
     let count: i64 = row.map_or(Ok(0), |row| row.try_get("", "n")).map_err(OpenError::Unreadable)?;
     if count == 0 {
-        return Ok(());
+        return refuse_foreign(db).await;
     }
 
     let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();

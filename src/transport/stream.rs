@@ -112,6 +112,11 @@ impl Questions for ReceivedChecks {
     }
 }
 
+/// Waits for what a stream says next; `None` at its end, which it has only if the client asks nothing more.
+async fn next(stream: &mut Stream<ReceivedChecks>, is_last: bool) -> Result<Option<Output>, Error> {
+    if is_last { stream.last().await } else { stream.next().await.map(Some) }
+}
+
 /// One stream.
 struct Dialogue {
     edge: Edge,
@@ -140,9 +145,7 @@ impl Dialogue {
         let clock = Arc::clone(&self.edge.world.clock);
         let draining = self.edge.draining.clone();
         loop {
-            if self.is_half_closed && self.stream.is_idle() {
-                return Ok(None);
-            }
+            let is_last = self.is_half_closed;
             let may_read = !self.is_half_closed && self.stream.has_room();
             tokio::select! {
                 () = draining.cancelled(), if self.ends_at.is_none() => return Ok(Some(self.drain())),
@@ -153,7 +156,7 @@ impl Dialogue {
                 () = until(&*clock, self.call.deadline) => {
                     return Err(Error::new(Reason::DeadlineExceeded, "the deadline has passed"));
                 }
-                output = self.stream.next() => return Ok(Some(self.encode(output?))),
+                output = next(&mut self.stream, is_last) => return Ok(output?.map(|output| self.encode(output))),
                 frame = self.inbound.message(), if may_read => match frame {
                     Ok(Some(message)) => {
                         if let Some(answered) = self.take(&message)? {

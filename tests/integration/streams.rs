@@ -93,6 +93,21 @@ on_both! {
         assert!(stream.receive().await.unwrap().is_none());
     }
 
+    async fn a_stream_ends_with_whatever_its_client_said_last(app) {
+        let (organization, bob) = scene(&app).await;
+        let backend = app.backend(&organization).await;
+        for round in 0..100 {
+            let mut stream = backend.stream().await.unwrap();
+            if round % 2 == 0 {
+                stream.subscribe(&organization.id, vec![view(&bob, "alpha")]).await;
+            }
+            stream.send(Asked::Unsubscribe(proto::UnsubscribeFrame { subscription_ids: vec![1, 99] })).await;
+            stream.half_close();
+            // What was subscribed may have been answered first.
+            while stream.receive().await.unwrap().is_some() {}
+        }
+    }
+
     async fn a_change_that_turns_nothing_is_not_sent_and_progress_names_its_revision(app) {
         let (organization, bob) = scene(&app).await;
         let mut stream = app.backend(&organization).await.stream().await.unwrap();

@@ -204,27 +204,53 @@ impl<Q: Questions> Stream<Q> {
     ///   ended.
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
-            self.engine.must_be_alive(&self.caller)?;
-            self.take_waiting();
-            self.collect();
-            if let Some((organization, reason)) = self.resets.pop_front() {
-                return Ok(Output::Reset { organization, reason });
-            }
-            if let Some(output) = self.changes() {
-                return Ok(output);
-            }
-            if !self.dirty.is_empty() || !self.resets.is_empty() {
-                // Nothing differed in the slice just looked at; there is more.
-                tokio::task::yield_now().await;
-                continue;
-            }
-            if let Some(output) = self.progress() {
+            if let Some(output) = self.settle().await? {
                 return Ok(output);
             }
             tokio::task::consume_budget().await;
             if let Some(output) = self.wait().await {
                 return Ok(output);
             }
+        }
+    }
+
+    /// As [`Stream::next`], for a client that asks nothing more: `None` once all that was taken in is answered.
+    ///
+    /// # Errors
+    /// As [`Stream::next`].
+    pub async fn last(&mut self) -> Result<Option<Output>, Error> {
+        loop {
+            if let Some(output) = self.settle().await? {
+                return Ok(Some(output));
+            }
+            if self.is_idle() {
+                return Ok(None);
+            }
+            tokio::task::consume_budget().await;
+            if let Some(output) = self.wait().await {
+                return Ok(Some(output));
+            }
+        }
+    }
+
+    /// Does all that can be done without waiting, up to the first thing to say.
+    async fn settle(&mut self) -> Result<Option<Output>, Error> {
+        loop {
+            self.engine.must_be_alive(&self.caller)?;
+            self.take_waiting();
+            self.collect();
+            if let Some((organization, reason)) = self.resets.pop_front() {
+                return Ok(Some(Output::Reset { organization, reason }));
+            }
+            if let Some(output) = self.changes() {
+                return Ok(Some(output));
+            }
+            if !self.dirty.is_empty() || !self.resets.is_empty() {
+                // Nothing differed in the slice just looked at; there is more.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            return Ok(self.progress());
         }
     }
 

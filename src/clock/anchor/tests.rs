@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const UNRECORDED: Duration = Duration::from_secs(20);
+
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
 /// An anchor's time when the simulated machine was started.
@@ -23,7 +25,7 @@ impl Simulation {
     }
 
     fn restarted(&self, recorded: Timestamp) -> Self {
-        Self { anchor: Anchor::not_before(self.reading(0, 0), recorded), ..*self }
+        Self { anchor: Anchor::not_before(self.reading(0, 0), recorded, UNRECORDED), ..*self }
     }
 
     fn monotonic(&self) -> Monotonic {

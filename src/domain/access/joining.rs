@@ -19,10 +19,12 @@ pub fn see(
     place: Option<&ResourceKey>,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let is_seen = is_visible(&actor.at(place), now);
+    // First, so that whoever does not see it is answered as for one that is not there, whatever else they name.
+    if !is_visible(&actor.at(None), now) {
+        return Err(Error::not_found("organization", organization));
+    }
     match place {
-        None if !is_seen => Err(Error::not_found("organization", organization)),
-        Some(key) if !is_seen || !actor.knows(key) => Err(Error::not_found("resource", key)),
+        Some(key) if !actor.knows(key) || !is_visible(&actor.at(place), now) => Err(Error::not_found("resource", key)),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,11 @@
 //! Filters over members (AIP-160), read into a form that says what is asked of each row.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aip_160::{Comparator, Expression, Restriction};
 
+use crate::domain::catalog::Catalog;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::MemberState;
 use crate::domain::id::GroupId;
@@ -104,22 +106,53 @@ impl Filter {
         }
     }
 
-    /// Says whether it asks who is in a group, which not everybody may be told.
+    /// Returns the groups that are asked about, each once; who is in one, not everybody may be told.
     #[must_use]
-    pub fn asks_for_groups(&self) -> bool {
+    pub fn groups(&self) -> BTreeSet<GroupId> {
+        let mut groups = BTreeSet::new();
+        self.each_term(&mut |term| {
+            if let Term::Group(id) = term {
+                groups.insert(*id);
+            }
+        });
+        groups
+    }
+
+    /// Ensures that every role which is asked about is one of the catalog: nobody holds another, and so everybody would fit its
+    /// negation.
+    ///
+    /// # Errors
+    /// - [`Reason::RoleUnknown`] under `field`.
+    pub fn must_name_roles_of(&self, catalog: &Catalog, field: &str) -> Result<(), Error> {
+        let mut unknown = None;
+        self.each_term(&mut |term| {
+            if let Term::Role(name) = term
+                && catalog.role_id(name).is_none()
+            {
+                unknown.get_or_insert(name);
+            }
+        });
+        match unknown {
+            Some(name) => {
+                Err(Error::invalid(field, Reason::RoleUnknown, format!("asks for {name:?}, which is no role")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Calls `each` with every term that is asked, however it is joined.
+    pub fn each_term<'a>(&'a self, each: &mut impl FnMut(&'a Term)) {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::asks_for_groups),
-            Self::Not(part) => part.asks_for_groups(),
-            Self::Is(term) => matches!(term, Term::Group(_)),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.each_term(each)),
+            Self::Not(part) => part.each_term(each),
+            Self::Is(term) => each(term),
         }
     }
 
     fn terms(&self) -> usize {
-        match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::terms).sum(),
-            Self::Not(part) => part.terms(),
-            Self::Is(_) => 1,
-        }
+        let mut count = 0;
+        self.each_term(&mut |_| count += 1);
+        count
     }
 }
 

@@ -193,6 +193,7 @@ async fn accept_link(
     let (organization, now) = (*organization, tx.now());
     let assignments: Vec<Assignment> = invitation.brought(now).cloned().collect();
     let sponsor = sponsor(&tx, &invitation, &places(&assignments)).await?;
+    must_be_the_same(&tx, &invitation, &places(&assignments)).await?;
     must_be_open_here(sponsor.catalog.invitation(), InvitationKind::Link, offered, PREFIX)?;
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
@@ -245,6 +246,13 @@ async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Re
         return Err(unsponsored());
     }
     Ok(sponsor)
+}
+
+/// Ensures that the places of a link are those that it was made for: what was deleted took what was offered there with it,
+/// whatever has its name by now.
+async fn must_be_the_same(tx: &Tx, link: &Invitation, places: &[ResourceKey]) -> Result<(), Error> {
+    let found = tx.reads().resources_named(link.organization, places).await?;
+    if found.iter().any(|resource| resource.created_at > link.created_at) { Err(unsponsored()) } else { Ok(()) }
 }
 
 /// Ensures that what an invitation to a mailbox brings could be given anew: under the catalog as it is, by who invited, at a

@@ -10,6 +10,7 @@ pub struct Model {
     pub epoch: i64,
     pub key_check: Vec<u8>,
     pub reached_at: i64,
+    pub unrecorded_us: i64,
     pub created_at: i64,
 }
 

@@ -7,7 +7,7 @@ use guildhall::proto::{self, BulkMemberResult, BulkMembersRequest, BulkMembersRe
 use tonic::Code;
 
 use crate::harness::messages::{create_members, get_organization, list_members, new_member, register};
-use crate::harness::{TestApp, as_member, assert_refused, project, role, violations};
+use crate::harness::{TestApp, as_member, assert_refused, project, reason, role, violations};
 use crate::on_both;
 
 fn matching(organization: &str, filter: &str, act: Act) -> BulkMembersRequest {
@@ -131,6 +131,17 @@ on_both! {
             let refused = owner.bulk(select(query, filter), 10).await.expect_err("a refusal");
             assert_eq!(violations(&refused), [(field.to_owned(), "QUERY_EMPTY".to_owned())], "{query:?} {filter:?}");
         }
+        // What is misspelt is held by nobody, so its negation would fit everybody.
+        for filter in ["NOT roles:amdin", "roles:amdin", "state = ACTIVE AND (-roles:amdin OR managed = true)"] {
+            let refused = owner.bulk(select("", filter), 10).await.expect_err("a refusal");
+            let expected = [("matching.filter".to_owned(), "ROLE_UNKNOWN".to_owned())];
+            assert_eq!(violations(&refused), expected, "{filter:?}");
+            let request = proto::ListMembersRequest { filter: filter.into(), ..list_members(id) };
+            let refused = owner.list_members(request).await.expect_err("a refusal");
+            assert_eq!(violations(&refused), [("filter".to_owned(), "ROLE_UNKNOWN".to_owned())], "{filter:?}");
+        }
+        let filter = format!("NOT groups:{}", uuid::Uuid::from_u128(7));
+        assert_eq!(reason(&owner.bulk(select("", &filter), 10).await.expect_err("a refusal")), "NOT_FOUND");
         let no = BulkMembersRequest { selection: Some(Selection::All(false)), ..everyone(id, disable()) };
         assert_eq!(violations(&owner.bulk(no, 10).await.unwrap_err()), [("all".to_owned(), "OUT_OF_RANGE".to_owned())]);
         assert_eq!(app.traces().await, before);

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::{Scene, come, for_an_hour, house};
 use crate::explanations::execute;
-use crate::harness::messages::{accept, custom_role, invite, update_role};
+use crate::harness::messages::{accept, custom_role, delete, invite, register, update_role};
 use crate::harness::{PASSWORD, TestApp, as_member, assert_refused, at, role};
 use crate::on_both;
 use crate::refusals::{assert_violates, revision_of};
@@ -45,6 +45,21 @@ on_both! {
         assert_refused(app.accept(&token).await, Code::FailedPrecondition, "INVITATION_UNSPONSORED");
         owner.update_role(update_role(id, custom_role("guard", &["member.list"]))).await.unwrap();
         app.accept(&token).await.expect("hers to give again");
+    }
+
+    async fn what_was_offered_at_a_resource_goes_with_it_whatever_has_its_name_later(app) {
+        let scene = Scene::of(&app).await;
+        let (owner, id) = (scene.owner(), scene.id());
+        let (_, link) = scene.link(vec![as_member(house("red"))]).await;
+        owner.delete_resource(delete(id, house("red"))).await.unwrap();
+        let bob = app.somebody("bob@example.test").await;
+        let accepted = bob.call.accept_invitation(accept(&link, "")).await;
+        assert_refused(accepted, Code::FailedPrecondition, "INVITATION_UNSPONSORED");
+
+        app.clock.tick();
+        owner.register_resource(register(id, house("red"))).await.unwrap();
+        let accepted = bob.call.accept_invitation(accept(&link, "")).await;
+        assert_refused(accepted, Code::FailedPrecondition, "INVITATION_UNSPONSORED");
     }
 
     async fn a_role_that_is_no_more_is_refused_as_giving_it_anew_would_be_and_nothing_is_consumed(app) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sea_orm::{ConnectionTrait, Database as Connection};
+use sea_orm::{ConnectionTrait, Database as Connection, DbBackend, Statement};
 
 use super::program::{Process, Site};
 use super::refusals::assert_refused;
@@ -56,6 +56,10 @@ async fn an_installation_without_its_key_is_refused_and_no_key_is_made() {
     let before = contents(&site);
     for argument in ["--http-listen=127.0.0.1:0".to_owned(), format!("--installation-key-file={}", key.display())] {
         let ended = site.run("serve", &[&argument]).await;
+        assert_refused(&ended, &["its key is not there", "installation.key", "Restore the key"]);
+        assert_eq!(contents(&site), before);
+        let arguments: &[&str] = if argument.contains("key-file") { &[&argument] } else { &[] };
+        let ended = site.run("migrate", arguments).await;
         assert_refused(&ended, &["its key is not there", "installation.key", "Restore the key"]);
         assert_eq!(contents(&site), before);
     }
@@ -267,6 +271,22 @@ async fn a_path_may_hold_what_means_something_in_a_url() {
     server.found(server.operator_key.as_ref().unwrap(), "ada@example.test").await;
     assert!(file(&site, "guildhall.sqlite").exists());
     assert_refused(&site.run("serve", &[]).await, &["another guildhall uses"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_of_another_program_is_left_alone() {
+    let site = Site::bare();
+    std::fs::create_dir_all(&site.config.data_dir).unwrap();
+    let path = file(&site, "guildhall.db");
+    let other = Connection::connect(format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
+    other.execute_unprepared("create table notes (text text)").await.unwrap();
+    other.close().await.unwrap();
+    for command in ["serve", "migrate"] {
+        assert_refused(&site.run(command, &[]).await, &["another program"]);
+    }
+    let other = Connection::connect(format!("sqlite://{}", path.display())).await.unwrap();
+    let tables = other.query_all_raw(Statement::from_string(DbBackend::Sqlite, "select name from sqlite_master")).await;
+    assert_eq!(tables.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

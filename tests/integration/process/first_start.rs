@@ -139,6 +139,8 @@ on_both! {
             ("true", ">/dev/null", true, "standard output is closed, or is /dev/null"),
             ("true", "", false, "Broken pipe"),
             (FILL, "", true, "nobody reads it"),
+            // It would fit into the pipe.
+            ("true", "", true, "nobody reads it"),
         ] {
             let mut child = spawn(command(&site, before, redirections));
             if !is_read {

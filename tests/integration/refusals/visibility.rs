@@ -1,14 +1,14 @@
 //! What the caller may not see does not exist: the answer is that of an id which nobody has, byte for byte.
 
-use guildhall::proto;
 use guildhall::proto::look_up_member_request::Name;
 use guildhall::proto::stream_checks_request::Frame as Asked;
 use guildhall::proto::stream_checks_response::Frame as Told;
+use guildhall::proto::{self, browse_resources_request};
 use tonic::{Code, Status};
 
 use super::{NOBODY, blotted, revision_of};
 use crate::harness::messages::{
-    as_member, change, check, create_api_key, create_member, create_members, create_service_account, disable,
+    as_member, browse, change, check, create_api_key, create_member, create_members, create_service_account, disable,
     disable_members, enable, enable_members, explain, get_member, get_organization, get_resource, grant, invite, item,
     list_members, look_up_member, membership, new_member, register, service_account, update_member,
 };
@@ -60,6 +60,14 @@ async fn knock(call: &Caller, organization: &str, person: &Person) -> Vec<(&'sta
         ),
         refused("DisableMember", call.disable_member(disable(organization, &person.membership_id)).await),
         refused("EnableMember", call.enable_member(enable(organization, &person.membership_id)).await),
+        refused(
+            "BrowseResources under one",
+            call.browse_resources(proto::BrowseResourcesRequest {
+                under: Some(browse_resources_request::Under::Parent(project("alpha"))),
+                ..browse(organization)
+            })
+            .await,
+        ),
         refused("Check", call.check(check(organization, ask.clone())).await),
         refused("ExplainCheck", call.explain_check(explain(organization, ask)).await),
         refused("BatchCheck", call.batch_check(batch).await),
