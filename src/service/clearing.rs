@@ -12,10 +12,12 @@ use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::store::{Branch, Tx};
 
-/// Most resources that a service account which ends may still own elsewhere.
-const OWNED_MAX: u64 = 1_000;
+/// However many resources service accounts which end own elsewhere.
+const ALL: u64 = u32::MAX as u64;
+/// Owners that one statement names.
+const OWNERS_MAX: usize = 1_000;
 
-/// One thing that goes, with one fact.
+/// One thing that goes.
 enum Step {
     Grant(Grant),
     Contact(Contact),
@@ -23,6 +25,16 @@ enum Step {
     Orphan(Resource),
     Account(ServiceAccountId),
     Resource(ResourceKey),
+}
+
+impl Step {
+    /// Returns how many facts it takes, at the most: the seats of a resource go with it.
+    fn facts(&self) -> usize {
+        match self {
+            Self::Resource(_) => 2,
+            Self::Grant(_) | Self::Contact(_) | Self::Orphan(_) | Self::Account(_) => 1,
+        }
+    }
 }
 
 /// All that goes with a resource, from the leaves up; the resource itself comes last.
@@ -54,16 +66,39 @@ impl Clearing {
         Ok(Self { steps: steps(tx, organization, branches, grants).await? })
     }
 
-    /// Tells how many facts it takes.
-    pub fn len(&self) -> usize {
-        self.steps.len()
+    /// Has the resource itself go last, and before it what some hold at it; returns how many facts
+    /// these take.
+    pub fn put_last(&mut self, is_theirs: impl Fn(&Grant) -> bool) -> usize {
+        let Some(Step::Resource(top)) = self.steps.last() else { return 0 };
+        let top = top.clone();
+        let is_last = |step: &Step| match step {
+            Step::Grant(grant) => grant.place.resource() == Some(&top) && is_theirs(grant),
+            Step::Resource(key) => *key == top,
+            Step::Contact(_) | Step::Orphan(_) | Step::Account(_) => false,
+        };
+        let (last, rest): (Vec<Step>, Vec<Step>) = std::mem::take(&mut self.steps).into_iter().partition(is_last);
+        let facts = last.iter().map(Step::facts).sum();
+        self.steps = rest;
+        self.steps.extend(last);
+        facts
     }
 
-    /// Takes the first `count` things away.
+    /// Returns how many facts it takes, at the most.
+    pub fn len(&self) -> usize {
+        self.steps.iter().map(Step::facts).sum()
+    }
+
+    /// Takes away what comes first, as much of it as `most` facts hold.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn take(mut self, tx: &mut Tx, count: usize) -> Result<(), Error> {
+    pub async fn take(mut self, tx: &mut Tx, most: usize) -> Result<(), Error> {
+        let mut facts = 0;
+        let fits = |step: &&Step| {
+            facts += step.facts();
+            facts <= most
+        };
+        let count = self.steps.iter().take_while(fits).count();
         self.steps.truncate(count);
         take(tx, self.steps).await
     }
@@ -87,10 +122,11 @@ async fn steps(
         }
     }
     let owners: Vec<Principal> = accounts.iter().copied().map(Principal::ServiceAccount).collect();
-    for owners in owners.chunks(1_000) {
-        for resource in tx.reads().owned_by(organization, owners, OWNED_MAX).await? {
+    let here: HashSet<&ResourceKey> = keys.iter().collect();
+    for owners in owners.chunks(OWNERS_MAX) {
+        for resource in tx.reads().owned_by(organization, owners, ALL).await? {
             let Some(Principal::ServiceAccount(id)) = resource.owner else { continue };
-            if !keys.contains(&resource.key) {
+            if !here.contains(&resource.key) {
                 of_account.entry(id).or_default().push(Step::Orphan(resource));
             }
         }
@@ -124,16 +160,14 @@ async fn take(tx: &mut Tx, steps: Vec<Step>) -> Result<(), Error> {
         match step {
             Step::Grant(grant) => grants.push(grant),
             Step::Contact(contact) => contacts.push(contact),
-            Step::Orphan(resource) => orphans.push(Resource { owner: None, ..resource }),
+            Step::Orphan(resource) => orphans.push(resource),
             Step::Account(account) => accounts.push(account),
             Step::Resource(key) => keys.push(key),
         }
     }
     tx.grants_delete(&grants).await?;
     tx.contacts_delete(&contacts).await?;
-    for orphan in orphans {
-        tx.resource_update(&orphan, "lost its owner").await?;
-    }
+    tx.resources_disown(orphans).await?;
     tx.service_accounts_delete(&accounts).await?;
     tx.resources_delete(&keys).await
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clearing::Clearing;
 use super::etag::must_match;
+use super::write::Slice;
 use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Node, is_visible};
-use crate::domain::error::{Error, Kind, Reason};
+use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Grant;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
@@ -18,7 +19,7 @@ use crate::store::{Branch, Lock, Tx};
 
 /// Most facts of one commit; what takes more is cleared in slices.
 const FACTS_MAX: usize = 10_000;
-/// When a deletion that was cut off may be repeated.
+/// After what a deletion that was cut off may be repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Most resources that an answer names.
 const TOLD_MAX: usize = 1_000;
@@ -45,12 +46,12 @@ pub struct Deleted {
 
 impl Services {
     /// Deletes a resource with all that stands below it: their grants, contacts and service accounts go with them, each
-    /// with its fact. What takes more than 10,000 facts goes in several commits, from the leaves up; who repeats the call
-    /// after a failure in between has the rest cleared.
+    /// with its fact. What takes more than 10,000 facts goes in several commits, from the leaves up; whoever repeats the
+    /// call after a failure in between has the rest cleared.
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`].
-    /// - [`Reason::CommitUnknown`] if the database went away in between.
+    /// - [`Reason::CommitUnknown`] for whatever comes in between.
     pub async fn delete_resource(
         self: &Arc<Self>,
         context: &Context,
@@ -62,61 +63,39 @@ impl Services {
         if context.replay.is_none() || actor.knows(key) {
             context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
         }
-        let mut first = None;
-        let deleted = self.delete_in_slices(context, &request, &mut first).await;
-        match (deleted, first) {
-            (Ok(mut written), first) => {
-                written.value = first.unwrap_or(written.value);
-                Ok(written)
+        let mut first: Option<Deleted> = None;
+        loop {
+            let (call, request, answer) = (context.clone(), request.clone(), first.clone());
+            let act = move |tx| delete(tx, call.clone(), request.clone(), answer.clone());
+            match (self.write_slice(context, Lock::Organization(organization), act).await, &first) {
+                (Ok(Written { value: Slice::Part(part), .. }), _) => first = first.or(Some(part)),
+                (Ok(Written { value: Slice::Whole(value), token, is_replay }), _) => {
+                    return Ok(Written { value, token, is_replay });
+                }
+                // Nothing is a refusal any more: a part of it is there.
+                (Err(error), Some(_)) => {
+                    let message = "a part was deleted, and the rest was not: repeat the call with the same request_id";
+                    return Err(Error::new(Reason::CommitUnknown, message).with_source(error).retry_after(RETRY_AFTER));
+                }
+                (Err(error), None) => return Err(error),
             }
-            (Err(error), Some(_)) if error.kind() == Kind::Unavailable => {
-                let message = "a part was deleted, and the rest could not be: repeat the call";
-                Err(Error::new(Reason::CommitUnknown, message).with_source(error).retry_after(RETRY_AFTER))
-            }
-            (Err(error), _) => Err(error),
         }
-    }
-
-    /// Deletes in as many commits as it takes. `first` is what the first slice answered, once it is committed.
-    async fn delete_in_slices(
-        self: &Arc<Self>,
-        context: &Context,
-        request: &DeleteResource,
-        first: &mut Option<Deleted>,
-    ) -> Result<Written<Deleted>, Error> {
-        while self.is_too_large(request).await? && !context.validate_only {
-            // A slice is not the answer: it is not remembered.
-            let slice = Context { replay: None, ..context.clone() };
-            let sliced = self.delete_slice(&slice, request, true).await?;
-            first.get_or_insert(sliced.value);
-        }
-        self.delete_slice(context, request, false).await
-    }
-
-    /// Says whether what goes takes more facts than one commit holds, as far as can be said without the lock.
-    async fn is_too_large(&self, request: &DeleteResource) -> Result<bool, Error> {
-        let reads = self.store.reads();
-        let branches = reads.subtree(request.organization, &request.key).await?;
-        let grants = reads.subtree_grants(request.organization, &request.key).await?;
-        // A resource, its service account, and some room for contacts and for what is granted in between.
-        Ok(2 * branches.len() + grants.len() > FACTS_MAX / 2)
-    }
-
-    async fn delete_slice(
-        self: &Arc<Self>,
-        context: &Context,
-        request: &DeleteResource,
-        is_slice: bool,
-    ) -> Result<Written<Deleted>, Error> {
-        let (call, request) = (context.clone(), request.clone());
-        let lock = Lock::Organization(request.organization);
-        self.write(context, lock, move |tx| delete(tx, call.clone(), request.clone(), is_slice)).await
     }
 }
 
-async fn delete(mut tx: Tx, context: Context, request: DeleteResource, is_slice: bool) -> Result<(Tx, Deleted), Error> {
+/// Deletes all of it, or as much as one commit takes. `first` is what was answered of it, if a part is gone already.
+async fn delete(
+    mut tx: Tx,
+    context: Context,
+    request: DeleteResource,
+    first: Option<Deleted>,
+) -> Result<(Tx, Slice<Deleted>), Error> {
     let DeleteResource { organization, key, etag } = request;
     let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
+    if let Some(first) = first.as_ref().filter(|_| !actor.knows(&key)) {
+        // Somebody else has deleted the rest of it.
+        return Ok((tx, Slice::Whole(first.clone())));
+    }
     context.authorize(&actor, organization, Some(&key), &key.kind, tx.now())?;
     if !etag.is_empty() {
         let resource = tx.reads().resource(organization, &key).await?;
@@ -124,22 +103,23 @@ async fn delete(mut tx: Tx, context: Context, request: DeleteResource, is_slice:
     }
     let branches = tx.reads().subtree(organization, &key).await?;
     let grants = tx.reads().subtree_grants(organization, &key).await?;
-    let deleted = seen(actor, &branches, &grants, tx.now());
+    let standing = actor.standing.clone();
+    let deleted = first.unwrap_or_else(|| seen(actor, &branches, &grants, tx.now()));
     if context.validate_only {
-        return Ok((tx, deleted));
+        return Ok((tx, Slice::Whole(deleted)));
     }
 
-    let clearing = Clearing::of_branches(&tx, organization, &branches, grants).await?;
+    let mut clearing = Clearing::of_branches(&tx, organization, &branches, grants).await?;
+    // The resource stays to the end, and what the caller holds at it, so that the call can go on.
+    let kept = clearing.put_last(|grant| standing.is_among(grant.principal));
     let count = clearing.len();
-    if is_slice {
-        // The root stays to the end, so that the call can be repeated.
-        clearing.take(&mut tx, FACTS_MAX.min(count.saturating_sub(1))).await?;
-    } else if count > FACTS_MAX {
-        return Err(Error::new(Reason::ConcurrentUpdate, "it has grown meanwhile; try again"));
-    } else {
-        clearing.take(&mut tx, count).await?;
+    if count > FACTS_MAX {
+        let most = if kept < count { count - kept } else { count };
+        clearing.take(&mut tx, FACTS_MAX.min(most)).await?;
+        return Ok((tx, Slice::Part(deleted)));
     }
-    Ok((tx, deleted))
+    clearing.take(&mut tx, count).await?;
+    Ok((tx, Slice::Whole(deleted)))
 }
 
 /// Tells what goes of what the caller sees.

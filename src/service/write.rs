@@ -31,6 +31,14 @@ pub struct Written<T> {
     pub is_replay: bool,
 }
 
+/// What one commit of a call has brought: a call that takes more than one commit goes on after each part.
+pub(super) enum Slice<T> {
+    /// A part of it is done. That is not the answer, and is not remembered.
+    Part(T),
+    /// All of it is done: the answer.
+    Whole(T),
+}
+
 /// What a read has brought.
 #[derive(Clone, Debug)]
 pub struct Read<T> {
@@ -56,6 +64,27 @@ impl Services {
         Act: Fn(Tx) -> Acting + Send + Sync + 'static,
         Acting: Future<Output = Result<(Tx, T), Error>> + Send + 'static,
     {
+        let whole = move |tx| {
+            let acting = act(tx);
+            async move { acting.await.map(|(tx, value)| (tx, Slice::Whole(value))) }
+        };
+        let Written { value: Slice::Whole(value) | Slice::Part(value), token, is_replay } =
+            self.write_slice(context, lock, whole).await?;
+        Ok(Written { value, token, is_replay })
+    }
+
+    /// Does as [`Services::write`], for a call that may take more than one commit: `act` returns whether it has done all.
+    pub(super) async fn write_slice<T, Act, Acting>(
+        self: &Arc<Self>,
+        context: &Context,
+        lock: Lock,
+        act: Act,
+    ) -> Result<Written<Slice<T>>, Error>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        Act: Fn(Tx) -> Acting + Send + Sync + 'static,
+        Acting: Future<Output = Result<(Tx, Slice<T>), Error>> + Send + 'static,
+    {
         // Calls that go on for long write many times: none of it under a credential that has ended meanwhile.
         if let Some(caller) = &context.caller {
             self.engine.must_be_alive(caller)?;
@@ -69,11 +98,16 @@ impl Services {
         self.writes.spawn(write.in_current_span()).await.map_err(Error::internal)?
     }
 
-    async fn write_retrying<T, Act, Acting>(&self, context: &Context, lock: Lock, act: Act) -> Result<Written<T>, Error>
+    async fn write_retrying<T, Act, Acting>(
+        &self,
+        context: &Context,
+        lock: Lock,
+        act: Act,
+    ) -> Result<Written<Slice<T>>, Error>
     where
         T: Serialize + DeserializeOwned,
         Act: Fn(Tx) -> Acting,
-        Acting: Future<Output = Result<(Tx, T), Error>>,
+        Acting: Future<Output = Result<(Tx, Slice<T>), Error>>,
     {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
@@ -103,17 +137,17 @@ impl Services {
         context: &Context,
         lock: Lock,
         act: &Act,
-    ) -> Result<(Written<T>, Committed), Error>
+    ) -> Result<(Written<Slice<T>>, Committed), Error>
     where
         T: Serialize + DeserializeOwned,
         Act: Fn(Tx) -> Acting,
-        Acting: Future<Output = Result<(Tx, T), Error>>,
+        Acting: Future<Output = Result<(Tx, Slice<T>), Error>>,
     {
         let tx = self.store.begin(lock, context.author()).await?;
         if let Some(replay) = &context.replay
             && let Some(response) = tx.replayed(replay).await?
         {
-            let value = serde_json::from_value(response).map_err(Error::internal)?;
+            let value = Slice::Whole(serde_json::from_value(response).map_err(Error::internal)?);
             let position = tx.position();
             tx.rollback().await?;
             let token = position.and_then(|position| self.token(lock, position, None));
@@ -130,8 +164,8 @@ impl Services {
             tx.rollback().await?;
             return Ok((Written { value, token: None, is_replay: false }, Committed::default()));
         }
-        if let Some(replay) = &context.replay {
-            tx.remember(replay, &serde_json::to_value(&value).map_err(Error::internal)?).await?;
+        if let (Some(replay), Slice::Whole(answer)) = (&context.replay, &value) {
+            tx.remember(replay, &serde_json::to_value(answer).map_err(Error::internal)?).await?;
         }
         let committed = tx.commit().await?;
         let token = committed.organization.and_then(|position| self.token(lock, position, committed.installation));

@@ -5,6 +5,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use super::encoding::{optional_key, optional_principal, principal_columns};
 use super::entity::{memberships, resource_words, resources, service_accounts};
 use super::service_account::DELETED;
+use super::subtree::by_kind;
 use super::{Reads, Tx};
 use crate::changelog::{Change, Detail};
 use crate::domain::error::Error;
@@ -82,6 +83,31 @@ impl Tx {
     pub async fn resource_update(&mut self, resource: &Resource, act: &str) -> Result<(), Error> {
         resources::Entity::update(self.resource_row(resource)?).exec(&self.db).await?;
         self.resource_change(resource, act);
+        Ok(())
+    }
+
+    /// Writes that resources are nobody's, since who owned them ends.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resources_disown(&mut self, owned: Vec<Resource>) -> Result<(), Error> {
+        let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();
+        for (kind, ids) in by_kind(&keys) {
+            for ids in ids.chunks(5_000) {
+                let nobody =
+                    resources::ActiveModel { owner_kind: Set(None), owner_id: Set(None), ..Default::default() };
+                resources::Entity::update_many()
+                    .set(nobody)
+                    .filter(resources::Column::OrganizationId.eq(self.organization().0))
+                    .filter(resources::Column::Kind.eq(kind))
+                    .filter(resources::Column::Id.is_in(ids.iter().copied()))
+                    .exec(&self.db)
+                    .await?;
+            }
+        }
+        for resource in owned {
+            self.resource_change(&Resource { owner: None, ..resource }, "lost its owner");
+        }
         Ok(())
     }
 

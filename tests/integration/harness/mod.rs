@@ -8,6 +8,7 @@ mod caller;
 mod clock;
 mod database;
 pub mod messages;
+mod past;
 pub mod proxy;
 pub mod raw;
 pub mod recorder;

@@ -4,7 +4,7 @@ use guildhall::proto;
 use tonic::Code;
 
 use super::{asset, get, person, put, schedule};
-use crate::harness::messages::{check, delete, item_about, membership, register, service_account, share};
+use crate::harness::messages::{check, delete, item_about, membership, service_account, share};
 use crate::harness::{Caller, assert_refused, project};
 use crate::on_both;
 use crate::refusals::revision_of;
@@ -72,34 +72,5 @@ on_both! {
         let before = revision_of(owner, id).await;
         assert_eq!(owner.delete_resource(request).await.unwrap().deleted, first.deleted);
         assert_eq!(revision_of(owner, id).await, before);
-    }
-
-    /// More than one commit holds: it goes in several, and nothing of it stays.
-    async fn a_big_subtree_goes_in_slices(app) {
-        const GRANTS: usize = 60;
-        let organization = app.found().await;
-        let (owner, id) = (&organization.owner.call, organization.id.as_str());
-        put(owner, id, project("top"), None).await.unwrap();
-        let mut accounts = Vec::new();
-        for at in 0..GRANTS {
-            let request = crate::harness::messages::create_service_account(id, &format!("machine {at}"));
-            accounts.push(owner.create_service_account(request).await.unwrap().service_account.unwrap().id);
-        }
-        for at in 0..100 {
-            let request = proto::RegisterResourceRequest {
-                parent: Some(project("top")),
-                ..register(id, project(&format!("below-{at}")))
-            };
-            owner.register_resource(request).await.unwrap();
-            let with = accounts.iter().map(|account| service_account(account)).collect();
-            owner.share_resource(share(id, project(&format!("below-{at}")), with)).await.unwrap();
-        }
-        let before = app.traces().await;
-        let deleted = owner.delete_resource(delete(id, project("top"))).await.unwrap();
-        assert_eq!(deleted.deleted_count, 101);
-        let after = app.traces().await;
-        assert_eq!(after.rows["resources"], 0);
-        assert_eq!(before.rows["grants"] - after.rows["grants"], 100 * i64::try_from(GRANTS).unwrap());
-        assert!(after.rows["commits"] - before.rows["commits"] >= 2, "several commits");
     }
 }

@@ -6,6 +6,7 @@ mod accounts;
 mod contacts;
 mod costs;
 mod deletion;
+mod large;
 mod moves;
 mod ownership;
 mod registration;
