@@ -87,7 +87,7 @@ pub use registration::{Outcome, RegisterResource};
 pub use relocation::{MoveResource, MovedResource};
 pub use removal::{Preview, RemoveMember, Removed, keep_removals};
 pub use resource::UpdateResource;
-pub use role::{DeleteRole, DeletedRole, RoleChanges, Roles, UpdateRole, UpdatedRole};
+pub use role::{DeleteRole, DeletedRole, RoleChanges, Roles, UpdateRole, UpdatedRole, WrittenRole};
 pub use roster::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
 pub use service_account::{CreateServiceAccount, ListServiceAccounts, ServiceAccounts};
 pub use session::{SignIn, SignedIn};

@@ -12,7 +12,7 @@ use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, may_give, may_shape, may_take, may_take_role, must_see_all_held_as};
 use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan, plan_member};
 use crate::domain::catalog::{
-    CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace,
+    CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace, RoleView,
 };
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
@@ -96,13 +96,29 @@ pub struct DeletedRole {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UpdatedRole {
     /// As it stands.
-    pub role: Tagged,
+    pub role: WrittenRole,
     /// The open links that bring it, if it holds less than before, or elsewhere, or by others.
     pub links: Vec<InvitationId>,
 }
 
 /// A role of the organization's own, with its tag.
 pub type Tagged = (CustomRole, String);
+
+/// A role as it was written, and as it is shown under the catalog that its commit saw: with the commit all of the answer is
+/// known, and nothing is read after it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WrittenRole {
+    /// As it is shown.
+    pub view: RoleView,
+    /// As it was written.
+    pub tagged: Tagged,
+}
+
+impl WrittenRole {
+    fn of(catalog: &Catalog, compiled: &Role, role: CustomRole) -> Result<Self, Error> {
+        Ok(Self { view: catalog.view(compiled), tagged: tagged(role)? })
+    }
+}
 
 impl Services {
     /// Gives the roles of an organization, to whoever is in it.
@@ -128,7 +144,7 @@ impl Services {
         context: &Context,
         organization: OrganizationId,
         role: CustomRole,
-    ) -> Result<Written<Tagged>, Error> {
+    ) -> Result<Written<WrittenRole>, Error> {
         self.may_manage(context, organization).await?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| {
@@ -189,7 +205,7 @@ async fn create(
     context: Context,
     organization: OrganizationId,
     role: CustomRole,
-) -> Result<(Tx, Tagged), Error> {
+) -> Result<(Tx, WrittenRole), Error> {
     let (actor, catalog) = manager(&tx, &context, organization, &[]).await?;
     let roles = tx.reads().roles(organization).await?;
     if roles.iter().any(|other| other.name == role.name) {
@@ -199,9 +215,9 @@ async fn create(
         let message = format!("the organization has {CUSTOM_ROLES_MAX} roles of its own, as many as it may");
         return Err(Error::invalid("role", Reason::OutOfRange, message));
     }
-    must_be_shaped(&actor, &catalog, &role, false, tx.now())?;
+    let compiled = must_be_shaped(&actor, &catalog, &role, false, tx.now())?;
     tx.role_insert(&role).await?;
-    Ok((tx, tagged(role)?))
+    Ok((tx, WrittenRole::of(&catalog, &compiled, role)?))
 }
 
 async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx, UpdatedRole), Error> {
@@ -211,7 +227,8 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
     must_match(&etag, &before)?;
     let after = changes.written_on(before.clone());
     if after == before {
-        return Ok((tx, UpdatedRole { role: tagged(before)?, links: Vec::new() }));
+        let role = WrittenRole::of(&catalog, &compiled(&catalog, &before)?, before)?;
+        return Ok((tx, UpdatedRole { role, links: Vec::new() }));
     }
     let now = tx.now();
     let principals = tx.reads().principals_of_role(organization, &name, now).await?;
@@ -248,7 +265,7 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
     }
     can_be_brought?;
     tx.role_update(&after).await?;
-    Ok((tx, UpdatedRole { role: tagged(after)?, links }))
+    Ok((tx, UpdatedRole { role: WrittenRole::of(&catalog, &after_compiled, after)?, links }))
 }
 
 async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx, DeletedRole), Error> {

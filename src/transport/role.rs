@@ -1,13 +1,11 @@
 //! `RoleService`.
 
-use std::time::Duration;
-
 use tonic::{Request, Response, Status};
 
 use super::call::{Call, Edge};
 use super::convert::{changes, grant, new_role, role, role_mask, token};
-use crate::domain::catalog::{CustomRole, RoleId};
-use crate::domain::error::{Error, Kind, Reason};
+use crate::domain::catalog::RoleId;
+use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::proto;
 use crate::proto::role_service_server::RoleService;
@@ -17,10 +15,7 @@ use crate::proto::{
     ListGrantsRequest, ListGrantsResponse, ListRolesRequest, ListRolesResponse, SummarizeGrantsRequest,
     SummarizeGrantsResponse, UpdateRoleRequest, UpdateRoleResponse,
 };
-use crate::service::{self, Context, DeleteRole, UpdateRole};
-
-/// When a call may be repeated whose answer could not be read.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::service::{self, DeleteRole, UpdateRole, WrittenRole};
 
 /// Serves roles and grants.
 pub(super) struct Roles(pub Edge);
@@ -102,8 +97,7 @@ impl Roles {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let role = new_role(required(message.role.as_ref())?)?;
         let written = self.0.services.create_role(&context, organization, role).await?;
-        let role = self.written(&context, organization, written.value).await?;
-        Ok(CreateRoleResponse { role: Some(role), revision: token(written.token) })
+        Ok(CreateRoleResponse { role: Some(as_written(written.value)), revision: token(written.token) })
     }
 
     async fn update(&self, call: &Call, message: &UpdateRoleRequest) -> Result<UpdateRoleResponse, Error> {
@@ -117,7 +111,7 @@ impl Roles {
             etag: role.etag.clone(),
         };
         let written = self.0.services.update_role(&context, request).await?;
-        let role = self.written(&context, organization, written.value.role).await?;
+        let role = as_written(written.value.role);
         let invitation_ids = written.value.links.iter().map(ToString::to_string).collect();
         Ok(UpdateRoleResponse { role: Some(role), revision: token(written.token), invitation_ids })
     }
@@ -138,28 +132,10 @@ impl Roles {
             revision: token(written.token),
         })
     }
-
-    /// Shows a role as it was written, with all that it holds by the organization's catalog.
-    async fn written(
-        &self,
-        context: &Context,
-        organization: OrganizationId,
-        written: (CustomRole, String),
-    ) -> Result<proto::Role, Error> {
-        let found = self.0.services.roles(context, organization).await.map_err(after_the_commit)?;
-        let with_it = found.value.catalog.extended(std::iter::once(Some(&written.0)));
-        let id = with_it.role_id(&written.0.name).ok_or_else(|| Error::internal("a role that was not compiled"))?;
-        Ok(role(&with_it, with_it.role(id), Some(&written)))
-    }
 }
 
-/// Makes of an error what it means once the change is committed: it is no refusal.
-fn after_the_commit(error: Error) -> Error {
-    if error.kind() != Kind::Unavailable {
-        return error;
-    }
-    let message = "the role was written, and what it holds cannot be read: repeat the call with the same request_id";
-    Error::new(Reason::CommitUnknown, message).with_source(error).retry_after(RETRY_AFTER)
+fn as_written(written: WrittenRole) -> proto::Role {
+    role(written.view, Some(&written.tagged))
 }
 
 fn required(role: Option<&proto::Role>) -> Result<&proto::Role, Error> {
@@ -171,7 +147,9 @@ fn shown(roles: &service::Roles) -> Vec<proto::Role> {
     let catalog = &roles.catalog;
     let named = catalog.roles().filter(|(id, _)| *id != RoleId::OPERATOR).map(|(_, role)| role);
     let mut shown: Vec<proto::Role> = named
-        .map(|it| role(catalog, it, roles.custom.iter().find(|(custom, _)| it.is_custom && custom.name == it.name)))
+        .map(|it| {
+            role(catalog.view(it), roles.custom.iter().find(|(custom, _)| it.is_custom && custom.name == it.name))
+        })
         .collect();
     shown.sort_by(|one, other| (one.is_custom, &one.name).cmp(&(other.is_custom, &other.name)));
     shown

@@ -11,6 +11,7 @@ mod permission;
 mod policy;
 pub mod presets;
 mod role;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use policy::{
     SeatPolicy, SeatState,
 };
 pub use role::{At, Ceiling, Holders, OnLeave, Role, RoleId, RoleSet, SetId};
+pub use view::RoleView;
 
 /// A checked and compiled catalog.
 #[derive(Clone, PartialEq, Debug)]

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Mask;
-use crate::domain::catalog::{
-    Catalog, Ceiling, CeilingNames, CustomRole, Holders, OnLeave, Reach, ReachSet, Role, RoleId, RolePlace,
-};
+use crate::domain::catalog::{CeilingNames, CustomRole, Holders, Reach, RolePlace, RoleView};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::proto;
 use crate::proto::role_ceiling::Kind;
@@ -15,40 +13,38 @@ use crate::service::RoleChanges;
 /// What can be written of a role.
 const FIELDS: &[&str] = &["description", "at", "to", "includes", "permissions", "as_member", "may_grant", "may_take"];
 
-/// Writes a role of `catalog`; `custom` is how the organization wrote it, with its tag, if it is of its own.
-pub(in crate::transport) fn role(catalog: &Catalog, role: &Role, custom: Option<&(CustomRole, String)>) -> proto::Role {
-    let names = |ids: &[RoleId]| ids.iter().map(|id| catalog.role(*id).name.to_string()).collect();
-    let effective = catalog.permissions().filter(|permission| !role.reach(*permission).is_empty());
+/// Writes a role; `custom` is how the organization wrote it, with its tag, if it is of its own.
+pub(in crate::transport) fn role(view: RoleView, custom: Option<&(CustomRole, String)>) -> proto::Role {
     let (written, etag) = custom.map_or((None, ""), |(written, etag)| (Some(written), etag));
+    let effective = view.effective.iter().map(|(permission, held)| proto::RolePermission {
+        permission: permission.to_string(),
+        reaches: held.iter().copied().map(reach).collect(),
+    });
+    let on_leave = if view.clears_on_leave { proto::OnLeave::Clear } else { proto::OnLeave::Keep };
     proto::Role {
-        name: role.name.to_string(),
-        description: role.description.to_string(),
-        is_custom: role.is_custom,
-        at: places(catalog, role),
-        to: holder_kinds(role.to),
-        includes: written.map(|it| it.includes.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        name: view.name.to_string(),
+        description: view.description.to_string(),
+        is_custom: view.is_custom,
+        at: names(&view.at),
+        to: holder_kinds(view.to),
+        includes: written.map(|it| names(&it.includes)).unwrap_or_default(),
         permissions: written.map(own_permissions).unwrap_or_default(),
-        effective_permissions: effective
-            .map(|permission| proto::RolePermission {
-                permission: catalog.permission_name(permission).to_string(),
-                reaches: reaches(role.reach(permission)),
-            })
-            .collect(),
-        as_member: role.as_member,
-        may_grant: ceiling(catalog, &role.may_grant),
-        may_take: ceiling(catalog, &role.may_take),
-        holders_least: role.least,
-        holders_most: role.most.unwrap_or_default(),
-        requires: names(&role.requires),
-        exclusive_set: role.set.map(|set| catalog.set(set).name.to_string()).unwrap_or_default(),
-        transfer_only: role.is_transfer_only,
-        on_leave: match role.on_leave {
-            OnLeave::Keep => proto::OnLeave::Keep,
-            OnLeave::Clear => proto::OnLeave::Clear,
-        }
-        .into(),
+        effective_permissions: effective.collect(),
+        as_member: view.as_member,
+        may_grant: ceiling(&view.may_grant),
+        may_take: ceiling(&view.may_take),
+        holders_least: view.least,
+        holders_most: view.most.unwrap_or_default(),
+        requires: names(&view.requires),
+        exclusive_set: view.set.map(|set| set.to_string()).unwrap_or_default(),
+        transfer_only: view.is_transfer_only,
+        on_leave: on_leave.into(),
         etag: etag.to_owned(),
     }
+}
+
+fn names(names: &[Arc<str>]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// Reads a role that is to be made.
@@ -111,14 +107,6 @@ pub(in crate::transport) fn changes(message: &proto::Role, mask: Mask<'_>) -> Re
     Ok(changes)
 }
 
-fn places(catalog: &Catalog, role: &Role) -> Vec<String> {
-    let levels = [(role.at.installation, "installation"), (role.at.product, "product")];
-    let levels = levels.into_iter().chain([(role.at.organization, "organization")]);
-    let levels = levels.filter(|(is_at, _)| *is_at).map(|(_, word)| word.to_owned());
-    let types = catalog.resource_types().filter(|(id, _)| role.at.types.contains(id));
-    levels.chain(types.map(|(_, kind)| kind.name.to_string())).collect()
-}
-
 const HOLDER_KINDS: [proto::HolderKind; 4] = [
     proto::HolderKind::Membership,
     proto::HolderKind::Group,
@@ -141,16 +129,19 @@ fn holders(kinds: &[i32], violations: &mut Violations) -> Holders {
     Holders { people, groups, everyone, service_accounts }
 }
 
-fn reaches(set: ReachSet) -> Vec<i32> {
-    let words =
-        [(Reach::Any, proto::Reach::Any), (Reach::Shared, proto::Reach::Shared), (Reach::Own, proto::Reach::Own)];
-    words.into_iter().filter(|(reach, _)| set.has(*reach)).map(|(_, word)| word.into()).collect()
+fn reach(reach: Reach) -> i32 {
+    let word = match reach {
+        Reach::Any => proto::Reach::Any,
+        Reach::Shared => proto::Reach::Shared,
+        Reach::Own => proto::Reach::Own,
+    };
+    word.into()
 }
 
 fn own_permissions(role: &CustomRole) -> Vec<proto::RolePermission> {
-    let own = role.permissions.iter().map(|(permission, reach)| proto::RolePermission {
+    let own = role.permissions.iter().map(|(permission, held)| proto::RolePermission {
         permission: permission.to_string(),
-        reaches: reaches(ReachSet::of(*reach)),
+        reaches: vec![reach(*held)],
     });
     own.collect()
 }
@@ -179,16 +170,12 @@ fn permissions(messages: &[proto::RolePermission], violations: &mut Violations) 
     permissions
 }
 
-fn ceiling(catalog: &Catalog, ceiling: &Ceiling) -> Option<proto::RoleCeiling> {
-    let names = || ceiling.list.iter().map(|id| catalog.role(*id).name.to_string()).collect();
-    let kind = if ceiling.any {
-        Kind::Any(true)
-    } else if ceiling.subset {
-        Kind::Subset(true)
-    } else if ceiling.list.is_empty() {
-        return None;
-    } else {
-        Kind::Roles(proto::RoleNames { names: names() })
+fn ceiling(ceiling: &CeilingNames) -> Option<proto::RoleCeiling> {
+    let kind = match ceiling {
+        CeilingNames::None => return None,
+        CeilingNames::Any => Kind::Any(true),
+        CeilingNames::Subset => Kind::Subset(true),
+        CeilingNames::Roles(roles) => Kind::Roles(proto::RoleNames { names: names(roles) }),
     };
     Some(proto::RoleCeiling { kind: Some(kind) })
 }

@@ -1,5 +1,6 @@
 //! Roles that organizations make (AX-23): what they hold, by whom they are made, and what becomes of those who hold them.
 
+mod answers;
 mod ceiling;
 mod editing;
 mod races;
