@@ -45,6 +45,7 @@ create index resource_words_by_resource on resource_words (organization_id, type
 
 alter table service_accounts add column resource_type {key};
 alter table service_accounts add column resource_id {key};
+create index service_accounts_by_resource on service_accounts (organization_id, resource_type, resource_id);
 
 create table contacts (
     id {uuid} primary key,

@@ -1,4 +1,4 @@
-//! Where a list looks for what is held: where its caller sees something, so that it costs nothing for what is hidden (CM-13).
+//! Where a list looks for what is held or bound: where its caller sees something, so that it costs nothing for what is hidden (CM-13).
 //!
 //! As in `browsing`, the index proposes and the tables decide: each list evaluates what it found before it returns it.
 
@@ -7,10 +7,11 @@ use crate::authz::Requirement;
 use crate::domain::access::{Actor, decide};
 use crate::domain::error::Error;
 use crate::domain::fact::Grant;
-use crate::domain::id::{GrantId, OrganizationId};
+use crate::domain::id::{GrantId, OrganizationId, ServiceAccountId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::resource::Under;
 use crate::domain::revision::Token;
+use crate::domain::service_account::ServiceAccount;
 use crate::domain::time::Timestamp;
 use crate::store::{GrantPage, HeldAt, Reads};
 
@@ -74,6 +75,27 @@ impl Sought<'_> {
             let page = reads.grant_page(organization, (principal, part), now, after, size).await?;
             all = all.merged(page, size as usize);
         }
+        Ok(all)
+    }
+
+    /// Reads service accounts that are bound to what is there, and those that are bound to nothing, in the order in which they
+    /// were made: at most `size` of them, from after `after` on.
+    ///
+    /// # Errors
+    /// Passes on what the database says.
+    pub async fn accounts(
+        &self,
+        reads: &Reads<'_>,
+        organization: OrganizationId,
+        after: Option<ServiceAccountId>,
+        size: usize,
+    ) -> Result<Vec<ServiceAccount>, Error> {
+        let mut all = Vec::new();
+        for part in self.parts() {
+            all.extend(reads.service_account_page(organization, part, after, size as u64).await?);
+        }
+        all.sort_unstable_by_key(|account| account.id);
+        all.truncate(size);
         Ok(all)
     }
 

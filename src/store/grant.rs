@@ -39,7 +39,7 @@ impl Grants {
     }
 }
 
-/// Where grants are looked for.
+/// Where grants are looked for, and service accounts by what they are bound to.
 #[derive(Clone, Copy, Debug)]
 pub enum HeldAt<'a> {
     /// Everywhere.

@@ -3,19 +3,22 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
 };
 use uuid::Uuid;
 
 use super::encoding::optional_key;
 use super::entity::{api_keys, service_accounts};
+use super::grant::HeldAt;
 use super::polling::{HERE, must_be_primary};
+use super::subtree::by_kind;
 use super::{Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
 use crate::domain::id::{ApiKeyId, OrganizationId, ServiceAccountId};
+use crate::domain::place::{Place, ResourceKey};
 use crate::domain::service_account::{ApiKey, ServiceAccount};
 use crate::domain::time::Timestamp;
 
@@ -71,24 +74,26 @@ impl Reads<'_> {
         Ok(row.map(account))
     }
 
-    /// Reads the service accounts of an organization in the order in which they were made, at most `size` of them, from
-    /// after `after` on.
+    /// Reads the service accounts of an organization that are bound to what is at `at`, or to nothing where that is the
+    /// organization, in the order in which they were made: at most `size` of them, from after `after` on.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn service_account_page(
         &self,
         organization: OrganizationId,
+        at: HeldAt<'_>,
         after: Option<ServiceAccountId>,
-        size: u32,
+        size: u64,
     ) -> Result<Vec<ServiceAccount>, Error> {
         let mut query = service_accounts::Entity::find()
             .filter(service_accounts::Column::OrganizationId.eq(organization.0))
-            .filter(service_accounts::Column::State.ne(DELETED));
+            .filter(service_accounts::Column::State.ne(DELETED))
+            .filter(bound_at(at));
         if let Some(after) = after {
             query = query.filter(service_accounts::Column::Id.gt(after.0));
         }
-        let query = query.order_by_asc(service_accounts::Column::Id).limit(u64::from(size));
+        let query = query.order_by_asc(service_accounts::Column::Id).limit(size);
         Ok(query.all(&self.db).await?.into_iter().map(account).collect())
     }
 
@@ -280,6 +285,28 @@ impl Tx {
             Some(_) => self.change(Change::of(fact)),
             None => self.change_installation(fact),
         }
+    }
+}
+
+/// Returns which accounts are bound to what is at `at`.
+fn bound_at(at: HeldAt<'_>) -> Condition {
+    let bound_to = |keys: &[ResourceKey]| {
+        let mut any = Condition::any();
+        for (kind, ids) in by_kind(keys) {
+            let there = Condition::all()
+                .add(service_accounts::Column::ResourceType.eq(kind))
+                .add(service_accounts::Column::ResourceId.is_in(ids));
+            any = any.add(there);
+        }
+        any
+    };
+    let free = Condition::any().add(service_accounts::Column::ResourceType.is_null());
+    match at {
+        HeldAt::Anywhere => Condition::all(),
+        HeldAt::Place(Place::Resource(key)) => bound_to(std::slice::from_ref(key)),
+        HeldAt::Place(_) => free,
+        HeldAt::Types(types) => free.add(service_accounts::Column::ResourceType.is_in(types)),
+        HeldAt::Resources(keys) => bound_to(keys),
     }
 }
 

@@ -8,10 +8,11 @@ use guildhall::proto::grant_matrix::Act;
 use tonic::Code;
 use uuid::Uuid;
 
-use super::person;
+use super::{person, schedule};
 use crate::harness::messages::{
-    browse, change, change_by_matrix, check, create_group, get_organization, grant, item, list_grants, list_members,
-    list_resources, matrix, membership, put_catalog, register, register_all, user,
+    browse, change, change_by_matrix, check, create_group, create_service_account, get_organization, grant, item,
+    list_accounts, list_grants, list_members, list_resources, matrix, membership, put_catalog, register, register_all,
+    user,
 };
 use crate::harness::{Organization, Person, TestApp, as_member, assert_refused, project};
 use crate::on_both;
@@ -144,6 +145,48 @@ on_both! {
             owner.change_grants(change_by_matrix(id, vec![all])).await.unwrap();
         }
         assert_eq!(cost().await, before);
+    }
+
+    async fn accounts_that_are_bound_to_what_is_hidden_cost_nothing_in_the_list_of_accounts(app) {
+        let preset = include_str!("../../../presets/analytics-workspace.yaml");
+        let preset = preset.replace("name: analytics-workspace", "name: open-workspace");
+        let yaml = preset.replacen("schedule.view: OWN\n", "schedule.view: OWN\n      service_account.manage: ANY\n", 1);
+        app.operator().put_catalog(put_catalog(&yaml)).await.unwrap();
+        let organization = app.found_under("open-workspace").await;
+        let (owner, id) = (&organization.owner.call, organization.id.as_str());
+        let who = person(&app, &organization, "bob", &["default"]).await;
+        let make = async |name: &str| {
+            let made = who.call.create_service_account(create_service_account(id, name)).await.unwrap();
+            made.service_account.unwrap().id
+        };
+        let bound = async |name: &str| {
+            let theirs = Some(proto::Principal { kind: Some(membership(&who.membership_id)) });
+            let request = proto::RegisterResourceRequest { owner: theirs, ..register(id, schedule(name)) };
+            owner.register_resource(request).await.unwrap().resource.unwrap().service_account_id
+        };
+        let seen = [make("first").await, bound("a-seen").await];
+        let cost = async |size, page_token: &str| {
+            let (page_size, page_token) = (size, page_token.to_owned());
+            let request = proto::ListServiceAccountsRequest { page_size, page_token, ..list_accounts(id) };
+            let (count, answer) = statements!(app, who.call.list_service_accounts(request.clone()));
+            let answer = answer.unwrap();
+            let ids: Vec<String> = answer.service_accounts.into_iter().map(|account| account.id).collect();
+            (count, ids, answer.next_page_token)
+        };
+        let before = cost(0, "").await;
+        assert_eq!((before.1.as_slice(), before.2.as_str()), (&seen[..], ""));
+        // More than is read at once.
+        for names in hidden(3 * HIDDEN) {
+            let schedules = names.into_iter().map(|name| (schedule(&name.id), None));
+            owner.register_resources(vec![register_all(id, schedules)]).await.unwrap();
+        }
+        assert_eq!(cost(0, "").await, before);
+
+        // What is seen behind it is found, page by page, and no page says that something hidden follows.
+        let (seen, last) = ([seen[0].clone(), seen[1].clone(), bound("z-seen").await], make("last").await);
+        let (count, ids, next) = cost(3, "").await;
+        assert_eq!((count, ids.as_slice()), (before.0, &seen[..]));
+        assert_eq!(cost(3, &next).await, (before.0, vec![last], String::new()));
     }
 
     async fn a_stranger_is_refused_by_the_statements_of_an_organization_that_is_not_there_and_has_nothing_loaded(app) {
