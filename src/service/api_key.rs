@@ -104,9 +104,12 @@ impl Services {
         let ListApiKeys { organization, service_account, size, after } = request;
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let found = reads.service_account(organization, service_account).await?;
-        let actor = reads.actor(organization, context.subject()?, &bound(found.as_ref())).await?;
+        let mut actor = reads.actor(organization, context.subject()?, &[]).await?;
         context.authorize(&actor, organization, None, "", self.world.now())?;
+        let found = reads.service_account(organization, service_account).await?;
+        if let [key] = bound(found.as_ref()).as_slice() {
+            actor = reads.actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
+        }
         see_account(&actor, found, service_account, self.world.now())?;
         let keys = reads.api_key_page(service_account, after, size).await?;
         let next = keys.last().filter(|_| keys.len() == size as usize).map(|key| key.id);

@@ -109,7 +109,7 @@ impl Services {
             Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token)?),
             Some(ExplainSubject::Subject(_)) | None => None,
         };
-        context.note(request.organization, self.world.now());
+        let organization = request.organization;
         let services = Arc::clone(self);
         let explaining = async move {
             let snapshot = services.store.snapshot(request.organization).await?;
@@ -121,10 +121,12 @@ impl Services {
             };
             let explained = services.explain_in(&snapshot, caller, &request, bearer).await;
             snapshot.end().await?;
-            Ok(Read { value: explained?, token })
+            Ok::<_, Error>(Read { value: explained?, token })
         };
         // The task, not the caller, owns the transaction: it must not be dropped while it is being read.
-        self.writes.spawn(explaining.in_current_span()).await.map_err(Error::internal)?
+        let explained = self.writes.spawn(explaining.in_current_span()).await.map_err(Error::internal)??;
+        context.note(organization, self.world.now());
+        Ok(explained)
     }
 
     /// Verifies an access token, and asks nothing of whom it is about: that is to be explained.
@@ -184,7 +186,7 @@ impl Services {
         let asked = if subject == caller {
             viewer.clone()
         } else {
-            reads.actor(request.organization, subject, &targets).await?
+            reads.anybody(request.organization, subject, &targets).await?
         };
         let explanation = explain(&asked.at(target), &item.permission, target, now);
         let explanation = match explanation {

@@ -11,32 +11,85 @@ use super::entity::{grants, memberships};
 use super::grant::grant;
 use crate::changelog::scope_key;
 use crate::domain::access::{Actor, Node, Standing};
-use crate::domain::catalog::Catalog;
+use crate::domain::catalog::{Catalog, named_by};
 use crate::domain::error::Error;
-use crate::domain::fact::{MemberState, OrganizationState, Scope, UserState};
+use crate::domain::fact::{Grant, MemberState, OrganizationState, Scope, UserState};
 use crate::domain::id::{GroupId, MembershipId, OrganizationId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 
 /// Most places that one statement names: SQLite takes expressions of at most 1,000 terms.
 const TERMS_MAX: usize = 300;
 
+/// An organization that is there, and how a subject stands in it.
+struct Found {
+    /// The key of the catalog that it follows.
+    catalog: String,
+    organization_is_active: bool,
+    standing: Standing,
+}
+
+/// What is read of a subject before its targets, but for the catalog.
+struct Gathered {
+    found: Option<Found>,
+    chains: HashMap<ResourceKey, Vec<Node>>,
+    grants: Arc<[Grant]>,
+}
+
 impl Reads<'_> {
-    /// Gathers `subject` before `targets`, whatever state it is in.
+    /// Gathers a caller before `targets`, whatever state they are in.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization, or the caller does not stand
+    ///   to it in any way: by the same statements, so that nobody finds out which.
+    pub async fn actor(
+        &self,
+        organization: OrganizationId,
+        caller: Subject,
+        targets: &[ResourceKey],
+    ) -> Result<Actor, Error> {
+        let gathered = self.gathered(organization, caller, targets).await?;
+        let Gathered { found, grants, .. } = &gathered;
+        let stands = |found: &Found| found.standing.has_any(grants, named_by(&found.catalog).0);
+        if !found.as_ref().is_some_and(stands) {
+            return Err(Error::not_found("organization", organization));
+        }
+        self.acting(organization, gathered).await
+    }
+
+    /// Gathers somebody else than the caller before `targets`, whatever state they are in, and whether or not they stand to the
+    /// organization.
     ///
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
-    pub async fn actor(
+    pub async fn anybody(
         &self,
         organization: OrganizationId,
         subject: Subject,
         targets: &[ResourceKey],
     ) -> Result<Actor, Error> {
-        let found = self.standing(organization, subject).await;
-        // An organization that is not there costs the same statements as one that the subject does not see.
-        let standing = found.as_ref().map_or(&Standing::Stranger, |(_, _, standing)| standing);
+        let gathered = self.gathered(organization, subject, targets).await?;
+        self.acting(organization, gathered).await
+    }
+
+    /// Reads all but the catalog. An organization that is not there costs the same statements as any other.
+    async fn gathered(
+        &self,
+        organization: OrganizationId,
+        subject: Subject,
+        targets: &[ResourceKey],
+    ) -> Result<Gathered, Error> {
+        let found = self.standing(organization, subject).await?;
+        let standing = found.as_ref().map_or(&Standing::Stranger, |found| &found.standing);
         let chains = self.chains(organization, targets).await?;
         let grants = self.grants_at(organization, subject, standing, &chains).await?;
-        let (catalog, organization_is_active, standing) = found?;
+        Ok(Gathered { found, chains, grants })
+    }
+
+    async fn acting(&self, organization: OrganizationId, gathered: Gathered) -> Result<Actor, Error> {
+        let Gathered { found, chains, grants } = gathered;
+        let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
+        let catalog = self.catalog_of(organization, &found.catalog).await?;
+        let Found { organization_is_active, standing, .. } = found;
         Ok(Actor { catalog, organization_is_active, standing, chains, grants })
     }
 
@@ -65,8 +118,9 @@ impl Reads<'_> {
             Principal::User(id) => subject = Subject::User(id),
             Principal::Group(_) | Principal::Everyone => {}
         }
-        let (catalog, organization_is_active, standing) = self.standing(organization, subject).await?;
-        let standing = match (owner, subject, standing) {
+        let found = self.standing(organization, subject).await?;
+        let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
+        let standing = match (owner, subject, found.standing) {
             (Principal::Membership(id), Subject::User(user), _) => {
                 let groups = self.groups_of(&[id]).await?.into_iter().map(|(_, group)| group).collect();
                 Standing::Person { user, is_active: true, membership: Some((id, MemberState::Active)), groups }
@@ -76,7 +130,7 @@ impl Reads<'_> {
         };
         let chains = self.chains(organization, targets).await?;
         let grants = self.grants_at(organization, subject, &standing, &chains).await?;
-        Ok(Actor { catalog, organization_is_active, standing, chains, grants })
+        self.acting(organization, Gathered { found: Some(Found { standing, ..found }), chains, grants }).await
     }
 
     /// Gathers `subject` before an organization of the product that is not there yet: what counts is held above it.
@@ -109,11 +163,7 @@ impl Reads<'_> {
         Ok(Actor { catalog, organization_is_active: true, standing, chains: HashMap::new(), grants })
     }
 
-    async fn standing(
-        &self,
-        organization: OrganizationId,
-        subject: Subject,
-    ) -> Result<(Arc<Catalog>, bool, Standing), Error> {
+    async fn standing(&self, organization: OrganizationId, subject: Subject) -> Result<Option<Found>, Error> {
         let (sql, id) = match subject {
             Subject::User(id) => (
                 // A row for each group.
@@ -135,10 +185,9 @@ impl Reads<'_> {
         let values: [Value; 2] = [organization.0.into(), id.into()];
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         let rows = self.db.query_all_raw(statement).await?;
-        let row = rows.first().ok_or_else(|| Error::not_found("organization", organization))?;
+        let Some(row) = rows.first() else { return Ok(None) };
 
         let catalog: String = row.try_get("", "catalog")?;
-        let catalog = self.catalog_of(organization, &catalog).await?;
         let organization_state: String = row.try_get("", "organization_state")?;
         let organization_state = state(OrganizationState::from_word, &organization_state)?;
         let subject_state: Option<String> = row.try_get("", "subject_state")?;
@@ -162,7 +211,7 @@ impl Reads<'_> {
                 Standing::Machine { id, is_enabled: word == "enabled", is_at_home: home.is_some() }
             }
         };
-        Ok((catalog, organization_state == OrganizationState::Active, standing))
+        Ok(Some(Found { catalog, organization_is_active: organization_state == OrganizationState::Active, standing }))
     }
 
     /// Reads the chain of each target that is registered, all in one statement.
@@ -223,7 +272,7 @@ impl Reads<'_> {
         subject: Subject,
         standing: &Standing,
         chains: &HashMap<ResourceKey, Vec<Node>>,
-    ) -> Result<Arc<[crate::domain::fact::Grant]>, Error> {
+    ) -> Result<Arc<[Grant]>, Error> {
         let scope = |scope| grants::Column::Scope.eq(scope_key(scope));
         let holds = |principal: Principal| {
             let (kind, id) = principal_columns(principal);

@@ -21,7 +21,7 @@ use super::inbox::{Inbox, StreamId};
 use super::question::{Answer, Asked, Denial, Question, Questions};
 use super::slot::Slot;
 use super::view::{Requirement, View};
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision};
@@ -158,7 +158,8 @@ impl<Q: Questions> Stream<Q> {
     }
 
     /// Answers checks that need not wait: nothing was asked before them that waits still, and a view is at hand. `None`:
-    /// they are to be taken in with [`Stream::take`].
+    /// they are to be taken in with [`Stream::take`]; so are those about an organization that the caller does not see, which
+    /// are refused as slowly as those about one that is not there.
     ///
     /// # Errors
     /// What [`may_ask`] says of the frame as a whole; that the caller's credential stands is asked before the next output.
@@ -173,8 +174,10 @@ impl<Q: Questions> Stream<Q> {
             return None;
         }
         let view = self.engine.view_if_ready(organization, requirement)?;
-        if let Err(error) = may_ask(&view, self.caller.subject, asked.clone()) {
-            return Some(Err(error));
+        match may_ask(&view, self.caller.subject, asked.clone()) {
+            Err(error) if error.kind() == Kind::NotFound => return None,
+            Err(error) => return Some(Err(error)),
+            Ok(()) => {}
         }
         let now = view.now();
         view.answer_all(asked, |answer| tell(answer, now));
@@ -347,7 +350,7 @@ impl<Q: Questions> Stream<Q> {
     }
 }
 
-/// Gives a view that is as fresh as asked at the moment that the stream is read again.
+/// Gives a view that is as fresh as asked at the moment that the stream is read again, to a caller who sees the organization.
 ///
 /// Catching up takes place in a task of its own: it holds the organization's turn, which must not hang on whether anybody
 /// reads this stream. What it came to may be old when the stream is read, so the view is taken then.
@@ -367,7 +370,12 @@ async fn view_while_read(
         if reached.is_some_and(|position| engine.is_known(organization, position))
             && let Some(view) = engine.view_now(organization, max_age)
         {
-            return Ok(view);
+            if view.is_seen_by(caller) {
+                return Ok(view);
+            }
+            // The caller is told nothing that is not asked of the database as for an organization that is not there.
+            let refusing = async move { engine.refuse_stranger(organization, requirement, caller).await };
+            return Err(tokio::spawn(refusing).await.unwrap_or_else(Error::internal));
         }
         let reaching = Arc::clone(&engine);
         let reaching = tokio::spawn(async move { reaching.view(organization, requirement, caller).await });

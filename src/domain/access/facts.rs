@@ -141,6 +141,22 @@ impl Standing {
         }
     }
 
+    /// Returns whether the subject stands to an organization of a product in any way, whatever counts of that: by a place in
+    /// it, or by what it holds there or above. For who does not, the organization is not there.
+    #[must_use]
+    pub fn has_any(&self, grants: &[Grant], product: &str) -> bool {
+        let is_in = match self {
+            Self::Stranger => return false,
+            Self::Person { membership, .. } => membership.is_some(),
+            Self::Machine { is_at_home, .. } => *is_at_home,
+        };
+        let counts_here = |place: &Place| match place {
+            Place::Product(name) => **name == *product,
+            Place::Installation | Place::Organization | Place::Resource(_) => true,
+        };
+        is_in || grants.iter().any(|grant| self.is_among(grant.principal) && counts_here(&grant.place))
+    }
+
     /// Gives the membership, in whatever state.
     #[must_use]
     pub fn membership(&self) -> Option<MembershipId> {

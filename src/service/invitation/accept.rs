@@ -238,7 +238,7 @@ async fn must_be_new_here(tx: &Tx, organization: OrganizationId, user: UserId) -
 /// Gathers who answers for an invitation before the places that it names; they must still be one who invites, in an
 /// organization that is ACTIVE.
 async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Result<Actor, Error> {
-    let sponsor = tx.reads().actor(invitation.organization, invitation.sponsor, places).await?;
+    let sponsor = tx.reads().anybody(invitation.organization, invitation.sponsor, places).await?;
     if !sponsor.organization_is_active {
         return Err(Error::new(Reason::OrganizationState, "the organization is not active"));
     }

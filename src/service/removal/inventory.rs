@@ -36,13 +36,14 @@ impl Services {
     ) -> Result<Read<Preview>, Error> {
         let token = self.token_before_reading(organization).await?;
         let (reads, now) = (self.store.reads(), self.world.now());
-        let estate = Estate::of(&reads, organization, membership).await?;
-        let places: Vec<ResourceKey> = estate.places().cloned().collect();
-        let actor = reads.actor(organization, context.subject()?, &places).await?;
+        let actor = reads.actor(organization, context.subject()?, &[]).await?;
         see(&actor, organization, None, now)?;
         if actor.standing.membership() != Some(membership) {
             must_hold(&actor, PermissionId::MEMBER_REMOVE, None, now)?;
         }
+        let estate = Estate::of(&reads, organization, membership).await?;
+        let places: Vec<ResourceKey> = estate.places().cloned().collect();
+        let actor = reads.actor(organization, context.subject()?, &places).await?;
         let member = reads.membership(organization, membership, now).await?;
         let member = member.ok_or_else(|| Error::not_found("member", membership))?;
         let invitations = invitations(&reads, context.subject()?, organization, &member, now).await?;

@@ -41,8 +41,10 @@ impl Services {
     ) -> Result<Written<Removed>, Error> {
         let organization = request.organization;
         let (reads, now) = (self.store.reads(), self.world.now());
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        let found = see(&actor, organization, None, now).and_then(|()| whom(&actor, &request, now));
+        let found = reads.actor(organization, context.subject()?, &[]).await.and_then(|actor| {
+            see(&actor, organization, None, now)?;
+            whom(&actor, &request, now)
+        });
         let membership = match (found, &context.replay) {
             (Ok(membership), _) => Some(membership),
             // Who has left does not see the organization any more, and is told that they have left.

@@ -7,6 +7,7 @@
 
 pub mod calls;
 pub mod scene;
+mod strangers;
 pub mod table;
 pub mod targets;
 
