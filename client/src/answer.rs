@@ -17,6 +17,8 @@ pub enum DenialReason {
     PermissionUnknown,
     /// The catalog declares no such resource type.
     ResourceTypeUnknown,
+    /// The permission is of another type, none of which can stand under the target.
+    PermissionNotAskedHere,
     /// The question lacks a field, or an id in it is malformed.
     ItemMalformed,
     /// The access token that is the subject is none of this installation.
@@ -31,10 +33,11 @@ pub enum DenialReason {
 
 impl DenialReason {
     /// Gives all of them.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::NotGranted,
         Self::PermissionUnknown,
         Self::ResourceTypeUnknown,
+        Self::PermissionNotAskedHere,
         Self::ItemMalformed,
         Self::TokenInvalid,
         Self::TokenExpired,
@@ -62,6 +65,7 @@ impl fmt::Display for DenialReason {
             Self::NotGranted => "no grant allows it",
             Self::PermissionUnknown => "the catalog declares no such permission",
             Self::ResourceTypeUnknown => "the catalog declares no such resource type",
+            Self::PermissionNotAskedHere => "the permission is not asked of such a target",
             Self::ItemMalformed => "the question is malformed",
             Self::TokenInvalid => "the access token is not valid",
             Self::TokenExpired => "the access token has expired",
@@ -79,6 +83,7 @@ pub(crate) fn read(decision: &proto::Decision) -> Option<Answer> {
         DecisionReason::Unspecified | DecisionReason::NotGranted => DenialReason::NotGranted,
         DecisionReason::PermissionUnknown => DenialReason::PermissionUnknown,
         DecisionReason::ResourceTypeUnknown => DenialReason::ResourceTypeUnknown,
+        DecisionReason::PermissionNotAskedHere => DenialReason::PermissionNotAskedHere,
         DecisionReason::ItemMalformed => DenialReason::ItemMalformed,
         DecisionReason::TokenInvalid => DenialReason::TokenInvalid,
         DecisionReason::TokenExpired => DenialReason::TokenExpired,

@@ -188,6 +188,7 @@ fn judge(question: &Question, answer: Result<Answer, Error>) -> Result<(), Statu
             DenialReason::NotGranted
             | DenialReason::PermissionUnknown
             | DenialReason::ResourceTypeUnknown
+            | DenialReason::PermissionNotAskedHere
             | DenialReason::ItemMalformed => lacks(),
         }),
         Err(Error::QuestionMalformed(why)) => Err(refusal(Code::InvalidArgument, "REQUEST_INVALID", why)),

@@ -130,6 +130,8 @@ pub enum Denial {
     PermissionUnknown,
     /// The catalog declares no such resource type.
     ResourceTypeUnknown,
+    /// The permission is of a type that cannot stand under the target's: nobody has it there.
+    PermissionNotAskedHere,
     /// The item lacks this, or it is malformed.
     Malformed(ItemFault),
     /// It would be allowed, but is not proven fresh enough.

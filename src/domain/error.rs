@@ -213,6 +213,8 @@ reasons! {
     TreeCycle = "TREE_CYCLE" => FailedPrecondition;
     /// The resource would stand more than 8 deep.
     TreeTooDeep = "TREE_TOO_DEEP" => FailedPrecondition;
+    /// The catalog does not let a resource of the type stand under one of that type, or under the organization.
+    ParentTypeNotAllowed = "PARENT_TYPE_NOT_ALLOWED" => FailedPrecondition;
     /// The organization holds what another catalog has no place for.
     CatalogIncompatible = "CATALOG_INCOMPATIBLE" => FailedPrecondition;
     /// The role is held or offered, and nobody said what is to be held instead.

@@ -111,6 +111,25 @@ pub fn must_be_fit_to_own(field: &str, principal: Principal, absent: &[Principal
     }
 }
 
+/// Ensures that the catalog lets a resource of the type `kind` stand under one of the type `parent`; under the organization
+/// if there is none. Of types that it does not declare it says nothing.
+///
+/// # Errors
+/// - [`Reason::ParentTypeNotAllowed`].
+pub fn must_fit_under(catalog: &Catalog, kind: &str, parent: Option<&str>) -> Result<(), Error> {
+    let Some((_, declared)) = catalog.resource_type(kind) else { return Ok(()) };
+    let is_allowed = match parent {
+        None => declared.parents.organization,
+        Some(parent) => catalog.resource_type(parent).is_none_or(|(id, _)| declared.parents.types.has(id)),
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    let parent = parent.unwrap_or("organization");
+    let message = format!("a resource of the type {kind} does not stand under {parent}");
+    Err(Error::new(Reason::ParentTypeNotAllowed, message).about("type", kind).with("type", kind).with("parent", parent))
+}
+
 /// Asks that `key`, which is `height` levels high with all that stands below it, can stand under `parent`, whose chain is
 /// `above`, itself first.
 ///

@@ -144,7 +144,8 @@ impl Services {
     /// Has an organization follow another catalog.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`], [`Reason::RoleCardinality`].
+    /// - [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`], [`Reason::ParentTypeNotAllowed`],
+    ///   [`Reason::RoleCardinality`].
     /// - [`Reason::NameTaken`] if an organization that follows that catalog has the slug or the external id.
     pub async fn set_organization_catalog(
         self: &Arc<Self>,

@@ -8,7 +8,7 @@ use tracing::Instrument;
 use super::context::see;
 use super::{Caller, Context, Read, Services};
 use crate::authz::ItemFault;
-use crate::domain::access::{Actor, Explanation, Facts, Missing, Standing, decide, explain, is_visible};
+use crate::domain::access::{Actor, Explanation, Missing, Standing, decide, explain, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
@@ -210,8 +210,11 @@ fn told(
     is_oneself: bool,
     may_know_of_target: bool,
 ) -> Vec<Missing> {
-    // Names that the catalog does not declare are the same for everyone.
-    let is_about_names = matches!(missing[..], [Missing::PermissionUnknown | Missing::ResourceTypeUnknown]);
+    // What the catalog does not declare, or lets nobody ask, is the same for everyone.
+    let is_about_names = matches!(
+        missing[..],
+        [Missing::PermissionUnknown | Missing::ResourceTypeUnknown | Missing::PermissionNotAskedHere]
+    );
     let (subject, standing) = about;
     let is_outside = match standing {
         Standing::Stranger => true,
@@ -237,6 +240,8 @@ fn would_see(viewer: &Actor, target: Option<&ResourceKey>, now: Timestamp) -> bo
 /// Names what stands above the target and the caller does not see. The target itself the caller has named.
 fn hidden_above(viewer: &Actor, target: Option<&ResourceKey>, now: Timestamp) -> HashSet<ResourceKey> {
     let facts = viewer.at(target);
-    let is_seen = |from: usize| is_visible(&Facts { chain: facts.chain[from..].to_vec(), ..facts.clone() }, now);
-    (1..facts.chain.len()).filter(|from| !is_seen(*from)).map(|from| facts.chain[from].key.clone()).collect()
+    (1..facts.chain.len())
+        .filter(|levels| !is_visible(&facts.above(*levels), now))
+        .map(|from| facts.chain[from].key.clone())
+        .collect()
 }

@@ -17,7 +17,7 @@ use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::metadata::Metadata;
 use crate::domain::place::{Principal, ResourceKey, Subject};
 use crate::domain::resource::{
-    Resource, creator_assignments, may_stand_under, must_be_fit_to_own, must_have, sees_every,
+    Resource, creator_assignments, may_stand_under, must_be_fit_to_own, must_fit_under, must_have, sees_every,
 };
 use crate::domain::service_account::ServiceAccount;
 use crate::domain::time::Timestamp;
@@ -66,6 +66,12 @@ impl Outcome {
 }
 
 impl RegisterResource {
+    /// Ensures that the catalog lets it stand there: whatever there is, and before anything is asked of the parent.
+    fn must_fit(&self, actor: &Actor, now: Timestamp) -> Result<(), Error> {
+        see(actor, self.organization, None, now)?;
+        must_fit_under(&actor.catalog, &self.kind, self.parent.as_ref().map(|parent| &*parent.kind))
+    }
+
     fn key(&self) -> Option<ResourceKey> {
         let id = self.id.clone()?;
         Some(ResourceKey { kind: Arc::clone(&self.kind), id })
@@ -89,7 +95,8 @@ impl Services {
     /// # Errors
     /// - [`Reason::NotFound`] for the parent and the owner, [`Reason::PermissionMissing`],
     ///   [`Reason::ResourceTypeUnknown`].
-    /// - [`Reason::ResourceIdReserved`], [`Reason::ResourceExists`], [`Reason::TreeCycle`], [`Reason::TreeTooDeep`].
+    /// - [`Reason::ParentTypeNotAllowed`], [`Reason::ResourceIdReserved`], [`Reason::ResourceExists`],
+    ///   [`Reason::TreeCycle`], [`Reason::TreeTooDeep`].
     /// - [`Reason::TextMalformed`], [`Reason::OwnerUnfit`].
     pub async fn register_resource(
         self: &Arc<Self>,
@@ -99,6 +106,7 @@ impl Services {
         let organization = request.organization;
         let places: Vec<ResourceKey> = request.places().collect();
         let actor = self.store.reads().actor(organization, context.subject()?, &places).await?;
+        request.must_fit(&actor, self.world.now())?;
         context.authorize(&actor, organization, request.above(), &request.kind, self.world.now())?;
 
         let call = context.clone();
@@ -211,6 +219,7 @@ impl Batch {
     /// Judges one resource and takes it in.
     fn take(&mut self, tx: &Tx, request: &RegisterResource) -> Result<Taken, Error> {
         let (now, kind) = (tx.now(), Arc::clone(&request.kind));
+        request.must_fit(&self.actor, now)?;
         self.context.authorize(&self.actor, self.organization, request.above(), &kind, now)?;
         self.may_choose_id(request, now)?;
         let id = request.id.clone().unwrap_or_else(|| tx.id::<Uuid>().to_string().into());

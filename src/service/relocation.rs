@@ -18,7 +18,7 @@ use crate::domain::fact::{Grant, Held};
 use crate::domain::id::OrganizationId;
 use crate::domain::inheritance::{Inherited, inherited};
 use crate::domain::place::ResourceKey;
-use crate::domain::resource::{may_stand_under, must_have};
+use crate::domain::resource::{may_stand_under, must_fit_under, must_have};
 use crate::domain::time::Timestamp;
 use crate::store::{Lock, Tx};
 
@@ -65,7 +65,7 @@ impl Services {
     /// # Errors
     /// - [`Reason::NotFound`] for the resource and the new parent, [`Reason::PermissionMissing`], which also refuses a place
     ///   that is deeper to a caller who does not see all that may stand below.
-    /// - [`Reason::TreeCycle`], [`Reason::TreeTooDeep`], [`Reason::EtagMismatch`].
+    /// - [`Reason::ParentTypeNotAllowed`], [`Reason::TreeCycle`], [`Reason::TreeTooDeep`], [`Reason::EtagMismatch`].
     /// - [`Reason::RoleNotGrantable`], [`Reason::RoleNotTakeable`] for what would be gained and lost by it.
     pub async fn move_resource(
         self: &Arc<Self>,
@@ -123,11 +123,12 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
     Ok((tx, MovedResource { shown: show(&actor, resource, now)?, gained, gained_count, lost, lost_count }))
 }
 
-/// Asks for T.update on the resource, T.create at the new parent, and T.share on the resource and at both parents: to
+/// Asks that the catalog lets it stand there, for T.update on the resource, T.create at the new parent, and T.share on the resource and at both parents: to
 /// move is to share with other people (domain.md, invariant 7).
 fn may_move(context: &Context, actor: &Actor, request: &MoveResource, now: Timestamp) -> Result<(), Error> {
     let MoveResource { organization, key, parent, .. } = request;
     context.authorize(actor, *organization, Some(key), &key.kind, now)?;
+    must_fit_under(&actor.catalog, &key.kind, parent.as_ref().map(|parent| &*parent.kind))?;
     see(actor, *organization, parent.as_ref(), now)?;
     let there = actor.at(parent.as_ref());
     must_have(&there, &key.kind, Verb::Create, now)?;

@@ -225,9 +225,10 @@ impl Reads<'_> {
         }
         let sql = "select 1 as one from groups where organization_id = $1 limit 1";
         in_use.has_groups = !self.rows(sql, vec![organization.0.into()]).await?.is_empty();
-        let sql = "select distinct type from resources where organization_id = $1";
+        let sql = "select distinct type, parent_type from resources where organization_id = $1";
         for row in self.rows(sql, vec![organization.0.into()]).await? {
-            in_use.types.insert(row.try_get::<String>("", "type")?.into());
+            let parent = row.try_get::<Option<String>>("", "parent_type")?.map(Into::into);
+            in_use.types.insert((row.try_get::<String>("", "type")?.into(), parent));
         }
         Ok(in_use)
     }

@@ -94,6 +94,7 @@ fn encode(explained: &Explained) -> (Decision, proto::Explanation) {
             let denial = match pieces.first() {
                 Some(Missing::PermissionUnknown) => Denial::PermissionUnknown,
                 Some(Missing::ResourceTypeUnknown) => Denial::ResourceTypeUnknown,
+                Some(Missing::PermissionNotAskedHere) => Denial::PermissionNotAskedHere,
                 _ => Denial::NotGranted,
             };
             let missing: Vec<_> = pieces.iter().map(|piece| missing(piece, &sight)).collect();

@@ -83,14 +83,16 @@ impl OrganizationIndex {
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return Vec::new() };
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
         let catalog = &self.words.catalog;
-        let held = catalog.permissions().filter_map(|permission| {
-            match self.judge(installation, subject, &standing, &chain, permission, now).min(until).answer() {
-                Answer::Allowed { until } => {
-                    Some(PermissionHeld { name: Arc::clone(catalog.permission_name(permission)), until })
+        let Some(kind) = self.type_asked(target) else { return Vec::new() };
+        let held =
+            catalog.permissions().filter(|permission| catalog.asks(*permission, kind)).filter_map(|permission| {
+                match self.judge(installation, subject, &standing, &chain, permission, now).min(until).answer() {
+                    Answer::Allowed { until } => {
+                        Some(PermissionHeld { name: Arc::clone(catalog.permission_name(permission)), until })
+                    }
+                    Answer::Denied(_) => None,
                 }
-                Answer::Denied(_) => None,
-            }
-        });
+            });
         held.collect()
     }
 
@@ -113,6 +115,9 @@ impl OrganizationIndex {
         else {
             return page;
         };
+        if !self.words.catalog.asks(permission, Some(kind)) {
+            return page;
+        }
         let mut extent = self.extent(installation, subject, &standing, permission, now);
         if !viewer.may_check {
             let seeing = self.standing(installation, viewer.subject).unwrap_or_default();
@@ -132,6 +137,14 @@ impl OrganizationIndex {
             page.items.push(self.id_of(number).into());
         }
         page
+    }
+
+    /// Returns the type of a target, or nothing inside for the organization. Of an undeclared type nothing can be asked.
+    fn type_asked(&self, target: Option<&ResourceKey>) -> Option<Option<TypeId>> {
+        match target {
+            None => Some(None),
+            Some(key) => self.words.catalog.resource_type(&key.kind).map(|(id, _)| Some(id)),
+        }
     }
 
     /// Returns the permission by which resources of a type are seen.
@@ -168,7 +181,8 @@ impl OrganizationIndex {
     ) -> Page<Subject, SubjectKey> {
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
         let mut page = Page::default();
-        if !self.is_active {
+        let is_asked = self.type_asked(target).is_some_and(|kind| self.words.catalog.asks(permission, kind));
+        if !self.is_active || !is_asked {
             return page;
         }
         let members = self.members_after(after).map(|(key, subject)| (SubjectKey::Member(key), subject));

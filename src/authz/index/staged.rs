@@ -93,6 +93,9 @@ impl OrganizationIndex {
             Some((kind, id)) => {
                 let find = |name: &str| catalog.resource_type(name).map(|(id, _): (TypeId, &ResourceType)| id);
                 let kind = remembered(&mut names.kind, kind, find).ok_or(Denial::ResourceTypeUnknown)?;
+                if !catalog.asks(permission, Some(kind)) {
+                    return Err(Denial::PermissionNotAskedHere);
+                }
                 Some((kind.0, id, Base::key_hash(self.base.seed, kind.0, id)))
             }
         };

@@ -1,6 +1,10 @@
 //! The ceiling: what an actor may give, and what they may take away, at a place.
 //!
 //! The facts are the actor's, with the place as the target. That the place is visible to the actor is asked before.
+//!
+//! What is given at a place is what can be asked there, or of what can stand below it. What can be asked below can be asked
+//! there, too, since what can stand above is transitive: so all of it is judged by what can be asked at the place, and no
+//! other permission counts.
 
 use super::decide::{decide, on_the_list, owned};
 use super::facts::{Facts, Given};
@@ -60,7 +64,8 @@ pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), E
 }
 
 /// Asks whether the actor may have `role`, as it is to be, held by whoever holds it, by them as well or not: the ceiling of
-/// making and changing a role. The facts are at the organization, under the catalog as it stands before the change.
+/// making and changing a role. The facts are at the organization, under the catalog as it stands before the change. What the
+/// role holds counts where it can be held, and asked.
 ///
 /// # Errors
 /// - [`Reason::PermissionMissing`] without member.assign.
@@ -74,9 +79,10 @@ pub fn may_shape(
     now: Timestamp,
 ) -> Result<(), Error> {
     must_have(actor, PermissionId::MEMBER_ASSIGN, now)?;
+    let places = places_of(actor, role);
     let may_grant = actor.counting(now).any(|(_, given)| {
         let Given::Role(mine) = given else { return false };
-        mine.may_grant.any || (mine.may_grant.subset && holds_role(actor, role, now))
+        mine.may_grant.any || (mine.may_grant.subset && places.iter().all(|place| holds_role(place, role, now)))
     });
     let may_include = includes.iter().all(|id| allows(actor, *id, now, |role| &role.may_grant));
     let held = Held::Role(role.name.clone());
@@ -84,10 +90,20 @@ pub fn may_shape(
     if !may_grant || !may_include {
         return refusal("may not give a role that holds so much");
     }
-    if is_among_holders && !gains_nothing_by_a_role(actor, role, now) {
+    if is_among_holders && !places.iter().all(|place| gains_nothing_by_a_role(place, role, now)) {
         return refusal("may not give to themselves what they do not hold");
     }
     Ok(())
+}
+
+/// Returns the actor before each kind of place at which `role` can be held. At the organization everything can be asked that
+/// can be at any resource.
+fn places_of(actor: &Facts, role: &Role) -> Vec<Facts> {
+    if role.at.organization || role.at.product || role.at.types.is_empty() {
+        return vec![actor.clone()];
+    }
+    let types = actor.catalog.resource_types().filter(|(id, _)| role.at.types.contains(id));
+    types.map(|(_, kind)| actor.before_any(&kind.name)).collect()
 }
 
 /// Says whether `held` at the place would let the actor do nothing there, or below, that they may not do now.
@@ -111,7 +127,7 @@ fn gains_nothing_by_a_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
             || reach.is_within(self::reach(actor, permission, now))
             || decide(actor, permission, now).is_allowed()
     };
-    actor.catalog.permissions().all(has)
+    actor.asked().all(has)
         && (!role.as_member || gains_nothing_by_a_list(actor, now))
         && holds_ceilings(actor, role, now)
 }
@@ -132,7 +148,7 @@ pub fn gains_nothing_by_moving(before: &Facts, after: &Facts, now: Timestamp) ->
     };
     let (grants_before, takes_before) = ceilings(before, now);
     let (grants_after, takes_after) = ceilings(after, now);
-    after.catalog.permissions().all(has)
+    after.asked().all(has)
         && (on_the_list(before, now).is_some()
             || on_the_list(after, now).is_none()
             || opens_nothing(before, after, Reach::Shared, now))
@@ -144,7 +160,7 @@ pub fn gains_nothing_by_moving(before: &Facts, after: &Facts, now: Timestamp) ->
 /// Says whether the actor may do `before` all that they will hold, `after`, with this reach.
 fn opens_nothing(before: &Facts, after: &Facts, by: Reach, now: Timestamp) -> bool {
     let may = |permission| !reach(after, permission, now).has(by) || decide(before, permission, now).is_allowed();
-    after.catalog.permissions().all(may)
+    after.asked().all(may)
 }
 
 /// Says whether being on the list of the place would open nothing: the actor is, or may do already all that they hold
@@ -210,10 +226,10 @@ fn allows(actor: &Facts, role: RoleId, now: Timestamp, of: fn(&Role) -> &Ceiling
     })
 }
 
-/// Says whether the actor holds at the place every permission of `role` with at least its reach, `as_member` counting as
+/// Says whether the actor holds at the place every permission of `role` that can be asked there with at least its reach, `as_member` counting as
 /// one more, and may grant and take no less.
 fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
-    actor.catalog.permissions().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))
+    actor.asked().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))
         && (!role.as_member || on_the_list(actor, now).is_some())
         && holds_ceilings(actor, role, now)
 }

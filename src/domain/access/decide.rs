@@ -33,8 +33,12 @@ impl Decision {
 ///
 /// It does if and only if some live grant of a role counts for it there and its reach is ANY; or SHARED, and the subject
 /// is on the list of the target or of something above it; or OWN, and the subject owns the target or something above it.
+/// And only where it can be asked: a permission of a type at that type, at what can stand above it, and at the organization.
 #[must_use]
 pub fn decide(facts: &Facts, permission: PermissionId, now: Timestamp) -> Decision {
+    if !facts.asks(permission) {
+        return Decision::Denied;
+    }
     let listed = on_the_list(facts, now);
     let owns = owned(facts).is_some();
 

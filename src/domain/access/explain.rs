@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::decide::{Decision, decide, listing, lists, owned};
 use super::facts::{Facts, Given, Standing};
-use crate::domain::catalog::{PermissionId, Reach, Role};
+use crate::domain::catalog::{PermissionId, Reach, Role, TypeId};
 use crate::domain::fact::{Grant, MemberState};
 use crate::domain::place::ResourceKey;
 use crate::domain::time::Timestamp;
@@ -54,6 +54,8 @@ pub enum Missing {
     PermissionUnknown,
     /// The catalog declares no such resource type.
     ResourceTypeUnknown,
+    /// The permission is of a type that cannot stand under the target's: nobody has it there.
+    PermissionNotAskedHere,
     /// The organization is disabled.
     OrganizationDisabled,
     /// There is no such subject, or it is a service account of another organization.
@@ -94,13 +96,16 @@ pub fn explain(facts: &Facts, permission: &str, target: Option<&ResourceKey>, no
     if target.is_some_and(|target| facts.catalog.resource_type(&target.kind).is_none()) {
         return Explanation::Denied(vec![Missing::ResourceTypeUnknown]);
     }
+    if !facts.asks(permission) {
+        return Explanation::Denied(vec![Missing::PermissionNotAskedHere]);
+    }
     if let Some(allowed) = allowed_by(facts, permission, now) {
         return Explanation::Allowed(Box::new(allowed));
     }
     let mut missing = blocks(facts);
     let free = unblocked(facts);
     if !decide(&free, permission, now).is_allowed() {
-        lacks(&free, permission, target.is_some(), now, &mut missing);
+        lacks(&free, permission, now, &mut missing);
         if target.is_some() && free.chain.is_empty() {
             missing.push(Missing::ResourceNotRegistered);
         }
@@ -166,7 +171,7 @@ fn unblocked(facts: &Facts) -> Facts {
 }
 
 /// Names what is missing of grants, lists and owners.
-fn lacks(free: &Facts, permission: PermissionId, is_of_resource: bool, now: Timestamp, missing: &mut Vec<Missing>) {
+fn lacks(free: &Facts, permission: PermissionId, now: Timestamp, missing: &mut Vec<Missing>) {
     let is_listed = listing(free, now).is_some();
     let owns = owned(free).is_some();
     let (mut is_held, mut is_held_as_shared) = (false, false);
@@ -198,20 +203,24 @@ fn lacks(free: &Facts, permission: PermissionId, is_of_resource: bool, now: Time
         }
     }
     if !is_held {
-        missing.push(Missing::NoRole { roles: roles_with(free, permission, is_of_resource) });
+        missing.push(Missing::NoRole { roles: roles_with(free, permission) });
     }
 }
 
 /// Names the roles with a permission that a subject of this kind could hold at the target, above it, or at the
 /// organization. What is held above the organization is not the organization's to give.
-fn roles_with(facts: &Facts, permission: PermissionId, is_of_resource: bool) -> Vec<Arc<str>> {
+fn roles_with(facts: &Facts, permission: PermissionId) -> Vec<Arc<str>> {
     let is_for_the_subject = |role: &Role| match facts.standing {
         Standing::Stranger => true,
         Standing::Person { .. } => role.to.people || role.to.groups || role.to.everyone,
         Standing::Machine { .. } => role.to.service_accounts,
     };
     // Not by what really stands above: that would tell whether the target is there (CM-13).
-    let is_held_here = |role: &Role| role.at.organization || (is_of_resource && !role.at.types.is_empty());
+    let target = facts.kind.as_ref().and_then(|kind| facts.catalog.resource_type(kind));
+    let is_held_here = |role: &Role| {
+        let can_be_above = |kind: &TypeId| target.is_some_and(|(id, it)| id == *kind || it.above.has(*kind));
+        role.at.organization || role.at.types.iter().any(can_be_above)
+    };
     let roles = facts.catalog.roles().map(|(_, role)| role);
     let fitting = roles.filter(|role| !role.reach(permission).is_empty());
     fitting.filter(|role| is_for_the_subject(role) && is_held_here(role)).map(|role| Arc::clone(&role.name)).collect()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::catalog::{Catalog, Role};
+use crate::domain::catalog::{Catalog, PermissionId, Role, TypeId};
 use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey};
@@ -18,6 +18,8 @@ pub struct Facts {
     pub organization_is_active: bool,
     /// Who.
     pub standing: Standing,
+    /// The type of the target, registered or not; nothing for the organization itself. It decides what can be asked.
+    pub kind: Option<Arc<str>>,
     /// The target and what it stands under, the target first. Empty for the organization itself, and for a target that
     /// is not registered: it is judged as a direct child of the organization, with no owner and no list.
     pub chain: Vec<Node>,
@@ -48,6 +50,7 @@ impl Actor {
             catalog: Arc::clone(&self.catalog),
             organization_is_active: self.organization_is_active,
             standing: self.standing.clone(),
+            kind: target.map(|key| Arc::clone(&key.kind)),
             chain: target.and_then(|key| self.chains.get(key)).cloned().unwrap_or_default(),
             grants: Arc::clone(&self.grants),
         }
@@ -56,9 +59,7 @@ impl Actor {
     /// Gives the facts before what `target` stands under; the organization if it stands under nothing.
     #[must_use]
     pub fn above(&self, target: &ResourceKey) -> Facts {
-        let mut facts = self.at(Some(target));
-        facts.chain.drain(..facts.chain.len().min(1));
-        facts
+        self.at(Some(target)).above(1)
     }
 
     /// Says whether `target` is registered.
@@ -184,6 +185,40 @@ impl Facts {
     #[must_use]
     pub fn place(&self) -> Place {
         self.chain.first().map_or(Place::Organization, |node| Place::Resource(node.key.clone()))
+    }
+
+    /// Returns the facts before what the target stands under, so many levels up; the organization if there is nothing.
+    #[must_use]
+    pub fn above(&self, levels: usize) -> Self {
+        let chain: Vec<Node> = self.chain.iter().skip(levels).cloned().collect();
+        let kind = chain.first().map(|node| Arc::clone(&node.key.kind));
+        Self { chain, kind, ..self.clone() }
+    }
+
+    /// Returns the facts before a resource of a type that stands under nothing, is nobody's, and lists nobody.
+    #[must_use]
+    pub fn before_any(&self, kind: &Arc<str>) -> Self {
+        Self { chain: Vec::new(), kind: Some(Arc::clone(kind)), ..self.clone() }
+    }
+
+    /// Returns whether a permission can be asked of the target.
+    #[must_use]
+    pub fn asks(&self, permission: PermissionId) -> bool {
+        self.type_asked().is_some_and(|kind| self.catalog.asks(permission, kind))
+    }
+
+    /// Returns the permissions that can be asked of the target.
+    pub(super) fn asked(&self) -> impl Iterator<Item = PermissionId> {
+        let kind = self.type_asked();
+        self.catalog.permissions().filter(move |id| kind.is_some_and(|kind| self.catalog.asks(*id, kind)))
+    }
+
+    /// Returns what is asked about: resources of a type, or the organization. Of an undeclared type nothing can be asked.
+    fn type_asked(&self) -> Option<Option<TypeId>> {
+        match &self.kind {
+            None => Some(None),
+            Some(kind) => self.catalog.resource_type(kind).map(|(id, _)| Some(id)),
+        }
     }
 
     /// Gives the grants that count for the subject on the target, each with what it gives.

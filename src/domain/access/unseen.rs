@@ -56,8 +56,8 @@ pub fn must_see_all(actor: &Actor, now: Timestamp) -> Result<(), Error> {
 /// # Errors
 /// - [`Reason::PermissionMissing`], as [`must_see_all_held_by`].
 pub fn may_take_unseen(actor: &Actor, principal: Principal, now: Timestamp) -> Result<(), Error> {
-    let everywhere = actor.at(None);
     for (id, kind) in unseen(actor, now) {
+        let everywhere = actor.at(None).before_any(&kind.name);
         let may_take_all = actor.catalog.roles().all(|(role_id, role)| {
             let is_held_there = role.at.types.contains(&id) && role.to.has_or_contains(principal);
             // What is shared goes with whoever it is shared with.

@@ -8,14 +8,15 @@ use crate::domain::assignment::Assignment;
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::Held;
 use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::resource::must_fit_under;
 
 /// What an organization holds of the catalog it follows, each kind of thing once.
 #[derive(Clone, Debug, Default)]
 pub struct InUse {
     /// What is held: by one principal of each kind, at one place of each kind; once with an end, and once without.
     pub held: Vec<(Principal, Assignment)>,
-    /// The types of its resources.
-    pub types: BTreeSet<Arc<str>>,
+    /// The types of its resources, each with that of what it stands under; nothing for the organization.
+    pub types: BTreeSet<(Arc<str>, Option<Arc<str>>)>,
     /// Whether it has groups.
     pub has_groups: bool,
     /// The roles that it has made.
@@ -26,7 +27,8 @@ impl InUse {
     /// Asks that `catalog` has a place for all of it, and gives it with the organization's own roles.
     ///
     /// # Errors
-    /// - [`Reason::CatalogIncompatible`], about the first thing that has none.
+    /// - [`Reason::CatalogIncompatible`], about the first thing that has none; [`Reason::ParentTypeNotAllowed`] for resources
+    ///   that stand otherwise.
     pub fn must_fit(&self, catalog: &Catalog) -> Result<Catalog, Error> {
         let refuse = |kind: &'static str, name: &str, why: &str| {
             let message = format!("the organization has the {kind} {name}, {why}");
@@ -38,10 +40,13 @@ impl InUse {
         if !self.roles.is_empty() && !catalog.features().custom_roles {
             return refuse("feature", "custom_roles", "which the catalog leaves out");
         }
-        for kind in &self.types {
+        for (kind, _) in &self.types {
             if catalog.resource_type(kind).is_none() {
                 return refuse("type", kind, "which the catalog does not declare");
             }
+        }
+        for (kind, parent) in &self.types {
+            must_fit_under(catalog, kind, parent.as_deref())?;
         }
         for role in &self.roles {
             if let Err(error) = role.must_fit(catalog, &role.name) {

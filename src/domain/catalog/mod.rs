@@ -6,6 +6,7 @@
 mod custom;
 mod in_use;
 mod known;
+mod nesting;
 mod parse;
 mod permission;
 mod policy;
@@ -21,6 +22,7 @@ use foldhash::fast::FixedState;
 pub use custom::{CUSTOM_ROLES_MAX, CeilingNames, CustomRole, RolePlace};
 pub use in_use::InUse;
 pub use known::{find, key_of, named_by, remember};
+pub use nesting::{Parents, PermissionSet, TypeSet};
 pub use parse::{CatalogError, Difference, OPERATOR, Problem, diff, is_name, parse};
 pub use permission::{PermissionId, RESERVED, Reach, ReachSet, TypeId, Verb};
 pub use policy::{
@@ -69,6 +71,12 @@ pub struct ResourceType {
     pub creator_roles: Vec<RoleId>,
     /// Whether each resource has a service account bound to it, which lives and ends with it (AX-27).
     pub has_service_account: bool,
+    /// What a resource of this type may stand directly under.
+    pub parents: Parents,
+    /// What can stand above one, directly or through others.
+    pub above: TypeSet,
+    /// What can be asked of one: the permissions of this type and of those that can stand below it, and those of no type.
+    pub asked: PermissionSet,
 }
 
 impl Catalog {
@@ -123,6 +131,13 @@ impl Catalog {
     /// Gives every resource type, in the order of the catalog.
     pub fn resource_types(&self) -> impl ExactSizeIterator<Item = (TypeId, &ResourceType)> {
         self.types.iter().enumerate().map(|(index, kind)| (TypeId(u16::try_from(index).unwrap_or(u16::MAX)), kind))
+    }
+
+    /// Returns whether a permission can be asked of resources of a type, or of the organization, of which all can. Where it
+    /// cannot, nobody has it.
+    #[must_use]
+    pub fn asks(&self, permission: PermissionId, at: Option<TypeId>) -> bool {
+        at.is_none_or(|kind| self.types.get(usize::from(kind.0)).is_some_and(|kind| kind.asked.has(permission)))
     }
 
     /// Finds a role by its name.

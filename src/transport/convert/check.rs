@@ -217,6 +217,7 @@ pub fn decision_out(answer: Answer, now: Timestamp) -> DecisionOut {
                 Denial::NotGranted => proto::DecisionReason::NotGranted,
                 Denial::PermissionUnknown => proto::DecisionReason::PermissionUnknown,
                 Denial::ResourceTypeUnknown => proto::DecisionReason::ResourceTypeUnknown,
+                Denial::PermissionNotAskedHere => proto::DecisionReason::PermissionNotAskedHere,
                 Denial::Malformed(_) => proto::DecisionReason::ItemMalformed,
                 Denial::Stale => proto::DecisionReason::IndexStale,
                 Denial::TokenInvalid => proto::DecisionReason::TokenInvalid,

@@ -49,6 +49,10 @@ pub fn missing(missing: &Missing, sight: &Sight<'_>) -> proto::MissingPiece {
         Missing::ResourceTypeUnknown => {
             (MissingKind::ResourceTypeUnknown, "the catalog declares no such resource type".into())
         }
+        Missing::PermissionNotAskedHere => {
+            let message = "the permission is not asked of resources of this type: nobody has it there";
+            (MissingKind::PermissionNotAskedHere, message.into())
+        }
         Missing::OrganizationDisabled => (MissingKind::OrganizationDisabled, "the organization is disabled".into()),
         Missing::SubjectUnknown => (MissingKind::SubjectUnknown, "the organization has no such service account".into()),
         Missing::UserDisabled => (MissingKind::UserDisabled, "the user is disabled".into()),

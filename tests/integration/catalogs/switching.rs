@@ -3,10 +3,11 @@
 use guildhall::domain::revision::Position;
 use guildhall::proto;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use super::{SHOP, create_under, found_shop, put, shelf, shop_with};
 use crate::harness::messages::{
-    as_member, change, create_group, create_role, custom_role, disable, get_organization, get_role, grant, item,
+    as_member, change, check, create_group, create_role, custom_role, disable, get_organization, get_role, grant, item,
     list_permissions, list_roles, membership, reaching, register, revoke, set_catalog, user,
 };
 use crate::harness::{Caller, Organization, Person, TestApp, assert_refused, at, role};
@@ -212,6 +213,59 @@ on_both! {
         let roles = owner.list_roles(list_roles(id)).await.unwrap().roles;
         let custom: Vec<&str> = roles.iter().filter(|it| it.is_custom).map(|it| it.name.as_str()).collect();
         assert_eq!(custom, ["auditor", "filler"]);
+    }
+
+    async fn where_things_may_stand_and_what_can_be_asked_of_them_follows_the_switch(app) {
+        let (shop, _) = scene(&app).await;
+        let (owner, operator, id) = (&shop.owner, app.operator(), shop.id.as_str());
+        let inner = proto::RegisterResourceRequest { parent: Some(shelf("tea")), ..register(id, shelf("green")) };
+        owner.call.register_resource(inner).await.unwrap();
+        let aisles = |types: &str| {
+            let changes = [
+                ("  shelf: {list: true}", types),
+                ("shelf.audit]", "shelf.audit, aisle.sweep]"),
+                ("      shelf.audit: ANY\n", "      shelf.audit: ANY\n      aisle.sweep: ANY\n"),
+            ];
+            changes.map(|(from, to)| (from.to_owned(), to.to_owned()))
+        };
+        let turn_to = async |types: &str| {
+            let changes = aisles(types);
+            let changes: Vec<(&str, &str)> = changes.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+            follow(&app, &shop, &changes).await
+        };
+
+        turn_to("  aisle: {}\n  shelf: {list: true}").await.expect("anything under anything");
+        let sweeps = || item(&owner.user_id, "aisle.sweep", Some(shelf("tea")));
+        let mut stream = app.backend(&shop).await.stream().await.unwrap();
+        stream.subscribe(id, vec![sweeps()]).await;
+        assert_eq!(stream.changes().await, [(1, true)].into(), "an aisle could stand under a shelf");
+
+        let before = revision(&owner.call, id).await;
+        for (types, parent) in [
+            ("  aisle: {}\n  shelf: {list: true, under: [organization]}", "shelf"),
+            ("  aisle: {}\n  shelf: {list: true, under: [aisle, shelf]}", "organization"),
+        ] {
+            let status = turn_to(types).await.unwrap_err();
+            let metadata = status.get_details_error_info().unwrap().metadata;
+            assert_eq!((metadata["type"].as_str(), metadata["parent"].as_str()), ("shelf", parent));
+            assert_refused::<()>(Err(status), Code::FailedPrecondition, "PARENT_TYPE_NOT_ALLOWED");
+            assert_eq!(revision(&owner.call, id).await, before);
+            let name = shop_with(&aisles(types).each_ref().map(|(from, to)| (from.as_str(), to.as_str())));
+            let name = format!("other-{}", mark_of(&name));
+            let dry = proto::SetOrganizationCatalogRequest { validate_only: true, ..set_catalog(id, &name) };
+            let refused = operator.set_organization_catalog(dry).await;
+            assert_refused(refused, Code::FailedPrecondition, "PARENT_TYPE_NOT_ALLOWED");
+        }
+
+        turn_to("  aisle: {under: [organization]}\n  shelf: {list: true, under: [organization, aisle, shelf]}").await.unwrap();
+        assert_eq!(stream.changes().await, [(1, false)].into());
+        let told = owner.call.check(check(id, sweeps())).await.unwrap().decision.unwrap();
+        assert_eq!(told.reason(), proto::DecisionReason::PermissionNotAskedHere);
+        assert!(owner.call.allows(id, &owner.user_id, "aisle.sweep", None).await);
+        let aisle = proto::ResourceRef { r#type: "aisle".into(), id: "one".into() };
+        let below = proto::RegisterResourceRequest { parent: Some(shelf("tea")), ..register(id, aisle) };
+        let refused = operator.register_resource(below).await;
+        assert_refused(refused, Code::FailedPrecondition, "PARENT_TYPE_NOT_ALLOWED");
     }
 
     async fn groups_go_only_where_there_are_groups(app) {

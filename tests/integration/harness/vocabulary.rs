@@ -246,7 +246,7 @@ fn visit(tree: &mut Tree, path: &mut Vec<String>, say: &mut dyn FnMut(Site, Kind
                 ["permissions"] => Some((Site::Declares, Kind::Permission)),
                 ["removal", "listeners"] => Some((Site::Declares, Kind::Listener)),
                 ["types", _, "visible_by"] => Some((Site::Uses, Kind::Permission)),
-                ["roles", _, "at"] | ["seats", "per"] => Some((Site::Uses, Kind::Noun)),
+                ["roles", _, "at"] | ["seats", "per"] | ["types", _, "under"] => Some((Site::Uses, Kind::Noun)),
                 ["types", _, "shares" | "creator_roles"]
                 | ["sets", _]
                 | ["sets", _, "of"]

@@ -8,6 +8,7 @@ mod costs;
 mod deletion;
 mod large;
 mod moves;
+mod nesting;
 mod ownership;
 mod registration;
 mod sharing;

@@ -74,6 +74,28 @@ fn told(result: Result<proto::Role, Status>) -> (Code, String) {
 }
 
 on_both! {
+    async fn a_role_counts_for_what_can_be_asked_where_it_can_be_held(app) {
+        let (workspace, eve) = scene(&app).await;
+        let (owner, id) = (&workspace.owner, workspace.id.as_str());
+        let reader = |at: &str| proto::Role {
+            at: vec![at.into()],
+            ..with("reader", vec![reaching("asset.notify", Reach::Any), reaching("schedule.view", Reach::Any)])
+        };
+        let before = revision(&owner.call, id).await;
+        for at in ["organization", "project", "schedule"] {
+            let refused = make(&eve.call, id, reader(at)).await;
+            assert_refused(refused, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
+        }
+        assert_eq!(revision(&owner.call, id).await, before);
+        // Of an asset nobody asks about schedules: there it is worth no more than its maker holds.
+        make(&eve.call, id, reader("asset")).await.expect("no more than she holds, of assets");
+        give(&owner.call, id, &eve, at(asset("plan"), "reader")).await.unwrap();
+        assert!(owner.call.allows(id, &eve.user_id, "asset.notify", Some(asset("plan"))).await);
+        assert!(!owner.call.allows(id, &eve.user_id, "schedule.view", Some(asset("plan"))).await);
+        let held = change(&eve.call, id, reader("project")).await;
+        assert_refused(held, Code::PermissionDenied, "ROLE_NOT_GRANTABLE");
+    }
+
     async fn nobody_makes_a_role_that_holds_more_than_they_do(app) {
         let (workspace, eve) = scene(&app).await;
         let (owner, id) = (&workspace.owner.call, workspace.id.as_str());

@@ -504,3 +504,43 @@ fn a_role_that_is_no_longer_declared_gives_nothing() {
     assert!(!scene.sees(ada, Some(&project)));
     assert!(scene.sees(ada, None), "who is a member sees the organization");
 }
+
+#[test]
+fn a_permission_of_a_type_is_asked_of_what_can_stand_above_it_and_of_the_organization_and_nowhere_else() {
+    let mut scene = Scene::of("thicket");
+    let (ada, bob) = (scene.holder("owner"), scene.person());
+    let branch = scene.resource("branch", None, None);
+    let nest = scene.resource("nest", Some(&branch), None);
+    let stone = scene.resource("stone", Some(&nest), None);
+
+    let asked = |permission| [&branch, &nest, &stone].map(|target| scene.may(ada, permission, target));
+    assert_eq!(asked("branch.view"), [true, false, false]);
+    assert_eq!(asked("nest.peek"), [true, true, false]);
+    assert_eq!(asked("stone.view"), [true, true, true], "of a branch too: a stone stands under it through a nest");
+    assert_eq!(asked("member.assign"), [true, true, true], "of no type");
+    for permission in ["branch.view", "nest.peek", "stone.view", "member.assign"] {
+        assert!(scene.may_here(ada, permission), "{permission}");
+    }
+    // Nor does it count there: a guest holds nothing at a stone but what is asked of branches and nests.
+    scene.give(bob, at(&stone), "gardener");
+    assert_eq!(scene.gives(bob, &role("guest"), Some(&stone), ada), Err(Reason::PermissionMissing), "shared");
+    assert_eq!(scene.gives(bob, &role("seer"), Some(&stone), ada), Ok(()), "nests have no part in stones");
+    assert_eq!(scene.gives(bob, &role("seer"), Some(&stone), bob), Ok(()));
+    scene.give(bob, at(&nest), "gardener");
+    assert_eq!(scene.gives(bob, &role("seer"), Some(&nest), ada), Err(Reason::RoleNotGrantable));
+}
+
+#[test]
+fn an_owner_shares_their_own_asset_with_everyone_they_are_one_of() {
+    let mut scene = Scene::of("analytics-workspace");
+    let ann = scene.holder("default");
+    let team = scene.group(&[ann]);
+    let project = scene.resource("project", None, None);
+    let asset = scene.resource("asset", Some(&project), Some(ann));
+    for recipient in [Principal::Everyone, Principal::Group(team), ann.into()] {
+        assert_eq!(scene.gives(ann, &Held::AsMember, Some(&asset), recipient), Ok(()), "{recipient:?}");
+    }
+    // To own the project lets nobody list themselves on it: that would open what reaches SHARED there.
+    scene.give(ann, at(&project), "workspace-admin");
+    assert_eq!(scene.gives(ann, &Held::AsMember, Some(&project), ann), Ok(()), "an admin there sees it all already");
+}

@@ -68,9 +68,18 @@ pub struct Written {
 pub struct WrittenType {
     /// What it is visible by; `T.view` if not said.
     pub visible_by: Option<String>,
+    /// What it may stand under; anything if not said.
+    pub under: Option<BTreeSet<String>>,
     /// The roles that who may share it gives on it.
     #[serde(default)]
     pub shares: BTreeSet<String>,
+}
+
+impl WrittenType {
+    /// Whether a resource of it may stand directly under one of the type `parent`, or the `organization`.
+    pub fn may_stand_under(&self, parent: &str) -> bool {
+        self.under.as_ref().is_none_or(|under| under.contains(parent))
+    }
 }
 
 /// A role as it is written.

@@ -205,6 +205,7 @@ fn mending_what_is_missing_turns_the_decision() {
                     }
                 }
                 Missing::ResourceNotRegistered => assert!(asked.target.is_some() && facts.chain.is_empty(), "{when}"),
+                Missing::PermissionNotAskedHere => assert_eq!(missing.len(), 1, "{when}: no grant would do"),
                 Missing::PermissionUnknown | Missing::ResourceTypeUnknown => panic!("{when}: all names are known"),
                 _ => {}
             }

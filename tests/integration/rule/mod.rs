@@ -12,6 +12,7 @@ mod cases;
 pub mod catalogs;
 mod explain;
 pub mod facts;
+mod gifts;
 pub mod histories;
 pub mod index;
 mod properties;

@@ -11,6 +11,8 @@
 //! - One ceiling is no wider than another if it is among it as written, or the other is ANY.
 //! - The organization exists for its ACTIVE members, its own enabled machines, and whoever holds a live grant there or
 //!   above.
+//! - A permission whose noun is a type is asked of that type, of what may stand above it, and of the organization; any other,
+//!   anywhere. Where it is not asked nobody has it, and no role counts for it.
 //! - Nobody gives to themselves what would let them do, at the place, what they may not do now.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +69,8 @@ struct Closure {
 pub struct Twin<'a> {
     world: &'a World,
     closures: BTreeMap<String, Closure>,
+    /// By type: it and the types that may stand above it, as far up as one likes.
+    upward: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'a> Twin<'a> {
@@ -84,7 +88,8 @@ impl<'a> Twin<'a> {
             take_in(written, &as_written(role), &mut closure);
             closures.insert(role.name.to_string(), closure);
         }
-        Self { world, closures }
+        let upward = written.types.keys().map(|kind| (kind.clone(), upward(written, kind))).collect();
+        Self { world, closures, upward }
     }
 
     /// May they? `None` is the organization.
@@ -92,11 +97,21 @@ impl<'a> Twin<'a> {
         self.grants().any(|grant| self.gives(grant, subject, permission, target))
     }
 
+    /// Whether the permission can be asked of the target at all.
+    pub fn is_asked(&self, permission: &str, target: Option<&ResourceKey>) -> bool {
+        let noun = permission.split('.').next().unwrap_or_default();
+        match (target, self.upward.get(noun)) {
+            (Some(target), Some(kinds)) => kinds.contains(&*target.kind),
+            _ => true,
+        }
+    }
+
     /// Says whether `grant`, by itself, allows it.
     pub fn gives(&self, grant: &Grant, subject: Subject, permission: &str, target: Option<&ResourceKey>) -> bool {
         let Some(role) = self.role(&grant.held) else { return false };
         let Some(reaches) = role.reaches.get(permission) else { return false };
-        self.is_live(grant, subject)
+        self.is_asked(permission, target)
+            && self.is_live(grant, subject)
             && self.is_at_or_above(&grant.place, target)
             && (reaches.contains("ANY")
                 || (reaches.contains("SHARED") && self.on_list(subject, target))
@@ -193,7 +208,8 @@ impl<'a> Twin<'a> {
         let all_of = |ceiling: fn(&Closure) -> &BTreeSet<String>| -> BTreeSet<String> {
             mine.iter().flat_map(|role| ceiling(role)).cloned().collect()
         };
-        role.reaches.iter().all(|(permission, reaches)| reaches.iter().all(|word| reach(permission, word)))
+        let asked = role.reaches.iter().filter(|(permission, _)| self.is_asked(permission, place));
+        asked.into_iter().all(|(permission, reaches)| reaches.iter().all(|word| reach(permission, word)))
             && (!role.as_member || self.on_list(subject, place))
             && is_no_wider(&role.may_grant, &all_of(|role| &role.may_grant))
             && is_no_wider(&role.may_take, &all_of(|role| &role.may_take))
@@ -205,7 +221,8 @@ impl<'a> Twin<'a> {
         let may = |permission: &str| self.may(subject, permission, place);
         let listing_opens_nothing = self.on_list(subject, place)
             || mine.iter().all(|role| {
-                role.reaches.iter().all(|(permission, reaches)| !reaches.contains("SHARED") || may(permission))
+                let mut asked = role.reaches.iter().filter(|(permission, _)| self.is_asked(permission, place));
+                asked.all(|(permission, reaches)| !reaches.contains("SHARED") || may(permission))
             });
         let Some(role) = self.role(held) else {
             return *held == Held::AsMember && listing_opens_nothing;
@@ -220,6 +237,7 @@ impl<'a> Twin<'a> {
         };
         role.reaches
             .iter()
+            .filter(|(permission, _)| self.is_asked(permission, place))
             .all(|(permission, reaches)| may(permission) || reaches.iter().all(|word| on_paper(permission, word)))
             && (!role.as_member || listing_opens_nothing)
             && is_no_wider(&role.may_grant, &all_of(|role| &role.may_grant))
@@ -355,6 +373,19 @@ fn as_written(role: &CustomRole) -> WrittenRole {
         may_grant: ceiling(&role.may_grant),
         may_take: ceiling(&role.may_take),
     }
+}
+
+/// A type and all that may stand above it.
+fn upward(written: &Written, kind: &str) -> BTreeSet<String> {
+    let (mut found, mut left) = (BTreeSet::new(), vec![kind]);
+    while let Some(kind) = left.pop() {
+        if found.insert(kind.to_owned()) {
+            left.extend(
+                written.types.keys().map(String::as_str).filter(|above| written.types[kind].may_stand_under(above)),
+            );
+        }
+    }
+    found
 }
 
 /// Adds a role, and what it includes.

@@ -6,7 +6,7 @@
 use super::definition::Definition;
 use super::node::Name;
 use super::problem::Problems;
-use crate::domain::catalog::{At, Catalog, Holders, Role, RoleId, TypeId};
+use crate::domain::catalog::{At, Catalog, Holders, Parents, Role, RoleId, TypeId, nesting};
 use crate::domain::place::Level;
 
 /// Checks each role for itself.
@@ -74,6 +74,23 @@ pub(super) fn types(definition: &Definition, catalog: &Catalog, problems: &mut P
             "people cannot hold it at a resource of this type",
             problems,
         );
+    }
+}
+
+/// Checks that resources of each type can stand somewhere.
+pub(super) fn nesting(definition: &Definition, catalog: &Catalog, problems: &mut Problems) {
+    let parents: Vec<Parents> = catalog.resource_types().map(|(_, kind)| kind.parents).collect();
+    let standing = nesting::standing(&parents);
+    for ((id, _), written) in catalog.resource_types().zip(&definition.types) {
+        let Some(under) = &written.under else { continue };
+        let is_known = |name: &Name| name.value == "organization" || catalog.resource_type(&name.value).is_some();
+        if under.value.is_empty() {
+            problems.add(&under.mark, "must name at least one place or type");
+        } else if !standing.has(id) && under.value.iter().all(is_known) {
+            let message = "can stand nowhere: nothing of this can stand under the organization, directly or through others, \
+                           in a tree of 8 levels";
+            problems.add(&under.mark, message);
+        }
     }
 }
 

@@ -9,14 +9,15 @@ use super::field::is_name;
 use super::node::Name;
 use super::problem::Problems;
 use crate::domain::catalog::{
-    At, Catalog, Ceiling, Holders, OnLeave, PermissionId, RESERVED, Reach, ReachSet, ResourceType, Role, RoleId,
-    RoleSet, SeatPolicy, SetId, TypeId, Verb,
+    At, Catalog, Ceiling, Holders, OnLeave, Parents, PermissionId, PermissionSet, RESERVED, Reach, ReachSet,
+    ResourceType, Role, RoleId, RoleSet, SeatPolicy, SetId, TypeId, TypeSet, Verb, nesting,
 };
 
 /// The name of the built-in role, which no catalog may use.
 pub const OPERATOR: &str = "operator";
 /// Words in `at` and `per` that are places and so name no type.
-const PLACES: &[&str] = &["installation", "product", "organization", "resource"];
+const PLACES: &[&str] = &["installation", "product", ORGANIZATION, "resource"];
+const ORGANIZATION: &str = "organization";
 
 /// Looks up, checks and closes; the catalog is of use only if nothing was wrong.
 pub(super) fn compile(definition: &Definition, problems: &mut Problems) -> Catalog {
@@ -30,6 +31,7 @@ pub(super) fn compile(definition: &Definition, problems: &mut Problems) -> Catal
     let role_sets = sets(definition, &mut roles, &tables, problems);
 
     let types: Vec<_> = definition.types.iter().map(|kind| resource_type(kind, &tables, problems)).collect();
+    let types = nested(types, &permissions, &tables);
     let founder_roles = tables.roles(&definition.founder_roles, problems);
     let default_role = definition.default_role.as_ref().and_then(|name| tables.role(name, problems));
     let never_leave = tables.roles(&definition.never_leave, problems);
@@ -63,6 +65,7 @@ pub(super) fn compile(definition: &Definition, problems: &mut Problems) -> Catal
     check::roles(definition, &catalog, problems);
     check::sets(definition, &catalog, problems);
     check::types(definition, &catalog, problems);
+    check::nesting(definition, &catalog, problems);
     check::newcomers(definition, &catalog, problems);
     catalog
 }
@@ -239,7 +242,46 @@ fn resource_type(definition: &TypeDefinition, tables: &Tables<'_>, problems: &mu
         shares: tables.roles(&definition.shares, problems),
         creator_roles: tables.roles(&definition.creator_roles, problems),
         has_service_account: definition.has_service_account,
+        parents: parents(definition, tables, problems),
+        above: TypeSet::default(),
+        asked: PermissionSet::default(),
     }
+}
+
+/// Looks up what a type may stand under: the organization and every type, if it does not say.
+fn parents(definition: &TypeDefinition, tables: &Tables<'_>, problems: &mut Problems) -> Parents {
+    let Some(under) = &definition.under else {
+        return Parents { organization: true, types: TypeSet::first(tables.types.len()) };
+    };
+    let mut parents = Parents::default();
+    for name in &under.value {
+        match (name.value.as_str(), tables.types.get(name.value.as_str())) {
+            (ORGANIZATION, _) => parents.organization = true,
+            (_, Some(id)) => parents.types = parents.types.with(*id),
+            (other, None) => {
+                let places = std::iter::once(ORGANIZATION).chain(tables.types.keys().copied());
+                problems.unknown(&name.mark, "place or type", other, places);
+            }
+        }
+    }
+    parents
+}
+
+/// Tells each type what can stand above it, and what can be asked of it.
+fn nested(mut types: Vec<ResourceType>, permissions: &[Arc<str>], tables: &Tables<'_>) -> Vec<ResourceType> {
+    let parents: Vec<Parents> = types.iter().map(|kind| kind.parents).collect();
+    let above = nesting::above(&parents);
+    // The nouns of the reserved ones are no types, even where one wrongly has such a name.
+    let noun = |name: &Arc<str>| name.split('.').next().and_then(|noun| tables.types.get(noun)).copied();
+    let own = permissions.iter().skip(RESERVED.len()).map(noun);
+    let nouns: Vec<Option<TypeId>> = RESERVED.iter().map(|_| None).chain(own).collect();
+    for ((id, kind), above_it) in (0..).map(TypeId).zip(&mut types).zip(&above) {
+        let can_be_asked = |noun: TypeId| noun == id || above[usize::from(noun.0)].has(id);
+        kind.above = *above_it;
+        kind.asked =
+            PermissionSet::of(nouns.len(), |permission| nouns[usize::from(permission.0)].is_none_or(can_be_asked));
+    }
+    types
 }
 
 /// What each name stands for.

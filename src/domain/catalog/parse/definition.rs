@@ -57,6 +57,7 @@ pub(super) struct TypeDefinition {
     pub shares: Vec<Name>,
     pub creator_roles: Vec<Name>,
     pub has_service_account: bool,
+    pub under: Option<Located<Vec<Name>>>,
 }
 
 /// An exclusive set as it is written.
@@ -157,6 +158,7 @@ fn resource_type(name: Name, node: Node, problems: &mut Problems) -> TypeDefinit
         shares: Vec::new(),
         creator_roles: Vec::new(),
         has_service_account: false,
+        under: None,
     };
     if let Some(mut fields) = Fields::open(node, problems) {
         definition.visible_by = fields.take("visible_by", problems, text);
@@ -164,6 +166,7 @@ fn resource_type(name: Name, node: Node, problems: &mut Problems) -> TypeDefinit
         definition.shares = fields.take("shares", problems, names).unwrap_or_default();
         definition.creator_roles = fields.take("creator_roles", problems, names).unwrap_or_default();
         definition.has_service_account = fields.take("service_account", problems, flag).unwrap_or_default();
+        definition.under = fields.take("under", problems, located(names));
         fields.close(problems);
     }
     definition

@@ -7,5 +7,6 @@ mod removing;
 mod roles;
 mod schedules;
 mod seats;
+mod sharing;
 mod shown;
 mod workspace;

@@ -90,6 +90,39 @@ fn permissions_stand_reserved_first_then_by_type_then_as_declared() {
 }
 
 #[test]
+fn a_permission_is_asked_at_its_type_at_what_can_stand_above_it_and_of_no_type_anywhere() {
+    let catalog = good(
+        "name: shop\nversion: 1\npermissions: [task.run, log.read]\ntypes:\n  \
+         board: {under: [organization]}\n  \
+         task: {under: [board, task]}\n  \
+         step: {under: [task]}\n  \
+         note: {under: [organization, note]}\n",
+    );
+    let asked = |permission: &str| -> Vec<&str> {
+        let id = catalog.permission(permission).unwrap();
+        assert!(catalog.asks(id, None), "everything is asked of the organization");
+        let kinds = catalog.resource_types().filter(|(kind, _)| catalog.asks(id, Some(*kind)));
+        kinds.map(|(_, kind)| &*kind.name).collect()
+    };
+    assert_eq!(asked("board.view"), ["board"]);
+    assert_eq!(asked("task.run"), ["board", "task"]);
+    assert_eq!(asked("task.create"), ["board", "task"]);
+    assert_eq!(asked("step.view"), ["board", "task", "step"]);
+    assert_eq!(asked("note.share"), ["note"]);
+    for permission in ["log.read", "member.assign", "organization.view"] {
+        assert_eq!(asked(permission), ["board", "task", "step", "note"], "{permission}");
+    }
+
+    // Where nothing is said anything stands under anything, which is what saying all of it means.
+    let types = |under: &str| good(&format!("name: shop\nversion: 1\ntypes: {{a: {{{under}}}, b: {{}}}}"));
+    assert_eq!(types(""), types("under: [b, a, organization]"));
+    assert_ne!(types(""), types("under: [b, organization]"));
+    for id in types("").permissions() {
+        assert!(types("").resource_types().all(|(kind, _)| types("").asks(id, Some(kind))));
+    }
+}
+
+#[test]
 fn the_operator_holds_all_that_guildhall_asks_and_nothing_of_the_products_own() {
     let catalog = good("name: shop\nversion: 1\ntypes: {task: {}}\npermissions: [task.run]");
     let operator = role(&catalog, "operator");

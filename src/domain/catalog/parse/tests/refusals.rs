@@ -44,6 +44,19 @@ const REFUSALS: &[(&str, &[&str])] = &[
         "types: {task: {}}\npermissions: [task.notify]",
         &["4:15: permissions[0]: is reserved, and there without being declared"],
     ),
+    // What stands under what.
+    ("types: {a: {under: [b]}}", &["3:21: types.a.under[0]: no place or type \"b\"; did you mean \"a\"?"]),
+    ("types: {a: {under: [product]}}", &["3:21: types.a.under[0]: no place or type \"product\""]),
+    ("types: {a: {under: [organization, organization]}}", &["3:35: types.a.under[1]: is listed already"]),
+    ("types: {a: {under: organization}}", &["3:20: types.a.under: must be a list, not a text"]),
+    ("types:\n  a: {}\n  b: {under: []}", &["5:14: types.b.under: must name at least one place or type"]),
+    (
+        "types:\n  a: {under: [b]}\n  b: {under: [a]}",
+        &[
+            "4:14: types.a.under: can stand nowhere: nothing of this can stand under the organization, directly or through others, in a tree of 8 levels",
+            "5:14: types.b.under: can stand nowhere: nothing of this can stand under the organization, directly or through others, in a tree of 8 levels",
+        ],
+    ),
     // References.
     (
         "roles:\n  admin:\n    may_grant: [admin, adminn]",
