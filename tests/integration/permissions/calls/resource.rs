@@ -27,7 +27,10 @@ pub async fn prepare(ask: &Ask<'_>) -> Call {
         Rpc::UpdateResource => call!(ask, update_resource(rename(id, ask.resource(kind), &ask.fresh()))),
         Rpc::MoveResource => {
             let moved = ask.resource_to_spend(kind).await;
-            call!(ask, move_resource(move_under(id, moved, Some(ask.other_resource(kind)))))
+            // What does not stand under its like stands at the organization.
+            let (type_id, declared) = ask.catalog().resource_type(kind).expect("a type of the catalog");
+            let parent = declared.parents.types.has(type_id).then(|| ask.other_resource(kind));
+            call!(ask, move_resource(move_under(id, moved, parent)))
         }
         Rpc::SetResourceOwner => {
             call!(ask, set_resource_owner(set_owner(id, ask.resource_to_spend(kind).await, None)))
