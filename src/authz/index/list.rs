@@ -83,16 +83,15 @@ impl OrganizationIndex {
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return Vec::new() };
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
         let catalog = &self.words.catalog;
-        let Some(kind) = self.type_asked(target) else { return Vec::new() };
-        let held =
-            catalog.permissions().filter(|permission| catalog.asks(*permission, kind)).filter_map(|permission| {
-                match self.judge(installation, subject, &standing, &chain, permission, now).min(until).answer() {
-                    Answer::Allowed { until } => {
-                        Some(PermissionHeld { name: Arc::clone(catalog.permission_name(permission)), until })
-                    }
-                    Answer::Denied(_) => None,
+        let askable = catalog.askable(target.map(|target| &*target.kind));
+        let held = catalog.permissions().filter(|permission| askable.has(*permission)).filter_map(|permission| {
+            match self.judge(installation, subject, &standing, &chain, permission, now).min(until).answer() {
+                Answer::Allowed { until } => {
+                    Some(PermissionHeld { name: Arc::clone(catalog.permission_name(permission)), until })
                 }
-            });
+                Answer::Denied(_) => None,
+            }
+        });
         held.collect()
     }
 
@@ -139,14 +138,6 @@ impl OrganizationIndex {
         page
     }
 
-    /// Returns the type of a target, or nothing inside for the organization. Of an undeclared type nothing can be asked.
-    fn type_asked(&self, target: Option<&ResourceKey>) -> Option<Option<TypeId>> {
-        match target {
-            None => Some(None),
-            Some(key) => self.words.catalog.resource_type(&key.kind).map(|(id, _)| Some(id)),
-        }
-    }
-
     /// Returns the permission by which resources of a type are seen.
     fn visible_by(&self, kind: TypeId) -> PermissionId {
         let kinds = self.words.catalog.resource_types();
@@ -181,8 +172,8 @@ impl OrganizationIndex {
     ) -> Page<Subject, SubjectKey> {
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
         let mut page = Page::default();
-        let is_asked = self.type_asked(target).is_some_and(|kind| self.words.catalog.asks(permission, kind));
-        if !self.is_active || !is_asked {
+        let askable = self.words.catalog.askable(target.map(|target| &*target.kind));
+        if !self.is_active || !askable.has(permission) {
             return page;
         }
         let members = self.members_after(after).map(|(key, subject)| (SubjectKey::Member(key), subject));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::catalog::{Catalog, PermissionId, Role, TypeId};
+use crate::domain::catalog::{Catalog, PermissionId, Role};
 use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey};
@@ -192,33 +192,25 @@ impl Facts {
     pub fn above(&self, levels: usize) -> Self {
         let chain: Vec<Node> = self.chain.iter().skip(levels).cloned().collect();
         let kind = chain.first().map(|node| Arc::clone(&node.key.kind));
-        Self { chain, kind, ..self.clone() }
+        Self { kind, chain, ..self.clone() }
     }
 
     /// Returns the facts before a resource of a type that stands under nothing, is nobody's, and lists nobody.
     #[must_use]
     pub fn before_any(&self, kind: &Arc<str>) -> Self {
-        Self { chain: Vec::new(), kind: Some(Arc::clone(kind)), ..self.clone() }
+        Self { kind: Some(Arc::clone(kind)), chain: Vec::new(), ..self.clone() }
     }
 
     /// Returns whether a permission can be asked of the target.
     #[must_use]
     pub fn asks(&self, permission: PermissionId) -> bool {
-        self.type_asked().is_some_and(|kind| self.catalog.asks(permission, kind))
+        self.catalog.askable(self.kind.as_deref()).has(permission)
     }
 
     /// Returns the permissions that can be asked of the target.
     pub(super) fn asked(&self) -> impl Iterator<Item = PermissionId> {
-        let kind = self.type_asked();
-        self.catalog.permissions().filter(move |id| kind.is_some_and(|kind| self.catalog.asks(*id, kind)))
-    }
-
-    /// Returns what is asked about: resources of a type, or the organization. Of an undeclared type nothing can be asked.
-    fn type_asked(&self) -> Option<Option<TypeId>> {
-        match &self.kind {
-            None => Some(None),
-            Some(kind) => self.catalog.resource_type(kind).map(|(id, _)| Some(id)),
-        }
+        let askable = self.catalog.askable(self.kind.as_deref());
+        self.catalog.permissions().filter(move |id| askable.has(*id))
     }
 
     /// Gives the grants that count for the subject on the target, each with what it gives.

@@ -22,7 +22,7 @@ use foldhash::fast::FixedState;
 pub use custom::{CUSTOM_ROLES_MAX, CeilingNames, CustomRole, RolePlace};
 pub use in_use::InUse;
 pub use known::{find, key_of, named_by, remember};
-pub use nesting::{Parents, PermissionSet, TypeSet};
+pub use nesting::{Askable, Parents, PermissionSet, TypeSet};
 pub use parse::{CatalogError, Difference, OPERATOR, Problem, diff, is_name, parse};
 pub use permission::{PermissionId, RESERVED, Reach, ReachSet, TypeId, Verb};
 pub use policy::{
@@ -138,6 +138,16 @@ impl Catalog {
     #[must_use]
     pub fn asks(&self, permission: PermissionId, at: Option<TypeId>) -> bool {
         at.is_none_or(|kind| self.types.get(usize::from(kind.0)).is_some_and(|kind| kind.asked.has(permission)))
+    }
+
+    /// Returns what can be asked of resources of a type, by its name, or of the organization.
+    #[must_use]
+    pub fn askable(&self, kind: Option<&str>) -> Askable<'_> {
+        match kind.map(|kind| self.resource_type(kind)) {
+            None => Askable::All,
+            Some(Some((_, kind))) => Askable::Of(&kind.asked),
+            Some(None) => Askable::Nothing,
+        }
     }
 
     /// Finds a role by its name.

@@ -62,6 +62,29 @@ impl PermissionSet {
     }
 }
 
+/// What can be asked of a target.
+#[derive(Clone, Copy, Debug)]
+pub enum Askable<'a> {
+    /// Every permission: the target is the organization.
+    All,
+    /// These: it is a resource of a type.
+    Of(&'a PermissionSet),
+    /// None: it is of a type that the catalog does not declare.
+    Nothing,
+}
+
+impl Askable<'_> {
+    /// Returns whether a permission can be asked of the target.
+    #[must_use]
+    pub fn has(self, id: PermissionId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(permissions) => permissions.has(id),
+            Self::Nothing => false,
+        }
+    }
+}
+
 /// Returns for each type what can stand above its resources, directly or through others.
 pub(super) fn above(parents: &[Parents]) -> Vec<TypeSet> {
     let mut above: Vec<TypeSet> = parents.iter().map(|parents| parents.types).collect();

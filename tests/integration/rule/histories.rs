@@ -470,7 +470,7 @@ impl History {
         let free = self.world.names.iter().filter(|name| !self.world.resources.contains_key(*name));
         let free: Vec<_> = free.cloned().collect();
         let key = self.rng.pick(&free)?;
-        let parent = self.parent_for(&key.kind, 1, |_, _| true)?;
+        let parent = self.parent_for(&key.kind, 1, |_, _| true)?.resource().cloned();
         let owner = if self.rng.percent(45) { self.owner() } else { None };
         Some(Fact::Resource { key, parent, owner })
     }
@@ -478,18 +478,14 @@ impl History {
     fn moved(&mut self) -> Option<Fact> {
         let key = self.any_resource()?;
         let height = self.world.height(&key);
-        let parent = self.parent_for(&key.kind, height, |world, parent| !world.is_under(parent, &key))?;
+        let parent =
+            self.parent_for(&key.kind, height, |world, parent| !world.is_under(parent, &key))?.resource().cloned();
         let Resource { owner, .. } = self.world.resources[&key].clone();
         Some(Fact::Resource { key, parent, owner })
     }
 
     /// What something as high as `height` can stand under, if anything; often the deepest, so that trees grow to the limit.
-    fn parent_for(
-        &mut self,
-        kind: &str,
-        height: usize,
-        may: impl Fn(&World, &ResourceKey) -> bool,
-    ) -> Option<Option<ResourceKey>> {
+    fn parent_for(&mut self, kind: &str, height: usize, may: impl Fn(&World, &ResourceKey) -> bool) -> Option<Place> {
         let world = &self.world;
         let written = &world.product.written.types[kind];
         let fits = |key: &&ResourceKey| {
@@ -503,9 +499,9 @@ impl History {
             _ => self.rng.pick(&parents),
         };
         match parent {
-            None if written.may_stand_under("organization") => Some(None),
-            None => self.rng.pick(&parents).map(Some),
-            parent => Some(parent),
+            None if written.may_stand_under("organization") => Some(Place::Organization),
+            None => self.rng.pick(&parents).map(Place::Resource),
+            Some(parent) => Some(Place::Resource(parent)),
         }
     }
 
