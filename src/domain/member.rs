@@ -11,6 +11,7 @@ use super::id::{MembershipId, UserId};
 use super::metadata::Metadata;
 use super::organization::Organization;
 use super::place::ResourceKey;
+use super::roster::Position;
 use super::time::Timestamp;
 
 /// One person's place in one organization.
@@ -120,6 +121,8 @@ pub struct Listed {
     pub place_count: u32,
     /// The resource types all of whose resources the member sees, by a role held at the organization (CE-27).
     pub all_of: Vec<Arc<str>>,
+    /// Where a page begins that follows the member.
+    pub position: Position,
 }
 
 /// One organization that a person belongs to, or is offered to.

@@ -37,6 +37,12 @@ impl Metadata {
         Ok(())
     }
 
+    /// Returns about how many bytes it takes on the wire, where a value has a tag and a length at every depth.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        object_weight(&self.public) + object_weight(&self.private)
+    }
+
     /// Says whether nothing is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -54,6 +60,20 @@ pub fn external_id(field: &str, text: &str) -> Result<Option<String>, Error> {
         return Err(Error::invalid(field, Reason::TextMalformed, message));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn object_weight(object: &Map<String, Value>) -> usize {
+    object.iter().map(|(key, value)| key.len() + 8 + weight(value)).sum()
+}
+
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 4,
+        Value::Number(_) => 11,
+        Value::String(text) => text.len() + 6,
+        Value::Array(values) => values.iter().map(weight).sum::<usize>() + 8,
+        Value::Object(object) => object_weight(object) + 8,
+    }
 }
 
 fn depth(value: &Value) -> usize {

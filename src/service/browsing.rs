@@ -16,13 +16,15 @@ use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::resource::{Resource, Under};
 use crate::domain::time::Timestamp;
 use crate::domain::words::Query;
-use crate::store::{BrowseKey, Reads};
+use crate::store::{BrowseKey, Reads, WEIGHT_MAX};
 
 /// How many rows are read at once.
 const ROWS_MAX: usize = 1_000;
 /// How often more is proposed for one page, where the tables do not agree with the index or names that are found stand
 /// elsewhere.
 const CHUNKS_MAX: usize = 40;
+/// How many rows are read at a time for a page: what the product keeps with one may be large.
+const STEP: usize = 128;
 
 /// Asks for a page of resources.
 #[derive(Clone, Debug)]
@@ -44,8 +46,9 @@ pub struct BrowseResources {
 /// A page of resources.
 #[derive(Clone, Debug)]
 pub struct BrowsedResources {
-    /// By type and id; with a query, by the word that was found first.
-    pub resources: Vec<Shown>,
+    /// By type and id; with a query, by the word that was found first. Each with the row after which a page begins that
+    /// follows it.
+    pub resources: Vec<(BrowseKey, Shown)>,
     /// After which row the next page begins, if there is one.
     pub next: Option<BrowseKey>,
 }
@@ -98,8 +101,9 @@ struct Browsing<'a> {
 /// What is on the page so far.
 #[derive(Default)]
 struct Filling {
-    resources: Vec<Shown>,
-    last: Option<BrowseKey>,
+    resources: Vec<(BrowseKey, Shown)>,
+    /// About how many bytes they take as they go out.
+    weight: usize,
     /// Whether something that is seen follows: only then the page has a token (CM-13).
     is_full: bool,
 }
@@ -111,7 +115,7 @@ impl Browsing<'_> {
         let mut filling = Filling::default();
         let mut from = after.as_ref().map(|after| after.key.clone());
         for _ in 0..CHUNKS_MAX {
-            let wanted = *size as usize + 1 - filling.resources.len();
+            let wanted = (*size as usize + 1 - filling.resources.len()).min(STEP);
             let seen = (&self.seen, &self.seen);
             let proposed = self.view.organization.candidates(seen, under, kind.as_deref(), from.as_ref(), wanted);
             let is_last = proposed.keys.len() < wanted;
@@ -196,12 +200,13 @@ impl Browsing<'_> {
                 if !is_there || (*under == Under::Organization && shown.resource.parent.is_some()) {
                     continue;
                 }
-                if filling.resources.len() == *size as usize {
+                filling.weight += shown.resource.metadata.weight();
+                let is_heavy = filling.weight > WEIGHT_MAX && !filling.resources.is_empty();
+                if is_heavy || filling.resources.len() == *size as usize {
                     filling.is_full = true;
                     return Ok(());
                 }
-                filling.resources.push(shown);
-                filling.last = Some(place.clone());
+                filling.resources.push((place.clone(), shown));
             }
         }
         Ok(())
@@ -211,7 +216,7 @@ impl Browsing<'_> {
 impl Filling {
     /// Ends the page. `from` is where it goes on if it is short for another reason than the end of the list.
     fn end(self, from: Option<BrowseKey>) -> BrowsedResources {
-        let next = if self.is_full { self.last } else { from };
+        let next = if self.is_full { self.resources.last().map(|(place, _)| place.clone()) } else { from };
         BrowsedResources { resources: self.resources, next }
     }
 }

@@ -25,6 +25,8 @@ use crate::store::{CatalogRow, Lock, Reads, Tx};
 const DEFAULTS_MAX: u32 = 9_000;
 /// Most open links that an answer names.
 const LINKS_MAX: usize = 1_000;
+/// Most texts that are read at a time for a page.
+const TEXTS_MAX: u32 = 16;
 
 /// One version of a catalog, as it is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,19 +119,29 @@ impl Services {
     /// # Errors
     /// Only what the database says.
     pub async fn catalogs(&self, after: Option<(String, u32)>, size: u32) -> Result<Catalogs, Error> {
-        let mut rows = self.store.reads().catalog_page(after.as_ref(), size + 1).await?;
-        let has_more = rows.len() > size as usize;
-        rows.truncate(size as usize);
-        let next = rows.last().filter(|_| has_more).map(|row| (row.name.clone(), row.version));
         let mut catalogs = Vec::new();
         if after.is_none() {
             let texts = presets::presets().iter().filter_map(|preset| presets::text(preset.name()));
             catalogs.extend(texts.map(|(preset, yaml)| shown_preset(&preset, yaml)));
         }
-        for row in rows {
-            catalogs.push(shown(row)?);
+        let (mut missing, mut from) = (size, after);
+        loop {
+            // The texts are large, and are read for what they say of themselves alone.
+            let step = TEXTS_MAX.min(missing + 1);
+            let rows = self.store.reads().catalog_page(from.as_ref(), step).await?;
+            let is_end = rows.len() < step as usize;
+            for row in rows {
+                if missing == 0 {
+                    return Ok(Catalogs { catalogs, next: from });
+                }
+                missing -= 1;
+                from = Some((row.name.clone(), row.version));
+                catalogs.push(ShownCatalog { yaml: String::new(), ..shown(row)? });
+            }
+            if is_end {
+                return Ok(Catalogs { catalogs, next: None });
+            }
         }
-        Ok(Catalogs { catalogs, next })
     }
 
     /// Tells in what two catalogs differ.

@@ -13,10 +13,11 @@ use crate::domain::error::{Error, Violations};
 use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::member::{Belonging, Listed, Management, Member};
+use crate::domain::metadata::Metadata;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::roster::{Filter, Order, Position, Query};
 use crate::domain::time::Timestamp;
-use crate::store::{Reads, RosterQuery, RosterRow};
+use crate::store::{Filling, Reads, RosterPage, RosterQuery, RosterRow};
 
 /// Most places that one row names.
 const PLACES_MAX: usize = 20;
@@ -104,7 +105,7 @@ impl Services {
             reads.principals(organization, &groups).await?;
         }
         let is_all = query.words.is_empty() && query.filter.is_empty();
-        let page = reads.roster_page(organization, &query).await?;
+        let page = roster_page(&reads, organization, query).await?;
         let total = if is_first && is_all { Some(reads.roster_count(organization).await?) } else { None };
         let sought = self.sought(&actor, subject, organization, token).await?;
         let members = complete(&reads, context, &actor, (organization, now), page.rows, &sought).await?;
@@ -193,11 +194,51 @@ impl Services {
         let Subject::User(user) = context.subject()? else {
             return Ok(MyMemberships { memberships: Vec::new(), next: None });
         };
-        let mut memberships = self.store.reads().places_of_user(user, self.world.now(), after, size + 1).await?;
-        let has_more = memberships.len() > size as usize;
-        memberships.truncate(size as usize);
-        let next = memberships.last().filter(|_| has_more).map(|place| place.member.id);
-        Ok(MyMemberships { memberships, next })
+        let (reads, mut filling, mut from) = (self.store.reads(), Filling::new(size), after);
+        loop {
+            let step = filling.step();
+            let places = reads.places_of_user(user, self.world.now(), from, step).await?;
+            let is_end = places.len() < step as usize;
+            for mut place in places {
+                from = Some(place.member.id);
+                // It is not shown here, and may be large.
+                (place.organization.metadata, place.member.metadata) = (Metadata::default(), Metadata::default());
+                if !filling.take(place, |_| 0) {
+                    let memberships = filling.rows;
+                    let next = memberships.last().map(|place| place.member.id);
+                    return Ok(MyMemberships { memberships, next });
+                }
+            }
+            if is_end {
+                return Ok(MyMemberships { memberships: filling.rows, next: None });
+            }
+        }
+    }
+}
+
+/// Reads a page of members, some at a time: what the product keeps with one may be large.
+async fn roster_page(
+    reads: &Reads<'_>,
+    organization: OrganizationId,
+    mut query: RosterQuery,
+) -> Result<RosterPage, Error> {
+    let mut filling = Filling::new(query.size);
+    loop {
+        query.size = filling.step();
+        let page = reads.roster_page(organization, &query).await?;
+        // One that comes short has gone through as much as it may.
+        let is_end = page.rows.len() < query.size as usize || page.next.is_none();
+        for row in page.rows {
+            if !filling.take(row, |row| row.member.metadata.weight()) {
+                let rows = filling.rows;
+                let next = rows.last().map(|row| row.position.clone());
+                return Ok(RosterPage { rows, next });
+            }
+        }
+        if is_end || filling.is_full() {
+            return Ok(RosterPage { rows: filling.rows, next: page.next });
+        }
+        query.after = page.next;
     }
 }
 
@@ -249,7 +290,7 @@ async fn complete(
         held.entry(grant.principal).or_default().push(grant);
     }
     let of = |principal| held.get(&principal).map(Vec::as_slice).unwrap_or_default();
-    let listed = rows.into_iter().map(|RosterRow { mut member, last_active_at }| {
+    let listed = rows.into_iter().map(|RosterRow { mut member, last_active_at, position }| {
         let mine = of(Principal::Membership(member.id));
         let groups = groups.get(&member.id).map(Vec::as_slice).unwrap_or_default();
         let shared =
@@ -263,6 +304,7 @@ async fn complete(
             place_count: u32::try_from(places.len()).unwrap_or(u32::MAX),
             places: places.into_iter().take(PLACES_MAX).cloned().collect(),
             all_of: all_of(actor, mine.iter().chain(shared.flat_map(of)).copied()),
+            position,
             member,
         }
     });

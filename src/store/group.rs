@@ -7,7 +7,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryF
 
 use super::encoding::state;
 use super::entity::{group_members, groups, memberships};
-use super::{Reads, Tx};
+use super::{PageBuilder, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, MemberState};
@@ -99,24 +99,33 @@ impl Reads<'_> {
         after: Option<&str>,
         size: u32,
     ) -> Result<GroupPage, Error> {
-        let mut found = groups::Entity::find().filter(groups::Column::OrganizationId.eq(organization.0));
+        let mut all = groups::Entity::find().filter(groups::Column::OrganizationId.eq(organization.0));
         if let Some(member) = member {
             let theirs = Query::select()
                 .column(group_members::Column::GroupId)
                 .from(group_members::Entity)
                 .and_where(group_members::Column::MembershipId.eq(member.0))
                 .to_owned();
-            found = found.filter(groups::Column::Id.in_subquery(theirs));
+            all = all.filter(groups::Column::Id.in_subquery(theirs));
         }
-        if let Some(after) = after {
-            found = found.filter(groups::Column::NameKey.gt(after));
+        let all = all.order_by_asc(groups::Column::NameKey);
+        let (mut filling, mut from) = (PageBuilder::new(size), after.map(str::to_owned));
+        loop {
+            let step = filling.step();
+            let later = from.iter().fold(all.clone(), |all, from| all.filter(groups::Column::NameKey.gt(from)));
+            let rows = later.limit(u64::from(step)).all(&self.db).await?;
+            let is_end = rows.len() < step as usize;
+            for row in rows {
+                let name_key = row.name_key.clone();
+                if !filling.take(group(row)?, |group| group.metadata.weight()) {
+                    return Ok(GroupPage { groups: filling.rows, next: from });
+                }
+                from = Some(name_key);
+            }
+            if is_end {
+                return Ok(GroupPage { groups: filling.rows, next: None });
+            }
         }
-        let found = found.order_by_asc(groups::Column::NameKey).limit(u64::from(size) + 1);
-        let mut rows = found.all(&self.db).await?;
-        let has_more = rows.len() > size as usize;
-        rows.truncate(size as usize);
-        let next = rows.last().filter(|_| has_more).map(|row| row.name_key.clone());
-        Ok(GroupPage { groups: rows.into_iter().map(group).collect::<Result<_, _>>()?, next })
     }
 
     /// Reads who is in a group, at most `size` of them, from after `after` on.

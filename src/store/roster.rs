@@ -51,6 +51,8 @@ pub struct RosterRow {
     pub member: Member,
     /// The last activity, to the minute.
     pub last_active_at: Option<Timestamp>,
+    /// Where a page begins that follows the member.
+    pub position: Position,
 }
 
 /// A page of members.
@@ -88,7 +90,7 @@ impl Reads<'_> {
             None if is_walk => self.walked_to(organization, query).await?,
             None => None,
         };
-        let rows = rows.into_iter().map(row).collect::<Result<_, Error>>()?;
+        let rows = rows.into_iter().map(|it| row(it, query.order.by)).collect::<Result<_, Error>>()?;
         Ok(RosterPage { rows, next })
     }
 
@@ -98,7 +100,8 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn roster_row(&self, organization: OrganizationId, id: MembershipId) -> Result<Option<RosterRow>, Error> {
         let found = memberships::Entity::find_by_id(id.0).one(&self.db).await?;
-        found.filter(|row| row.organization_id == organization.0).map(row).transpose()
+        let found = found.filter(|row| row.organization_id == organization.0);
+        found.map(|it| row(it, Column::Created)).transpose()
     }
 
     /// Counts the members of an organization, whatever their state.
@@ -450,7 +453,8 @@ fn position(row: &memberships::Model, by: Column) -> Position {
     Position { key, id: row.id.into() }
 }
 
-fn row(row: memberships::Model) -> Result<RosterRow, Error> {
+fn row(row: memberships::Model, by: Column) -> Result<RosterRow, Error> {
+    let position = position(&row, by);
     let last_active_at = (row.last_active_at != NEVER).then(|| Timestamp::from_micros(row.last_active_at));
-    Ok(RosterRow { member: member(row, Vec::new())?, last_active_at })
+    Ok(RosterRow { member: member(row, Vec::new())?, last_active_at, position })
 }

@@ -78,9 +78,12 @@ impl Catalogs {
     async fn list(&self, message: &ListCatalogsRequest) -> Result<ListCatalogsResponse, Error> {
         let (size, after) = (page_size(message.page_size)?, self.0.page_key("catalogs", &message.page_token)?);
         let page = self.0.services.catalogs(after, size).await?;
-        let next = page.next.map(|key| self.0.page_token("catalogs", &key)).transpose()?;
-        let catalogs = page.catalogs.into_iter().map(|it| proto::Catalog { yaml: String::new(), ..catalog(it) });
-        Ok(ListCatalogsResponse { catalogs: catalogs.collect(), next_page_token: next.unwrap_or_default() })
+        let key = |it: &ShownCatalog| Ok((it.name.clone(), it.version));
+        let paged = self.0.page("catalogs", page.catalogs, page.next, key, |it| proto::Catalog {
+            yaml: String::new(),
+            ..catalog(it)
+        })?;
+        Ok(ListCatalogsResponse { catalogs: paged.items, next_page_token: paged.next_page_token })
     }
 
     async fn diff(&self, message: DiffCatalogsRequest) -> Result<DiffCatalogsResponse, Error> {

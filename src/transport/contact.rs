@@ -4,6 +4,7 @@ use super::call::Call;
 use super::convert::{contact, recipient, token};
 use super::page::page_size;
 use super::resource::{Resources, count, named};
+use crate::domain::email::Email;
 use crate::domain::error::{Error, Violations};
 use crate::domain::id::ContactId;
 use crate::proto::{
@@ -48,10 +49,11 @@ impl Resources {
         let (size, after) = self.paging(&query, message.page_size, &message.page_token)?;
         let request = ListContacts { organization, key, size, after };
         let page = self.0.services.list_contacts(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (contacts, next) = (page.value.contacts, page.value.next);
+        let paged = self.0.page(&query, contacts, next, |contact| address_key(&contact.email), contact)?;
         Ok(ListContactsResponse {
-            contacts: page.value.contacts.into_iter().map(contact).collect(),
-            next_page_token: next.unwrap_or_default(),
+            contacts: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }
@@ -92,10 +94,11 @@ impl Resources {
         let (size, after) = self.paging(&query, message.page_size, &message.page_token)?;
         let request = ListRecipients { organization, key, size, after };
         let page = self.0.services.list_recipients(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (recipients, next) = (page.value.recipients, page.value.next);
+        let paged = self.0.page(&query, recipients, next, |recipient| address_key(&recipient.email), recipient)?;
         Ok(ListRecipientsResponse {
-            recipients: page.value.recipients.into_iter().map(recipient).collect(),
-            next_page_token: next.unwrap_or_default(),
+            recipients: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }
@@ -126,4 +129,9 @@ impl Resources {
             _ => Err(Error::internal("a field without a value or a violation")),
         }
     }
+}
+
+/// Returns by what an address is found.
+fn address_key(address: &str) -> Result<String, Error> {
+    Ok(Email::parse("email", address)?.key().to_owned())
 }

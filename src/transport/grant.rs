@@ -68,10 +68,11 @@ impl Roles {
     ) -> Result<ListGrantsResponse, Error> {
         let (request, query) = listing(&self.0, message)?;
         let page = self.0.services.list_grants(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (grants, next) = (page.value.grants, page.value.next);
+        let paged = self.0.page(&query, grants, next, |grant| Ok(grant.id), grant)?;
         Ok(ListGrantsResponse {
-            grants: page.value.grants.into_iter().map(grant).collect(),
-            next_page_token: next.unwrap_or_default(),
+            grants: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }

@@ -99,10 +99,11 @@ impl Groups {
 
         let request = ListGroups { organization, member, size, after };
         let page = self.0.services.list_groups(&call.reading(), &request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (groups, next) = (page.value.groups, page.value.next);
+        let paged = self.0.page(&query, groups, next, |shown| Ok(shown.group.name_key()), group)?;
         Ok(proto::ListGroupsResponse {
-            groups: page.value.groups.into_iter().map(group).collect(),
-            next_page_token: next.unwrap_or_default(),
+            groups: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }
@@ -179,10 +180,11 @@ impl Groups {
 
         let request = ListGroupMembers { organization, group, size, after };
         let page = self.0.services.list_group_members(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (members, next) = (page.value.members, page.value.next);
+        let paged = self.0.page(&query, members, next, |member| Ok(member.membership), group_member)?;
         Ok(proto::ListGroupMembersResponse {
-            members: page.value.members.into_iter().map(group_member).collect(),
-            next_page_token: next.unwrap_or_default(),
+            members: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }

@@ -1,9 +1,11 @@
-//! Page tokens: opaque, sealed, bound to their query, good for 24 hours.
+//! Pages: how much goes into one, and where the next begins. Tokens are opaque, sealed, bound to their query, good for 24
+//! hours.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,15 @@ const BYTES_MAX: usize = 4_096;
 const SIZE_DEFAULT: u32 = 50;
 /// Most rows on a page.
 const SIZE_MAX: u32 = 1_000;
+/// Where a page ends before it has all its rows, in bytes as they go out. An ordinary client takes four times as much.
+const ITEM_BYTES_MAX: usize = 1024 * 1024;
+
+/// What goes out as a page.
+pub(super) struct Page<M> {
+    pub items: Vec<M>,
+    /// Empty on the last page.
+    pub next_page_token: String,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Sealed<K> {
@@ -29,6 +40,34 @@ struct Sealed<K> {
 }
 
 impl Edge {
+    /// Encodes the rows of a page: as many as fit into it, and at least one, so that every page leads on. `next` is where the
+    /// page after all of them begins, if there is one, and `key` where one begins after a row; `query` is everything else
+    /// that the request says.
+    pub(super) fn page<T, K: Serialize, M: Message>(
+        &self,
+        query: &str,
+        rows: impl IntoIterator<Item = T>,
+        next: Option<K>,
+        key: impl Fn(&T) -> Result<K, Error>,
+        encode: impl Fn(T) -> M,
+    ) -> Result<Page<M>, Error> {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        let (mut next, mut last) = (next, None);
+        for row in rows {
+            let place = key(&row)?;
+            let item = encode(row);
+            bytes += item.encoded_len();
+            if bytes > ITEM_BYTES_MAX && !items.is_empty() {
+                next = last;
+                break;
+            }
+            items.push(item);
+            last = Some(place);
+        }
+        let token = next.map(|key| self.page_token(query, &key)).transpose()?;
+        Ok(Page { items, next_page_token: token.unwrap_or_default() })
+    }
+
     /// Writes the token of the page that begins at `key`; `query` is everything else that the request says.
     pub(super) fn page_token<K: Serialize>(&self, query: &str, key: &K) -> Result<String, Error> {
         let sealed = Sealed { query: query.to_owned(), key, made_at: self.world.now() };

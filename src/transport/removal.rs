@@ -117,10 +117,11 @@ pub(super) async fn list(
     let after = edge.page_key(&query, &message.page_token)?;
     let page = edge.services.removals(&call.reading(), organization, &message.listener, after, size).await?;
     let (removals, next) = page.value;
-    let next = next.map(|key| edge.page_token(&query, &key)).transpose()?;
+    let key = |it: &Removal| Ok((it.requested_at.as_micros(), it.membership.0));
+    let paged = edge.page(&query, removals, next, key, |it| removal(&it))?;
     Ok(ListRemovalsResponse {
-        removals: removals.iter().map(removal).collect(),
-        next_page_token: next.unwrap_or_default(),
+        removals: paged.items,
+        next_page_token: paged.next_page_token,
         revision: token(Some(page.token)),
     })
 }

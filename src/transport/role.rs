@@ -4,8 +4,9 @@ use tonic::{Request, Response, Status};
 
 use super::call::{Call, Edge};
 use super::convert::{changes, grant, new_role, role, role_mask, token};
-use crate::domain::catalog::RoleId;
-use crate::domain::error::{Error, Reason};
+use super::page::page_size;
+use crate::domain::catalog::{Role, RoleId};
+use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::id::OrganizationId;
 use crate::proto;
 use crate::proto::role_service_server::RoleService;
@@ -16,6 +17,9 @@ use crate::proto::{
     SummarizeGrantsResponse, UpdateRoleRequest, UpdateRoleResponse,
 };
 use crate::service::{self, DeleteRole, UpdateRole, WrittenRole};
+
+/// As many roles as a page may have, which is more than there are.
+const ROLES_MAX: u32 = 1_000;
 
 /// Serves roles and grants.
 pub(super) struct Roles(pub Edge);
@@ -80,16 +84,38 @@ impl RoleService for Roles {
 impl Roles {
     async fn list(&self, call: &Call, message: &ListRolesRequest) -> Result<ListRolesResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let query = format!("roles of {organization}");
+        let mut violations = Violations::default();
+        // There are few, and whoever does not say takes them all.
+        let size =
+            if message.page_size == 0 { Some(ROLES_MAX) } else { violations.take(page_size(message.page_size))? };
+        let after = violations.take(self.0.page_key::<(bool, String)>(&query, &message.page_token))?;
+        violations.finish()?;
+        let (Some(size), Some(after)) = (size, after) else {
+            return Err(Error::internal("a field without a value or a violation"));
+        };
+
         let found = self.0.services.roles(&call.reading(), organization).await?;
-        Ok(ListRolesResponse { roles: shown(&found.value), revision: token(Some(found.token)) })
+        let key = |role: &Role| (role.is_custom, role.name.to_string());
+        let mut roles = listed(&found.value);
+        roles.retain(|role| after.as_ref().is_none_or(|after| key(role) > *after));
+        let has_more = roles.len() > size as usize;
+        roles.truncate(size as usize);
+        let next = roles.last().filter(|_| has_more).map(|role| key(role));
+        let paged = self.0.page(&query, roles, next, |it| Ok(key(it)), |it| shown(&found.value, it))?;
+        Ok(ListRolesResponse {
+            roles: paged.items,
+            revision: token(Some(found.token)),
+            next_page_token: paged.next_page_token,
+        })
     }
 
     async fn get(&self, call: &Call, message: &GetRoleRequest) -> Result<GetRoleResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let found = self.0.services.roles(&call.reading(), organization).await?;
-        let role = shown(&found.value).into_iter().find(|role| role.name == message.name);
+        let role = listed(&found.value).into_iter().find(|role| *role.name == *message.name);
         let role = role.ok_or_else(|| Error::not_found("role", &message.name))?;
-        Ok(GetRoleResponse { role: Some(role), revision: token(Some(found.token)) })
+        Ok(GetRoleResponse { role: Some(shown(&found.value, role)), revision: token(Some(found.token)) })
     }
 
     async fn create(&self, call: &Call, message: &CreateRoleRequest) -> Result<CreateRoleResponse, Error> {
@@ -142,15 +168,14 @@ fn required(role: Option<&proto::Role>) -> Result<&proto::Role, Error> {
     role.ok_or_else(|| Error::invalid("role", Reason::FieldRequired, "is required"))
 }
 
-/// Shows the roles of the catalog, but for the built-in one, and those of the organization, each by name.
-fn shown(roles: &service::Roles) -> Vec<proto::Role> {
-    let catalog = &roles.catalog;
-    let named = catalog.roles().filter(|(id, _)| *id != RoleId::OPERATOR).map(|(_, role)| role);
-    let mut shown: Vec<proto::Role> = named
-        .map(|it| {
-            role(catalog.view(it), roles.custom.iter().find(|(custom, _)| it.is_custom && custom.name == it.name))
-        })
-        .collect();
-    shown.sort_by(|one, other| (one.is_custom, &one.name).cmp(&(other.is_custom, &other.name)));
-    shown
+/// Returns the roles of the catalog, but for the built-in one, and those of the organization, each by name.
+fn listed(roles: &service::Roles) -> Vec<&Role> {
+    let named = roles.catalog.roles().filter(|(id, _)| *id != RoleId::OPERATOR);
+    let mut listed: Vec<&Role> = named.map(|(_, role)| role).collect();
+    listed.sort_by(|one, other| (one.is_custom, &one.name).cmp(&(other.is_custom, &other.name)));
+    listed
+}
+
+fn shown(roles: &service::Roles, it: &Role) -> proto::Role {
+    role(roles.catalog.view(it), roles.custom.iter().find(|(custom, _)| it.is_custom && custom.name == it.name))
 }

@@ -6,7 +6,7 @@ use super::page::page_size;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
-use crate::domain::member::Belonging;
+use crate::domain::member::{Belonging, Listed};
 use crate::proto;
 use crate::proto::look_up_member_request::Name;
 use crate::proto::{
@@ -29,10 +29,11 @@ pub(super) async fn list(edge: &Edge, call: &Call, message: ListMembersRequest) 
     let request = ListMembers { organization, query, filter, order_by, size, after };
     let page = edge.services.list_members(&call.reading(), request).await?;
     let value = page.value;
-    let next = value.next.map(|key| edge.page_token(&asked, &key)).transpose()?;
+    let key = |listed: &Listed| Ok(listed.position.clone());
+    let paged = edge.page(&asked, value.members, value.next, key, |it| listed_member(it, value.shows_private))?;
     Ok(ListMembersResponse {
-        members: value.members.into_iter().map(|listed| listed_member(listed, value.shows_private)).collect(),
-        next_page_token: next.unwrap_or_default(),
+        members: paged.items,
+        next_page_token: paged.next_page_token,
         revision: token(Some(page.token)),
         total_size: value.total.map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
     })
@@ -83,11 +84,8 @@ pub(super) async fn mine(
     let (Some(size), Some(after)) = (size, after) else { return Err(unread()) };
 
     let page = edge.services.my_memberships(&context, after, size).await?;
-    let next = page.next.map(|key| edge.page_token(&asked, &key)).transpose()?;
-    Ok(ListMyMembershipsResponse {
-        memberships: page.memberships.into_iter().map(my_membership).collect(),
-        next_page_token: next.unwrap_or_default(),
-    })
+    let paged = edge.page(&asked, page.memberships, page.next, |place| Ok(place.member.id), my_membership)?;
+    Ok(ListMyMembershipsResponse { memberships: paged.items, next_page_token: paged.next_page_token })
 }
 
 fn my_membership(place: Belonging) -> proto::MyMembership {

@@ -89,10 +89,11 @@ impl ServiceAccounts {
         };
         let request = ListServiceAccounts { organization, size, after };
         let page = self.0.services.list_service_accounts(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (accounts, next) = (page.value.accounts, page.value.next);
+        let paged = self.0.page(&query, accounts, next, |account| Ok(account.id), service_account)?;
         Ok(ListServiceAccountsResponse {
-            service_accounts: page.value.accounts.into_iter().map(service_account).collect(),
-            next_page_token: next.unwrap_or_default(),
+            service_accounts: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }
@@ -159,10 +160,11 @@ impl ServiceAccounts {
         };
         let request = ListApiKeys { organization, service_account, size, after };
         let page = self.0.services.list_api_keys(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&query, &key)).transpose()?;
+        let (keys, next) = (page.value.keys, page.value.next);
+        let paged = self.0.page(&query, keys, next, |key| Ok(key.id), |key| api_key(&key))?;
         Ok(ListApiKeysResponse {
-            api_keys: page.value.keys.iter().map(api_key).collect(),
-            next_page_token: next.unwrap_or_default(),
+            api_keys: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }

@@ -112,10 +112,11 @@ impl Resources {
         let kind = (!message.resource_type.is_empty()).then(|| message.resource_type.clone());
         let request = BrowseResources { organization, under, kind, query, size, after };
         let page = self.0.services.browse_resources(&call.reading(), request).await?;
-        let next = page.value.next.map(|key| self.0.page_token(&bound, &key)).transpose()?;
+        let (resources, next) = (page.value.resources, page.value.next);
+        let paged = self.0.page(&bound, resources, next, |(key, _)| Ok(key.clone()), |(_, it)| resource(it))?;
         Ok(BrowseResourcesResponse {
-            resources: page.value.resources.into_iter().map(resource).collect(),
-            next_page_token: next.unwrap_or_default(),
+            resources: paged.items,
+            next_page_token: paged.next_page_token,
             revision: token(Some(page.token)),
         })
     }

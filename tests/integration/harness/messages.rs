@@ -140,7 +140,7 @@ pub fn reaching(permission: &str, reach: proto::Reach) -> proto::RolePermission 
 }
 
 pub fn list_roles(organization: &str) -> proto::ListRolesRequest {
-    proto::ListRolesRequest { organization_id: organization.into() }
+    proto::ListRolesRequest { organization_id: organization.into(), ..Default::default() }
 }
 
 pub fn get_role(organization: &str, name: &str) -> proto::GetRoleRequest {
