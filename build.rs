@@ -44,7 +44,8 @@ fn proto_files() -> Result<Vec<PathBuf>, Box<dyn Error>> {
 fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let access = pool.get_extension_by_name("guildhall.v1.access").ok_or("no extension guildhall.v1.access")?;
     let (mut variants, mut all, mut paths, mut required) = (String::new(), String::new(), String::new(), String::new());
-    let (mut from_paths, mut streaming) = (String::new(), Vec::new());
+    let mut from_paths = String::new();
+    let (mut streaming, mut taking_streams, mut reading) = (Vec::new(), Vec::new(), Vec::new());
 
     for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let (service, name) = (method.parent_service().full_name(), method.name());
@@ -55,10 +56,16 @@ fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         if method.is_client_streaming() || method.is_server_streaming() {
             streaming.push(format!("Self::{name}"));
         }
+        if method.is_client_streaming() {
+            taking_streams.push(format!("Self::{name}"));
+        }
+        if method.input().get_field_by_name("request_id").is_none() {
+            reading.push(format!("Self::{name}"));
+        }
         writeln!(required, "            Self::{name} => {},", requirement(&method, &access)?)?;
     }
 
-    let streaming = streaming.join(" | ");
+    let [streaming, taking_streams, reading] = [streaming, taking_streams, reading].map(|names| names.join(" | "));
     Ok(format!(
         "/// The RPCs of this service.\n\
          #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]\npub enum Rpc {{\n{variants}}}\n\n\
@@ -70,6 +77,10 @@ fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
          _ => None,\n        }}\n    }}\n\n    \
          /// Says whether messages stream in either direction.\n    #[must_use]\n    \
          pub const fn is_streaming(self) -> bool {{\n        matches!(self, {streaming})\n    }}\n\n    \
+         /// Returns whether the request is a stream of messages.\n    #[must_use]\n    \
+         pub const fn takes_stream(self) -> bool {{\n        matches!(self, {taking_streams})\n    }}\n\n    \
+         /// Returns whether nothing is done that a request id would stand for.\n    #[must_use]\n    \
+         pub const fn is_read(self) -> bool {{\n        matches!(self, {reading})\n    }}\n\n    \
          /// Gives what the RPC asks of its caller.\n    #[must_use]\n    \
          #[expect(clippy::match_same_arms, reason = \"one line an RPC, as in the contract\")]\n    \
          pub const fn required(self) -> Required {{\n        match self {{\n{required}        }}\n    }}\n}}\n"

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
 use crate::changelog::Source;
-use crate::clock::{self, Reading, World};
+use crate::clock::{self, Reading, SystemClock, World};
 use crate::config::{self, Config, Limits};
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
@@ -168,7 +168,6 @@ impl App {
             }
         }
         say_whose_source_is_known(&config.limits);
-        let listening = Listening::new(tls, world.jittered(config.connection_age))?;
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
 
@@ -233,14 +232,24 @@ impl App {
             // The other half is for calls that begin when the streams have ended.
             stream_grace: config.shutdown_grace / 2,
         };
+        let listening = || Listening {
+            tls: tls.clone(),
+            connection_age: edge.world.jittered(config.connection_age),
+            limits: config.listener.clone(),
+            proxies: Sources::new(config.limits.trusted_proxies.clone()),
+            clock: Arc::new(SystemClock),
+            metrics: Arc::clone(&metrics),
+        };
+        let (grpc, plain) = (listening(), listening());
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;
         let workers = Arc::new(Workers::new(Arc::clone(&services.world.clock)));
         let followers = background_tasks(&workers, &services, worker, &background);
         let servers = vec![
-            tokio::spawn(serve_grpc(listener, listening, edge.clone(), hot_path, health_service, soft.clone())),
-            tokio::spawn(serve_http(
+            tokio::spawn(serve_grpc(listener, grpc, edge.clone(), hot_path, health_service, soft.clone())),
+            tokio::spawn(transport::serve_plain(
                 http_listener,
+                plain,
                 transport::router(edge, health.clone(), workers),
                 background.clone(),
             )),
@@ -536,7 +545,7 @@ fn hot_path(config: &Config, services: &Arc<Services>, metrics: Arc<Metrics>) ->
     let authenticator = Authenticator::new(Arc::clone(services), catalog);
     let trace_ratio = config.otlp_endpoint.is_some().then_some(config.trace_ratio);
     let sources = Sources::new(config.limits.trusted_proxies.clone());
-    Ok(HotPath::new(authenticator, sources, metrics, trace_ratio))
+    Ok(HotPath::new(authenticator, sources, metrics, trace_ratio, &config.listener))
 }
 
 async fn serve_grpc(
@@ -547,14 +556,7 @@ async fn serve_grpc(
     health: tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
     stop: CancellationToken,
 ) {
-    if let Err(error) = transport::serve(listener, listening, edge, hot_path, health, stop.cancelled_owned()).await {
+    if let Err(error) = transport::serve(listener, listening, edge, hot_path, health, stop).await {
         tracing::error!(%error, "the gRPC server failed");
-    }
-}
-
-async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
-    let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = serve.await {
-        tracing::error!(%error, "the HTTP server failed");
     }
 }

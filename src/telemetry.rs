@@ -163,6 +163,12 @@ pub struct Metrics {
     pub clock_steps_back: Gauge,
     /// How often it was found set forward.
     pub clock_steps_forward: Gauge,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Anonymous connections that were closed for others.
+    pub connections_evicted: Counter,
+    /// Connections that were refused.
+    pub connections_refused: Counter,
 }
 
 #[derive(Debug)]
@@ -251,6 +257,15 @@ impl Metrics {
             histories_replaced.clone(),
         );
         registry.register("check_streams", "Open streams of checks", streams.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Open connections, of both listeners", connections.clone());
+        let mut counter = |name: &str, help: &str| {
+            let counter = Counter::default();
+            registry.register(name, help, counter.clone());
+            counter
+        };
+        let connections_evicted = counter("connections_evicted", "Connections without a credential closed for others");
+        let connections_refused = counter("connections_refused", "Connections that there was no room for");
         Self {
             registry,
             calls,
@@ -272,6 +287,9 @@ impl Metrics {
             clock_deviation,
             clock_steps_back,
             clock_steps_forward,
+            connections,
+            connections_evicted,
+            connections_refused,
         }
     }
 

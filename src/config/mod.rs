@@ -20,6 +20,10 @@ mod limits;
 
 pub use limits::Limits;
 
+mod listener;
+
+pub use listener::ListenerLimits;
+
 /// Settings of a server.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
@@ -136,6 +140,10 @@ pub struct Config {
     /// The share of calls that get a span if the caller's traceparent does not say, from 0 to 1.
     #[arg(long, env = "GUILDHALL_TRACE_RATIO", default_value_t = 0.01)]
     pub trace_ratio: f64,
+
+    /// Bounds of the listeners.
+    #[command(flatten)]
+    pub listener: ListenerLimits,
 }
 
 /// How long a statement may run, and how long a call waits for a connection.
@@ -186,6 +194,7 @@ impl Config {
             streams_per_credential: STREAMS_PER_CREDENTIAL,
             otlp_endpoint: None,
             trace_ratio: 0.01,
+            listener: ListenerLimits::default(),
         }
     }
 

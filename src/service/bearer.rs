@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use quick_cache::UnitWeighter;
@@ -73,17 +73,26 @@ pub struct Bearer {
     verified_at: u64,
     calls: AtomicU32,
     streams: AtomicU32,
+    connections: AtomicU32,
+    bytes: AtomicUsize,
 }
 
 impl Bearer {
     fn new(caller: Caller, verified_at: u64) -> Self {
-        Self { caller, verified_at, calls: AtomicU32::new(0), streams: AtomicU32::new(0) }
+        let none = || AtomicU32::new(0);
+        Self { caller, verified_at, calls: none(), streams: none(), connections: none(), bytes: AtomicUsize::new(0) }
     }
 
     /// Tells whose it is.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Returns how many calls it has under way.
+    #[must_use]
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Acquire)
     }
 
     /// Takes one of the `most` places for calls that one credential may have under way.
@@ -103,6 +112,20 @@ impl Bearer {
         Permit::take(self, |bearer| &bearer.streams, most)
             .ok_or_else(|| limited(format!("more than {most} streams are open"), RETRY.1))
     }
+
+    /// Takes one of the `most` places for connections that one credential may have.
+    ///
+    /// # Errors
+    /// - [`Reason::RateLimited`].
+    pub fn connection(self: Arc<Self>, most: u32) -> Result<Permit, Error> {
+        Permit::take(self, |bearer| &bearer.connections, most)
+            .ok_or_else(|| limited(format!("more than {most} connections are open"), RETRY.1))
+    }
+
+    /// Returns how many bytes its requests and answers under way take.
+    pub fn bytes(&self) -> &AtomicUsize {
+        &self.bytes
+    }
 }
 
 fn limited(message: String, retry_after: Duration) -> Error {
@@ -117,6 +140,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Returns whose it is.
+    #[must_use]
+    pub fn bearer(&self) -> &Bearer {
+        &self.bearer
+    }
+
     fn take(bearer: Arc<Bearer>, of: fn(&Bearer) -> &AtomicU32, most: u32) -> Option<Self> {
         let taken = of(&bearer).fetch_add(1, Ordering::AcqRel);
         // From here on a drop gives it back.
@@ -132,25 +161,39 @@ impl Drop for Permit {
 }
 
 impl Services {
-    /// Finds whose a credential is: an access token or an API key. It is verified once, and asked at every call whether
-    /// it still stands.
+    /// Finds whose a credential is, an access token or an API key, as far as that needs no look at the database: a token is
+    /// verified once, and whether it still stands is asked at every call. `None` for an API key that is not remembered.
+    ///
+    /// # Errors
+    /// - [`Reason::CredentialInvalid`], [`Reason::TokenExpired`].
+    /// - What [`Engine::must_be_alive`](crate::authz::Engine::must_be_alive) says.
+    pub fn recognized(&self, credential: &str) -> Result<Option<Arc<Bearer>>, Error> {
+        let digest = Digest(hash_of(credential));
+        if let Some(bearer) = self.remembered(&digest) {
+            return self.standing(&digest, bearer).map(Some);
+        }
+        if kind_of(credential) == Some(SecretKind::ApiKey) {
+            return Ok(None);
+        }
+        let verified_at = self.engine.breaks();
+        let caller = self.token_caller(credential)?;
+        self.remember(&digest, caller, verified_at).map(Some)
+    }
+
+    /// As [`Services::recognized`], and looks in the database where that is needed.
     ///
     /// # Errors
     /// - [`Reason::CredentialInvalid`], [`Reason::TokenExpired`], [`Reason::KeyRevoked`],
     ///   [`Reason::ServiceAccountDisabled`].
     /// - What [`Engine::must_be_alive`](crate::authz::Engine::must_be_alive) says.
     pub async fn authenticate(&self, credential: &str) -> Result<Arc<Bearer>, Error> {
-        let digest = Digest(hash_of(credential));
-        if let Some(bearer) = self.remembered(&digest) {
-            return self.standing(&digest, bearer);
+        if let Some(bearer) = self.recognized(credential)? {
+            return Ok(bearer);
         }
+        let digest = Digest(hash_of(credential));
         // Before it is verified: what breaks off meanwhile is noticed.
         let verified_at = self.engine.breaks();
-        let caller = if kind_of(credential) == Some(SecretKind::ApiKey) {
-            self.key_caller(&digest).await?
-        } else {
-            self.token_caller(credential)?
-        };
+        let caller = self.key_caller(&digest).await?;
         self.remember(&digest, caller, verified_at)
     }
 

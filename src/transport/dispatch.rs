@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tonic::body::Body;
@@ -116,19 +115,12 @@ impl Dispatch {
     pub fn new(edge: &Edge, others: Routes) -> Self {
         Self { services: Arc::new(Services::new(edge, others.prepare())) }
     }
-}
 
-impl Service<Request<Body>> for Dispatch {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // None of them, nor the router, is ever not ready.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Answering {
-        self.services.call(request)
+    /// Has the service of a request answer it.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        match self.services.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The wire: the only room, with the generated `proto` module, that names tonic, tower, http and prost.
 //!
 //! A handler decodes, calls its use case and encodes. `layer` stands before all of them: call id, credential, deadline,
-//! panics, metrics, spans. One file per service; the next service is a new file and a line in `dispatch`.
+//! panics, metrics, spans; `listener` before that, with the connections. One file per service; the next service is a new file and a line in `dispatch`.
 
 mod authorization;
 mod bulk;
@@ -16,6 +16,7 @@ mod group;
 mod http_endpoints;
 mod invitation;
 mod layer;
+mod listener;
 mod listing;
 mod membership;
 mod organization;
@@ -38,6 +39,7 @@ pub mod wire;
 pub use call::Edge;
 pub use http_endpoints::{Health, router};
 pub use layer::{Authenticator, HotPath};
-pub use server::{Listening, health, serve, set_serving};
+pub use listener::{Listening, serve_plain};
+pub use server::{health, serve, set_serving};
 pub use source::Sources;
 pub use tls::{TlsError, tls};

@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -30,31 +29,27 @@ impl Sources {
     ///
     /// The header `x-forwarded-for` is read from its end, which is what the peer has written. A trusted proxy that stands
     /// there is believed in turn; the first other address is the user's, whatever stands before it.
-    pub(super) fn of(
-        &self,
-        extensions: &Extensions,
-        headers: &HeaderMap,
-        is_operator: impl FnOnce() -> bool,
-    ) -> Option<IpAddr> {
+    pub(super) fn of(&self, peer: IpAddr, headers: &HeaderMap, is_operator: impl FnOnce() -> bool) -> Option<IpAddr> {
         // Most calls carry no such header, and no more is asked of them.
         headers.get(FORWARDED_FOR)?;
-        self.user(peer(extensions), forwarded(headers), is_operator)
+        self.user(peer, forwarded(headers), is_operator)
     }
 
     fn user(
         &self,
-        peer: Option<IpAddr>,
+        peer: IpAddr,
         mut hops: impl Iterator<Item = Option<IpAddr>>,
         is_operator: impl FnOnce() -> bool,
     ) -> Option<IpAddr> {
-        if !peer.is_some_and(|peer| self.is_trusted(peer)) && !is_operator() {
+        if !self.is_trusted(peer) && !is_operator() {
             return None;
         }
         let is_proxy = |hop: &Option<IpAddr>| hop.is_some_and(|hop| self.is_trusted(hop));
         hops.find(|hop| !is_proxy(hop)).flatten().map(network_of)
     }
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    /// Returns whether an address is a proxy's or backend's, behind which there are any number of users.
+    pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 }
@@ -74,13 +69,8 @@ fn address(text: &str) -> Option<IpAddr> {
     in_brackets.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
 }
 
-fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    let plain = extensions.get::<TcpConnectInfo>();
-    let info = plain.or_else(|| extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref))?;
-    info.remote_addr().map(|peer| peer.ip().to_canonical())
-}
-
-fn network_of(address: IpAddr) -> IpAddr {
+/// Returns what stands for all addresses that one site has: an IPv4 address, or the first 64 bits of an IPv6 address.
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << (128 - V6_BITS))).into()),
@@ -98,7 +88,7 @@ mod tests {
             headers.append(FORWARDED_FOR, value.parse().expect("a header"));
         }
         let peer = peer.parse().expect("an address");
-        sources.user(Some(peer), forwarded(&headers), || is_operator).map(|address| address.to_string())
+        sources.user(peer, forwarded(&headers), || is_operator).map(|address| address.to_string())
     }
 
     #[test]

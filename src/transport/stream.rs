@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,9 @@ use crate::service::Services;
 
 /// Serves streams of checks.
 pub(super) struct Streams(pub Edge);
+
+/// How much memory the frames may take that wait, in bytes as they came. Past it no more is read.
+const WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What a stream of checks gives.
 type Frames = Pin<Box<dyn stream::Stream<Item = Result<Answered, Status>> + Send>>;
@@ -87,14 +91,29 @@ struct ReceivedChecks {
     message: Bytes,
     count: usize,
     tokens: Tokens,
+    /// What the frames take that wait, this one among them.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl ReceivedChecks {
-    fn new(message: &Bytes, frame: &CheckFrameView<'_>, services: &Services) -> Result<Self, Malformed> {
+    fn new(
+        message: &Bytes,
+        frame: &CheckFrameView<'_>,
+        services: &Services,
+        waiting: &Arc<AtomicUsize>,
+    ) -> Result<Self, Malformed> {
         // It stands or falls as a whole: nothing of it is answered if an item at its end cannot be read.
         frame.items.verify()?;
         let items = frame.items.clone().flatten();
-        Ok(Self { message: message.clone(), count: items.clone().count(), tokens: Tokens::verify(items, services) })
+        let (count, tokens) = (items.clone().count(), Tokens::verify(items, services));
+        waiting.fetch_add(message.len(), Ordering::Relaxed);
+        Ok(Self { message: message.clone(), count, tokens, waiting: Arc::clone(waiting) })
+    }
+}
+
+impl Drop for ReceivedChecks {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.message.len(), Ordering::Relaxed);
     }
 }
 
@@ -123,6 +142,8 @@ struct Dialogue {
     call: Call,
     inbound: Streaming<Bytes>,
     stream: Stream<ReceivedChecks>,
+    /// What the frames of checks take that wait.
+    waiting: Arc<AtomicUsize>,
     /// Whether the client has said all it had to say.
     is_half_closed: bool,
     /// When the stream has grown old.
@@ -137,7 +158,8 @@ impl Dialogue {
         // Between a third and the whole of the age, so that many that began together do not end together.
         let age = edge.world.jittered(edge.stream_age * 2 / 3);
         let drains_at = Monotonic(edge.world.clock.monotonic().0.saturating_add(age));
-        Self { edge, call, inbound, stream, is_half_closed: false, drains_at, ends_at: None }
+        let waiting = Arc::default();
+        Self { edge, call, inbound, stream, waiting, is_half_closed: false, drains_at, ends_at: None }
     }
 
     /// Gives the next frame; `None` once the client has half-closed and everything it asked is answered.
@@ -146,7 +168,8 @@ impl Dialogue {
         let draining = self.edge.draining.clone();
         loop {
             let is_last = self.is_half_closed;
-            let may_read = !self.is_half_closed && self.stream.has_room();
+            let has_room = self.stream.has_room() && self.waiting.load(Ordering::Relaxed) < WAITING_BYTES_MAX;
+            let may_read = !self.is_half_closed && has_room;
             tokio::select! {
                 () = draining.cancelled(), if self.ends_at.is_none() => return Ok(Some(self.drain())),
                 () = until(&*clock, Some(self.drains_at)), if self.ends_at.is_none() => return Ok(Some(self.drain())),
@@ -236,7 +259,8 @@ impl Dialogue {
         frame: &CheckFrameView<'_>,
         bound: Duration,
     ) -> Result<Update<ReceivedChecks>, Error> {
-        let questions = ReceivedChecks::new(message, frame, &self.edge.services).map_err(|_| unreadable())?;
+        let questions = ReceivedChecks::new(message, frame, &self.edge.services, &self.waiting);
+        let questions = questions.map_err(|_| unreadable())?;
         must_hold_something("check.items", questions.count)?;
         Ok(Update::Check {
             frame: frame.frame_id,
@@ -258,7 +282,9 @@ impl Dialogue {
                 let message = StreamChecksRequest { frame: Some(Received::Check(check)) };
                 let message = Bytes::from(message.encode_to_vec());
                 let questions = match stream_frame(&message) {
-                    Ok(StreamFrame::Check(frame)) => ReceivedChecks::new(&message, &frame, &self.edge.services),
+                    Ok(StreamFrame::Check(frame)) => {
+                        ReceivedChecks::new(&message, &frame, &self.edge.services, &self.waiting)
+                    }
                     Ok(StreamFrame::Other) | Err(_) => Err(Malformed),
                 };
                 Update::Check { frame, organization, questions: questions.map_err(|_| unreadable())?, requirement }

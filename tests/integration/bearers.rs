@@ -134,10 +134,9 @@ async fn a_credential_has_only_so_many_calls_under_way_and_others_do_not_feel_it
     let bearer = format!("Bearer {}", token(&organization.owner));
     let headers: [(&str, &[u8]); 1] = [("authorization", bearer.as_bytes())];
     let begin = || raw::begin(app.app.grpc_address, Rpc::GetOrganization.path(), &headers);
-    // Each call under way shares the entry with the memory and with this test.
     let entry = app.app.services().authenticate(&token(&organization.owner)).await.unwrap();
-    let under_way = async |count: usize| {
-        eventually("so many calls", || (Arc::strong_count(&entry) == 2 + count).then_some(())).await;
+    let under_way = async |count: u32| {
+        eventually("so many calls", || (entry.calls() == count).then_some(())).await;
     };
     let first = begin().await;
     under_way(1).await;

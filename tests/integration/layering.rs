@@ -34,7 +34,21 @@ const ROOMS: &[(&str, &[&str])] = &[
         "service",
         &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store", "workers"],
     ),
-    ("transport", &["auth", "authz", "clock", "domain", "proto", "rpc", "service", "telemetry", "workers"]),
+    (
+        "transport",
+        &[
+            "auth",
+            "authz",
+            "clock",
+            "config::ListenerLimits",
+            "domain",
+            "proto",
+            "rpc",
+            "service",
+            "telemetry",
+            "workers",
+        ],
+    ),
     // A client like any other, and what builds everything.
     ("demo", &["app", "auth::InstallationKey", "clock", "config", "console", "private", "proto"]),
     (
@@ -70,17 +84,22 @@ const SHARED_BY_SERVICES: &[&str] = &[
 /// Which rooms may name a crate; [`ANY`] is every room but the pure ones.
 const CRATES: &[(&str, &[&str])] = &[
     // The wire.
-    ("axum", &["app", "transport"]),
+    ("axum", &["transport"]),
     ("bytes", &["transport"]),
     ("http", &["transport"]),
     ("http_body", &["transport"]),
+    ("http_body_util", &["transport"]),
+    ("h2", &["transport"]),
+    ("hyper", &["transport"]),
+    ("hyper_util", &["transport"]),
     ("prost", &["transport"]),
     ("prost_types", &["transport"]),
     ("tonic", &["demo", "lib", "transport"]),
     ("tonic_health", &["app", "transport"]),
     ("tonic_reflection", &["transport"]),
     ("tonic_types", &["transport"]),
-    ("rustls", &["main"]),
+    ("rustls", &["main", "transport"]),
+    ("tokio_rustls", &["transport"]),
     ("tower", &["transport"]),
     // The database.
     ("migrations", &["store"]),
@@ -97,7 +116,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lettre", &["mail"]),
     // Time and randomness.
     ("getrandom", &["clock"]),
-    ("rustix", &["clock"]),
+    ("rustix", &["clock", "transport"]),
     // Settings, logs, metrics.
     ("clap", &["config", "demo", "main"]),
     ("ipnet", &["config", "transport"]),

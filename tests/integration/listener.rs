@@ -12,11 +12,13 @@ use guildhall::rpc::Rpc;
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
 
 use crate::harness::messages::{get_organization, sign_in};
-use crate::harness::{Database, ManualClock, TestApp, raw, reason};
+use crate::harness::{Database, ManualClock, PATIENCE, TestApp, raw, reason};
 
 /// A CA, and what it has signed.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -97,6 +99,24 @@ async fn with_a_certificate_there_is_no_plaintext() {
     assert!(is_through(&call(&app, Some(trusting(&authority))).await));
     assert!(!is_through(&call(&app, None).await), "plaintext");
     assert!(!is_through(&call(&app, Some(trusting(&Authority::new()))).await), "who trusts another CA");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_shake_hands_is_let_go() {
+    let authority = Authority::new();
+    let mut files = Files::new(&authority).await;
+    files.config.listener.handshake_timeout = Duration::from_secs(1);
+    let app = files.start().await.unwrap();
+    // Nothing, and the beginning of a greeting.
+    for said in [&b""[..], b"\x16\x03\x01\x02\0\x01"] {
+        let mut stream = TcpStream::connect(app.grpc_address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        drop(ended.expect("an end in time"));
+    }
+    assert!(is_through(&call(&app, Some(trusting(&authority))).await));
     app.stop().await;
 }
 

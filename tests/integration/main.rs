@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod above;
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod bearers;
 #[cfg(test)]
 mod catalogs;

@@ -30,18 +30,17 @@ impl Authenticator {
         Self { services, catalog }
     }
 
-    /// Finds who calls; nobody without a credential.
+    /// Finds the credential of a call.
     ///
     /// # Errors
-    /// What [`Services::authenticate`] fails with, and [`Reason::CredentialInvalid`] for a header that holds none.
-    pub(super) async fn bearer(&self, headers: &HeaderMap) -> Result<Option<Arc<Bearer>>, Error> {
+    /// - [`Reason::CredentialInvalid`] for a header that holds none.
+    pub(super) fn presented(headers: &HeaderMap) -> Result<Option<&str>, Error> {
         let Some(header) = headers.get(http::header::AUTHORIZATION) else { return Ok(None) };
         let text = header.to_str().ok().and_then(|text| text.split_once(' '));
-        let Some((_, credential)) = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
-            let message = "the credential is not one of this service";
-            return Err(Error::new(Reason::CredentialInvalid, message));
-        };
-        self.services.authenticate(credential).await.map(Some)
+        match text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+            Some((_, credential)) => Ok(Some(credential)),
+            None => Err(Error::new(Reason::CredentialInvalid, "the credential is not one of this service")),
+        }
     }
 
     /// Asks what the method option asks of whoever calls, as far as it needs no message.

@@ -12,8 +12,8 @@ use crate::domain::error::{Error, Reason};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// How much earlier than the transport around it, which says CANCELLED, this layer answers that the deadline has passed:
-/// a tenth of the time, but no less than timers take to tell two instants apart, and no more than need be.
+/// How much earlier than the client gives up, which then says CANCELLED, this layer answers that the deadline has passed: a
+/// tenth of the time, but no less than timers take to tell two instants apart, and no more than need be.
 const MARGIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(5));
 
 /// Reads how long the caller waits, less the margin in which this layer answers first.
@@ -45,9 +45,29 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     Ok(Some(timeout.saturating_sub(margin)))
 }
 
+/// How long calls may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadlines {
+    /// Those that do not say.
+    pub default: Duration,
+    /// Any, but for streams.
+    pub longest: Duration,
+}
+
+impl Deadlines {
+    /// Returns how long a call may take whose caller waits for `asked`. A stream has no deadline but its caller's.
+    pub fn of(&self, is_streaming: bool, asked: Option<Duration>) -> Option<Duration> {
+        if is_streaming { asked } else { Some(asked.unwrap_or(self.default).min(self.longest)) }
+    }
+}
+
 /// Runs `work` for at most `timeout`; `None` once that has passed. Most calls are answered at once: the timer is set only
 /// for those that are not.
-pub(super) async fn within<T>(work: impl Future<Output = T>, timeout: Duration, clock: &dyn Clock) -> Option<T> {
+pub(in crate::transport) async fn within<T>(
+    work: impl Future<Output = T>,
+    timeout: Duration,
+    clock: &dyn Clock,
+) -> Option<T> {
     let mut work = pin!(work);
     if let std::task::Poll::Ready(done) = poll!(work.as_mut()) {
         return Some(done);

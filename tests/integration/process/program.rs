@@ -114,6 +114,21 @@ impl Process {
         self.child.id()
     }
 
+    /// Returns how much memory the process has resident, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process that runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the line of its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Returns how much processor time the process has taken, to a hundredth of a second.
+    pub fn processor_time(&self) -> std::time::Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a process that runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+        let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        std::time::Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let command = format!("kill -s {name} {}", self.child.id());
@@ -215,6 +230,13 @@ impl Site {
         self.listening(Process::start(&arguments, environment)).await
     }
 
+    /// Starts a server that may open no more than so many files.
+    pub async fn serve_with_files(&self, files: u32) -> Server {
+        let arguments = self.arguments("serve");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.listening(Process::start_in_shell(&format!("ulimit -n {files}"), "", &arguments)).await
+    }
+
     /// Waits until a process listens that serves the data of this site.
     pub async fn listening(&self, mut process: Process) -> Server {
         let greeting = eventually("the greeting", || {
@@ -230,6 +252,7 @@ impl Site {
         let grpc = address("guildhall listens on ");
         let endpoint = Endpoint::from_shared(format!("http://{grpc}")).expect("an address").tcp_nodelay(true);
         Server {
+            grpc,
             http: address("(gRPC) and http://"),
             operator_key: after("GUILDHALL_KEY=").map(str::to_owned),
             channel: endpoint.connect().await.expect("a server that listens"),
@@ -243,6 +266,7 @@ impl Site {
 /// A process that serves.
 pub struct Server {
     pub process: Process,
+    pub grpc: SocketAddr,
     pub http: SocketAddr,
     /// Told at the first start.
     pub operator_key: Option<String>,

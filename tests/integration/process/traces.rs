@@ -39,17 +39,25 @@ async fn listen(sink: Sink) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sampled_call_is_a_span_below_its_callers_and_others_are_none() {
+async fn a_sampled_call_with_a_credential_is_a_span_below_its_callers_and_others_are_none() {
     let sink = Sink::default();
     let mut site = Site::new(Database::Sqlite).await;
     site.config.otlp_endpoint = Some(listen(sink.clone()).await);
     site.config.trace_ratio = 0.0;
     let server = site.serve().await;
 
-    for (trace, flags) in [(1, "00"), (2, "01")] {
+    let key = format!("Bearer {}", server.operator_key.as_ref().unwrap());
+    // A caller without a credential can ask for no span, nor can one with a wrong one.
+    let wrong = "Bearer ghk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned();
+    for (trace, flags, credential) in
+        [(1, "00", Some(&key)), (2, "01", Some(&key)), (3, "01", None), (4, "01", Some(&wrong))]
+    {
         let mut request = Request::new(sign_in("ada@example.test", "Wrong4Horse!"));
         let parent = format!("00-{trace:032x}-00000000000000aa-{flags}");
         request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+        if let Some(credential) = credential {
+            request.metadata_mut().insert("authorization", credential.parse().unwrap());
+        }
         let mut client = guildhall::proto::session_service_client::SessionServiceClient::new(server.anyone().channel());
         client.sign_in(request).await.unwrap_err();
     }

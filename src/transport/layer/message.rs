@@ -1,0 +1,223 @@
+//! The messages of a request, read before the generated code sees them.
+//!
+//! tonic makes room for a message as soon as its length is announced, and the allocator's huge pages make that room real
+//! memory: five bytes cost a mebibyte. Here a message costs what has arrived of it. It goes on when it is whole, and has to be
+//! within a time.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use h2::RecvStream;
+use http_body::Frame;
+use tonic::Status;
+
+use super::share::{Room, Share};
+use crate::clock::Clock;
+use crate::domain::error::{Error, Reason};
+
+/// What stands before each message: whether it is compressed, and its length.
+const HEADER_BYTES: usize = 5;
+
+/// Messages above this are counted against the memory of who sends them, for as long as the call takes.
+const COUNTED_BYTES: usize = 4 * 1024;
+
+/// How much may be sent as one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// At most so many bytes.
+    pub bytes: usize,
+    /// From the first byte to the last. Of a request with one message: from its headers to its end.
+    pub patience: Duration,
+}
+
+/// Reads the message of a request that has one, to the request's end. Returns it in its frame, or nothing at all.
+///
+/// # Errors
+/// - [`Reason::RequestInvalid`] for one that is too large, for more than one, and for a part of one.
+/// - [`Reason::RateLimited`] if the caller's messages take as much as they may.
+pub(super) async fn gather(
+    body: &mut RecvStream,
+    bytes_max: usize,
+    share: &mut Share,
+    room: &Arc<Room>,
+) -> Result<Bytes, Error> {
+    let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
+    // Nearly always: all of it in one piece.
+    let (mut whole, mut gathered) = match frame_bytes(&first, bytes_max)? {
+        Some(length) if length == first.len() => (Some(first), BytesMut::new()),
+        _ => (None, BytesMut::from(&first[..])),
+    };
+    let mut counted = 0;
+    while !body.is_end_stream() {
+        let Some(chunk) = next(body).await? else { break };
+        if whole.is_some()
+            || frame_bytes(&gathered, bytes_max)?.is_some_and(|length| length < gathered.len() + chunk.len())
+        {
+            return Err(unreadable());
+        }
+        gathered.put_slice(&chunk);
+        if gathered.capacity() > COUNTED_BYTES.max(counted) {
+            share.charge(room, gathered.capacity() - counted)?;
+            counted = gathered.capacity();
+        }
+        if frame_bytes(&gathered, bytes_max)? == Some(gathered.len()) {
+            whole = Some(gathered.split().freeze());
+        }
+    }
+    let whole = whole.ok_or_else(unreadable)?;
+    if whole.len() > COUNTED_BYTES && counted == 0 {
+        share.charge(room, whole.len())?;
+    }
+    Ok(whole)
+}
+
+/// Reads another piece, and makes room for as much more.
+async fn next(body: &mut RecvStream) -> Result<Option<Bytes>, Error> {
+    poll_fn(|cx| poll_next(body, cx)).await
+}
+
+fn poll_next(body: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+    loop {
+        let Some(chunk) = ready!(body.poll_data(cx)) else { return Poll::Ready(Ok(None)) };
+        // Or the client has gone; then this is read by nobody.
+        let chunk = chunk.map_err(|_| unreadable())?;
+        // It fails only for more than was received.
+        let _ = body.flow_control().release_capacity(chunk.len());
+        if !chunk.is_empty() {
+            return Poll::Ready(Ok(Some(chunk)));
+        }
+    }
+}
+
+/// Returns how long the message is that `bytes` begin, with its header; `None` if that is not to be seen yet.
+fn frame_bytes(bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, Error> {
+    let Some(mut header) = bytes.get(..HEADER_BYTES) else { return Ok(None) };
+    header.advance(1);
+    let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
+    if length > bytes_max {
+        return Err(unreadable());
+    }
+    Ok(Some(HEADER_BYTES + length))
+}
+
+fn unreadable() -> Error {
+    Error::new(Reason::RequestInvalid, "the message cannot be read, or is too large")
+}
+
+pub(super) fn late() -> Error {
+    Error::new(Reason::DeadlineExceeded, "the message did not arrive in time")
+}
+
+/// The messages of a request that streams them: each goes on when it is whole.
+pub(super) struct Messages<F> {
+    body: RecvStream,
+    bounds: Bounds,
+    /// How long there may be no message; for ever if nothing.
+    idle: Option<Duration>,
+    clock: Arc<dyn Clock>,
+    refuse: F,
+    /// What has arrived of a message that is not whole.
+    partial: BytesMut,
+    /// What came behind a message that is.
+    rest: Bytes,
+    /// Of a message that has begun, or of one that is waited for.
+    timer: Option<(bool, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+}
+
+impl<F> Messages<F> {
+    /// Reads `body`; `refuse` makes the status of what is refused.
+    pub fn new(body: RecvStream, bounds: Bounds, clock: Arc<dyn Clock>, refuse: F) -> Self {
+        let (partial, rest) = (BytesMut::new(), Bytes::new());
+        Self { body, bounds, idle: None, clock, refuse, partial, rest, timer: None }
+    }
+
+    /// Asks for a message within every `idle`.
+    pub fn with_idle(self, idle: Duration) -> Self {
+        Self { idle: Some(idle), ..self }
+    }
+
+    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if let Some(whole) = self.take_whole()? {
+                self.timer = None;
+                return Poll::Ready(Ok(Some(whole)));
+            }
+            match poll_next(&mut self.body, cx) {
+                Poll::Ready(Ok(Some(chunk))) => self.rest = chunk,
+                Poll::Ready(Ok(None)) if self.partial.is_empty() => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(None)) => return Poll::Ready(Err(unreadable())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        let has_begun = !self.partial.is_empty();
+        let patience = if has_begun { Some(self.bounds.patience) } else { self.idle };
+        let Some(patience) = patience else { return Poll::Pending };
+        let timer = match self.timer.take() {
+            Some((of_begun, timer)) if of_begun == has_begun => timer,
+            _ => self.clock.sleep(patience),
+        };
+        let (_, timer) = self.timer.insert((has_begun, timer));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(late()))
+    }
+
+    /// Takes as many whole messages out of what has arrived as there are, and keeps the rest as a part.
+    fn take_whole(&mut self) -> Result<Option<Bytes>, Error> {
+        if !self.partial.is_empty() {
+            // Its header first, then as much as that says; what came behind stays.
+            let length = loop {
+                let known = frame_bytes(&self.partial, self.bounds.bytes)?;
+                let missing = known.unwrap_or(HEADER_BYTES).saturating_sub(self.partial.len()).min(self.rest.len());
+                self.partial.put_slice(&self.rest.split_to(missing));
+                match known {
+                    Some(length) => break length,
+                    None if self.partial.len() < HEADER_BYTES => return Ok(None),
+                    None => {}
+                }
+            };
+            let is_whole = self.partial.len() == length;
+            return Ok(is_whole.then(|| std::mem::take(&mut self.partial).freeze()));
+        }
+        let mut end = 0;
+        while let Some(length) = frame_bytes(&self.rest[end..], self.bounds.bytes)?
+            && length <= self.rest.len() - end
+        {
+            end += length;
+        }
+        let whole = self.rest.split_to(end);
+        if whole.is_empty() {
+            // Copied, so that a few bytes do not keep all alive that was read with them.
+            self.partial = BytesMut::from(&self.rest[..]);
+            self.rest = Bytes::new();
+        }
+        Ok((!whole.is_empty()).then_some(whole))
+    }
+}
+
+impl<F: Fn(&Error) -> Status + Unpin> http_body::Body for Messages<F> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let whole = ready!(self.poll_whole(cx));
+        Poll::Ready(whole.map_err(|error| (self.refuse)(&error)).transpose().map(|whole| whole.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_refused_before_any_of_the_message_has_come() {
+        assert!(matches!(frame_bytes(b"\0\0\0\0", 16), Ok(None)));
+        assert!(matches!(frame_bytes(b"\0\0\0\0\x10", 16), Ok(Some(21))));
+        assert!(frame_bytes(b"\0\0\0\0\x11", 16).is_err());
+        assert!(frame_bytes(b"\x01\xff\xff\xff\xff", 16).is_err());
+    }
+}

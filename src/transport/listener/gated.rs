@@ -1,0 +1,75 @@
+//! The bytes of a connection, as far as they say something about the client.
+
+use std::io::{IoSlice, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::gate::Connected;
+
+/// A connection of which no more is read while an anonymous client does not take what it is sent: else its calls and their
+/// answers would wait here, as many as it cares to send.
+pub(super) struct Gated<I> {
+    inner: I,
+    connected: Arc<Connected>,
+    is_blocked: bool,
+}
+
+impl<I> Gated<I> {
+    pub fn new(inner: I, connected: Arc<Connected>) -> Self {
+        Self { inner, connected, is_blocked: false }
+    }
+
+    fn note_written(&mut self, written: &Poll<Result<usize>>, cx: &Context<'_>) {
+        if written.is_ready() && self.is_blocked {
+            // Reading was put off, and nothing else wakes the reader.
+            cx.waker().wake_by_ref();
+        }
+        self.is_blocked = written.is_pending();
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Gated<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if self.is_blocked && !self.connected.is_known() {
+            return Poll::Pending;
+        }
+        let read = Pin::new(&mut self.inner).poll_read(cx, to);
+        if read.is_ready() {
+            self.connected.note_read();
+        }
+        read
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Gated<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, from);
+        self.note_written(&written, cx);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, from);
+        self.note_written(&written, cx);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
