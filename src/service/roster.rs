@@ -17,7 +17,7 @@ use crate::domain::metadata::Metadata;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::roster::{Filter, Order, Position, Query};
 use crate::domain::time::Timestamp;
-use crate::store::{Filling, Reads, RosterPage, RosterQuery, RosterRow};
+use crate::store::{PageBuilder, Reads, RosterPage, RosterQuery, RosterRow};
 
 /// Most places that one row names.
 const PLACES_MAX: usize = 20;
@@ -194,7 +194,7 @@ impl Services {
         let Subject::User(user) = context.subject()? else {
             return Ok(MyMemberships { memberships: Vec::new(), next: None });
         };
-        let (reads, mut filling, mut from) = (self.store.reads(), Filling::new(size), after);
+        let (reads, mut filling, mut from) = (self.store.reads(), PageBuilder::new(size), after);
         loop {
             let step = filling.step();
             let places = reads.places_of_user(user, self.world.now(), from, step).await?;
@@ -222,7 +222,7 @@ async fn roster_page(
     organization: OrganizationId,
     mut query: RosterQuery,
 ) -> Result<RosterPage, Error> {
-    let mut filling = Filling::new(query.size);
+    let mut filling = PageBuilder::new(query.size);
     loop {
         query.size = filling.step();
         let page = reads.roster_page(organization, &query).await?;

@@ -28,7 +28,7 @@ async fn start(set: impl FnOnce(&mut ListenerLimits)) -> TestApp {
     let data_dir = Arc::new(TempDir::new().unwrap());
     let mut config = Database::Sqlite.config(data_dir.path()).await;
     set(&mut config.listener);
-    let app = TestApp::start_with(config, data_dir, ManualClock::new(), 1).await.expect("a server that starts");
+    let app = TestApp::start_with(config, data_dir, ManualClock::new()).await.expect("a server that starts");
     app.operator().list_catalogs(guildhall::proto::ListCatalogsRequest::default()).await.expect("a call");
     app
 }
