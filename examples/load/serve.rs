@@ -24,7 +24,7 @@ use crate::shape::Data;
 use crate::synthetic::Synthetic;
 use crate::tls::Files;
 
-/// What Guildhall sets of HTTP/2 (src/transport/server.rs), so that the echo has the same.
+/// What Guildhall sets of HTTP/2 (src/transport/listener/connection.rs), so that the echo has the same.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 const STREAMS_MAX: u32 = 1_024;
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));

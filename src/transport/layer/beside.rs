@@ -1,10 +1,13 @@
 //! Health and reflection: nobody needs a credential for them, and nobody gets much.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use h2::RecvStream;
-use http::Request;
+use http::{HeaderMap, Request};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tonic::Status;
 use tonic::body::Body;
 
 use super::message::Messages;
@@ -48,8 +51,10 @@ impl Shared {
             Err(error) => return answer(refuse(&error).into_http(), None),
         };
         let (parts, body) = request.into_parts();
+        let refused = Arc::new(OnceLock::new());
         let message = if reflection.is_some() {
-            let clock = Arc::clone(&self.authenticator.services.world.clock);
+            let (clock, refused) = (Arc::clone(&self.authenticator.services.world.clock), Arc::clone(&refused));
+            let refuse = move |error: &Error| refused.get_or_init(|| refuse(error)).clone();
             let messages = Messages::new(body, self.bounds(MESSAGE_BYTES_MAX), clock, refuse);
             Ok(Body::new(messages.with_idle(QUESTION_MAX)))
         } else if rpc == CHECK || rpc == WATCH {
@@ -59,8 +64,23 @@ impl Shared {
             Ok(Body::empty())
         };
         match message {
-            Ok(message) => answer(dispatch.answer(Request::from_parts(parts, message)).await, Some(share)),
+            Ok(message) => {
+                let response = dispatch.answer(Request::from_parts(parts, message)).await;
+                answer(response.map(|body| ended_by(body, refused)), Some(share))
+            }
             Err(error) => answer(refuse(&error).into_http(), None),
         }
     }
+}
+
+/// Ends an answer with what its questions were refused with, if they were: reflection itself would end in silence.
+fn ended_by(body: Body, refused: Arc<OnceLock<Status>>) -> Body {
+    Body::new(body.map_frame(move |frame| match (frame.into_trailers(), refused.get()) {
+        (Ok(trailers), Some(status)) => {
+            let mut said = HeaderMap::new();
+            Frame::trailers(if status.add_header(&mut said).is_ok() { said } else { trailers })
+        }
+        (Ok(trailers), None) => Frame::trailers(trailers),
+        (Err(frame), _) => frame,
+    }))
 }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use http_body::Frame;
 use tonic::Status;
 
+use super::pieces::Pieces;
 use super::share::{Room, Share};
 use crate::clock::Clock;
 use crate::domain::error::{Error, Reason};
@@ -47,25 +48,25 @@ pub(super) async fn gather(
 ) -> Result<Bytes, Error> {
     let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
     // Nearly always: all of it in one piece.
-    let (mut whole, mut gathered) = match frame_bytes(&first, bytes_max)? {
-        Some(length) if length == first.len() => (Some(first), BytesMut::new()),
-        _ => (None, BytesMut::from(&first[..])),
-    };
+    let (mut whole, mut pieces) = (None, Pieces::default());
+    match frame_bytes(&first, bytes_max)? {
+        Some(length) if length == first.len() => whole = Some(first),
+        length => pieces.put(&first, length),
+    }
     let mut counted = 0;
     while !body.is_end_stream() {
         let Some(chunk) = next(body).await? else { break };
-        if whole.is_some()
-            || frame_bytes(&gathered, bytes_max)?.is_some_and(|length| length < gathered.len() + chunk.len())
-        {
+        let length = frame_bytes(pieces.head(), bytes_max)?;
+        if whole.is_some() || length.is_some_and(|length| length < pieces.len() + chunk.len()) {
             return Err(unreadable());
         }
-        gathered.put_slice(&chunk);
-        if gathered.capacity() > COUNTED_BYTES.max(counted) {
-            share.charge(room, gathered.capacity() - counted)?;
-            counted = gathered.capacity();
+        pieces.put(&chunk, length);
+        if pieces.capacity() > COUNTED_BYTES.max(counted) {
+            share.charge(room, pieces.capacity() - counted)?;
+            counted = pieces.capacity();
         }
-        if frame_bytes(&gathered, bytes_max)? == Some(gathered.len()) {
-            whole = Some(gathered.split().freeze());
+        if frame_bytes(pieces.head(), bytes_max)? == Some(pieces.len()) {
+            whole = Some(std::mem::take(&mut pieces).join());
         }
     }
     let whole = whole.ok_or_else(unreadable)?;
@@ -121,7 +122,7 @@ pub(super) struct Messages<F> {
     clock: Arc<dyn Clock>,
     refuse: F,
     /// What has arrived of a message that is not whole.
-    partial: BytesMut,
+    partial: Pieces,
     /// What came behind a message that is.
     rest: Bytes,
     /// Of a message that has begun, or of one that is waited for.
@@ -131,7 +132,7 @@ pub(super) struct Messages<F> {
 impl<F> Messages<F> {
     /// Reads `body`; `refuse` makes the status of what is refused.
     pub fn new(body: RecvStream, bounds: Bounds, clock: Arc<dyn Clock>, refuse: F) -> Self {
-        let (partial, rest) = (BytesMut::new(), Bytes::new());
+        let (partial, rest) = (Pieces::default(), Bytes::new());
         Self { body, bounds, idle: None, clock, refuse, partial, rest, timer: None }
     }
 
@@ -171,9 +172,9 @@ impl<F> Messages<F> {
         if !self.partial.is_empty() {
             // Its header first, then as much as that says; what came behind stays.
             let length = loop {
-                let known = frame_bytes(&self.partial, self.bounds.bytes)?;
+                let known = frame_bytes(self.partial.head(), self.bounds.bytes)?;
                 let missing = known.unwrap_or(HEADER_BYTES).saturating_sub(self.partial.len()).min(self.rest.len());
-                self.partial.put_slice(&self.rest.split_to(missing));
+                self.partial.put(&self.rest.split_to(missing), known);
                 match known {
                     Some(length) => break length,
                     None if self.partial.len() < HEADER_BYTES => return Ok(None),
@@ -181,7 +182,7 @@ impl<F> Messages<F> {
                 }
             };
             let is_whole = self.partial.len() == length;
-            return Ok(is_whole.then(|| std::mem::take(&mut self.partial).freeze()));
+            return Ok(is_whole.then(|| std::mem::take(&mut self.partial).join()));
         }
         let mut end = 0;
         while let Some(length) = frame_bytes(&self.rest[end..], self.bounds.bytes)?
@@ -192,8 +193,8 @@ impl<F> Messages<F> {
         let whole = self.rest.split_to(end);
         if whole.is_empty() {
             // Copied, so that a few bytes do not keep all alive that was read with them.
-            self.partial = BytesMut::from(&self.rest[..]);
-            self.rest = Bytes::new();
+            let rest = std::mem::take(&mut self.rest);
+            self.partial.put(&rest, frame_bytes(&rest, self.bounds.bytes)?);
         }
         Ok((!whole.is_empty()).then_some(whole))
     }

@@ -10,6 +10,7 @@ mod authenticator;
 mod beside;
 mod deadline;
 mod message;
+mod pieces;
 mod share;
 mod span;
 

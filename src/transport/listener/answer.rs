@@ -53,12 +53,17 @@ impl Buf for Chunk {
     }
 }
 
-/// Why the rest of an answer is not sent: the client has gone, or does not take it.
-struct Ended;
+/// Why the rest of an answer is not sent.
+enum Ended {
+    /// The client gave the call up before there was anything to send.
+    Unanswered,
+    /// The client has gone, or does not take it.
+    Untaken,
+}
 
 impl From<h2::Error> for Ended {
     fn from(_: h2::Error) -> Self {
-        Self
+        Self::Untaken
     }
 }
 
@@ -78,9 +83,12 @@ pub(super) async fn answer(
         })
         .await
     };
-    match answer {
-        Some(answer) => drop(deliver(&serving, answer, &mut respond).await),
-        None => connected.was_given_up(),
+    let delivered = match answer {
+        Some(answer) => deliver(&serving, answer, &mut respond).await,
+        None => Err(Ended::Unanswered),
+    };
+    if let Err(Ended::Unanswered) = delivered {
+        connected.was_given_up();
     }
 }
 
@@ -89,8 +97,7 @@ async fn deliver(serving: &Serving, answer: Answer, respond: &mut SendResponse<C
     let (head, mut body) = response.into_parts();
     let head = Response::from_parts(head, ());
     if body.is_end_stream() {
-        respond.send_response(head, true)?;
-        return Ok(());
+        return begin(respond, head, true).map(drop);
     }
     // One message is ready at once. Its size is known before anything is sent of it.
     let mut first =
@@ -102,15 +109,14 @@ async fn deliver(serving: &Serving, answer: Answer, respond: &mut SendResponse<C
             if let Err(error) = share.charge(room, length) {
                 drop(first);
                 let (head, _) = status(&error, rpc, id).into_http::<Body>().into_parts();
-                respond.send_response(Response::from_parts(head, ()), true)?;
-                return Ok(());
+                return begin(respond, Response::from_parts(head, ()), true).map(drop);
             }
         } else {
             share.take(room, length);
         }
     }
 
-    let mut out = respond.send_response(head, false)?;
+    let mut out = begin(respond, head, false)?;
     let (clock, patience) = (&*serving.clock, serving.limits.answer_timeout);
     loop {
         let frame = match first.take() {
@@ -139,15 +145,19 @@ async fn deliver(serving: &Serving, answer: Answer, respond: &mut SendResponse<C
     }
 }
 
+fn begin(respond: &mut SendResponse<Chunk>, head: Response<()>, is_end: bool) -> Result<SendStream<Chunk>, Ended> {
+    respond.send_response(head, is_end).map_err(|_| Ended::Unanswered)
+}
+
 /// Takes the next frame of a body, unless the client gives up first.
 async fn next(
     body: &mut Body,
     mut given_up: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Result<Option<Frame<Bytes>>, Ended> {
     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
-        Poll::Ready(Some(frame)) => Poll::Ready(frame.map(Some).map_err(|_| Ended)),
+        Poll::Ready(Some(frame)) => Poll::Ready(frame.map(Some).map_err(|_| Ended::Untaken)),
         Poll::Ready(None) => Poll::Ready(Ok(None)),
-        Poll::Pending => given_up(cx).map(|()| Err(Ended)),
+        Poll::Pending => given_up(cx).map(|()| Err(Ended::Untaken)),
     })
     .await
 }
@@ -170,17 +180,17 @@ async fn pour(
     }
     // What was buffered for it is given up, too.
     out.send_reset(Reason::CANCEL);
-    Err(Ended)
+    Err(Ended::Untaken)
 }
 
 async fn pour_slowly(out: &mut SendStream<Chunk>, mut data: Bytes, share: &mut Option<Share>) -> Result<(), Ended> {
     while !data.is_empty() {
         if out.capacity() == 0 {
             poll_fn(|cx| match out.poll_reset(cx) {
-                Poll::Ready(_) => Poll::Ready(Err(Ended)),
+                Poll::Ready(_) => Poll::Ready(Err(Ended::Untaken)),
                 Poll::Pending => match out.poll_capacity(cx) {
                     Poll::Ready(Some(Ok(_))) => Poll::Ready(Ok(())),
-                    Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Err(Ended)),
+                    Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Err(Ended::Untaken)),
                     Poll::Pending => Poll::Pending,
                 },
             })

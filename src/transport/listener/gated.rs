@@ -3,23 +3,28 @@
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::gate::Connected;
 
+/// How much is read at a time of an anonymous connection.
+const ANONYMOUS_BYTES: usize = 2 * 1024;
+
 /// A connection of which no more is read while an anonymous client does not take what it is sent: else its calls and their
-/// answers would wait here, as many as it cares to send.
+/// answers would wait here, as many as it cares to send. It is read a little at a time, too, and the others get their turn between:
+/// so its calls are answered before more of them are there.
 pub(super) struct Gated<I> {
     inner: I,
     connected: Arc<Connected>,
     is_blocked: bool,
+    has_had_a_turn: bool,
 }
 
 impl<I> Gated<I> {
     pub fn new(inner: I, connected: Arc<Connected>) -> Self {
-        Self { inner, connected, is_blocked: false }
+        Self { inner, connected, is_blocked: false, has_had_a_turn: false }
     }
 
     fn note_written(&mut self, written: &Poll<Result<usize>>, cx: &Context<'_>) {
@@ -33,14 +38,28 @@ impl<I> Gated<I> {
 
 impl<I: AsyncRead + Unpin> AsyncRead for Gated<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        if self.is_blocked && !self.connected.is_known() {
+        if self.connected.is_known() {
+            let read = Pin::new(&mut self.inner).poll_read(cx, to);
+            if read.is_ready() {
+                self.connected.note_read();
+            }
+            return read;
+        }
+        if self.is_blocked {
             return Poll::Pending;
         }
-        let read = Pin::new(&mut self.inner).poll_read(cx, to);
-        if read.is_ready() {
-            self.connected.note_read();
+        if std::mem::take(&mut self.has_had_a_turn) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        read
+        let mut some = [0; ANONYMOUS_BYTES];
+        let most = to.remaining().min(ANONYMOUS_BYTES);
+        let mut some = ReadBuf::new(&mut some[..most]);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut some))?;
+        to.put_slice(some.filled());
+        self.has_had_a_turn = true;
+        self.connected.note_read();
+        Poll::Ready(Ok(()))
     }
 }
 

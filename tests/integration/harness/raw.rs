@@ -203,7 +203,8 @@ async fn status(response: h2::client::ResponseFuture) -> Status {
     let trailers = incoming.trailers().await.ok().flatten().unwrap_or_default();
     Status::from_header_map(&trailers)
         .or_else(|| Status::from_header_map(&head.headers))
-        .unwrap_or_else(|| panic!("no grpc-status after {}", head.status))
+        // What every client makes of an answer that is not gRPC's.
+        .unwrap_or_else(|| Status::unknown(format!("no grpc-status after {}", head.status)))
 }
 
 /// A request whose message is still to come. Dropped, it hangs up.
