@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::call::{Call, Edge};
 use super::convert::{
@@ -187,6 +187,7 @@ impl Dialogue {
                         }
                     }
                     Ok(None) => self.is_half_closed = true,
+                    Err(status) if status.code() == Code::DeadlineExceeded => return Err(late()),
                     // Or the connection broke; then this is told to nobody.
                     Err(_) => return Err(unreadable()),
                 },
@@ -373,6 +374,10 @@ fn refused_frame(frame: u64, error: &Error) -> Answered {
 
 fn message(told: Told) -> Answered {
     Outgoing::Message(StreamChecksResponse { frame: Some(told) })
+}
+
+fn late() -> Error {
+    Error::new(Reason::DeadlineExceeded, "a message of the stream did not arrive in time")
 }
 
 fn unreadable() -> Error {

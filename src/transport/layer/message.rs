@@ -167,12 +167,21 @@ impl<F> Messages<F> {
         Poll::Ready(Err(late()))
     }
 
+    /// Returns how long the message is that `bytes` begin. One that is compressed is refused: of a stream, the service may not
+    /// say so.
+    fn frame_bytes(&self, bytes: &[u8]) -> Result<Option<usize>, Error> {
+        if bytes.first().is_some_and(|flag| *flag != 0) {
+            return Err(unreadable());
+        }
+        frame_bytes(bytes, self.bounds.bytes)
+    }
+
     /// Takes as many whole messages out of what has arrived as there are, and keeps the rest as a part.
     fn take_whole(&mut self) -> Result<Option<Bytes>, Error> {
         if !self.partial.is_empty() {
             // Its header first, then as much as that says; what came behind stays.
             let length = loop {
-                let known = frame_bytes(self.partial.head(), self.bounds.bytes)?;
+                let known = self.frame_bytes(self.partial.head())?;
                 let missing = known.unwrap_or(HEADER_BYTES).saturating_sub(self.partial.len()).min(self.rest.len());
                 self.partial.put(&self.rest.split_to(missing), known);
                 match known {
@@ -185,16 +194,19 @@ impl<F> Messages<F> {
             return Ok(is_whole.then(|| std::mem::take(&mut self.partial).join()));
         }
         let mut end = 0;
-        while let Some(length) = frame_bytes(&self.rest[end..], self.bounds.bytes)?
-            && length <= self.rest.len() - end
-        {
-            end += length;
+        loop {
+            match self.frame_bytes(&self.rest[end..]) {
+                Ok(Some(length)) if length <= self.rest.len() - end => end += length,
+                // What came whole before it goes on first.
+                Err(error) if end == 0 => return Err(error),
+                _ => break,
+            }
         }
         let whole = self.rest.split_to(end);
         if whole.is_empty() {
             // Copied, so that a few bytes do not keep all alive that was read with them.
             let rest = std::mem::take(&mut self.rest);
-            self.partial.put(&rest, frame_bytes(&rest, self.bounds.bytes)?);
+            self.partial.put(&rest, self.frame_bytes(&rest)?);
         }
         Ok((!whole.is_empty()).then_some(whole))
     }

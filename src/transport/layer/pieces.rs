@@ -1,10 +1,10 @@
-//! What has arrived of a message that comes in pieces. What is there is never moved for what comes: an allocator that is given
-//! back a buffer of every size on the way to a mebibyte keeps most of them for itself.
+//! What has arrived of a message that comes in pieces. It is kept in blocks of one size, and never moved for what comes: an
+//! allocator that is given back a buffer of every size on the way to a mebibyte keeps most of them for itself.
 
 use bytes::{Bytes, BytesMut};
 
-/// Smallest block: the header of a message is always in the first.
-const BLOCK_MIN: usize = 64;
+/// Smallest block, so that the header of a message is always in the first, and the largest.
+const BLOCKS: (usize, usize) = (64, 16 * 1024);
 
 /// A message, as far as it has arrived.
 #[derive(Default)]
@@ -38,9 +38,9 @@ impl Pieces {
         while !bytes.is_empty() {
             let room = self.blocks.last().map_or(0, |block| block.capacity() - block.len());
             if room == 0 {
-                let missing = whole.map_or(usize::MAX, |whole| whole.saturating_sub(self.len));
-                let size = self.len.min(missing).max(bytes.len()).max(BLOCK_MIN);
-                let block = BytesMut::with_capacity(size);
+                let size = self.len.max(bytes.len()).clamp(BLOCKS.0, BLOCKS.1);
+                let missing = whole.map_or(size, |whole| whole.saturating_sub(self.len).max(1));
+                let block = BytesMut::with_capacity(size.min(missing));
                 self.capacity += block.capacity();
                 self.blocks.push(block);
                 continue;
@@ -78,11 +78,11 @@ mod tests {
         for size in [1, 7, 63, 64, 65, 16_384, 99_999, 100_000] {
             let mut pieces = Pieces::default();
             for piece in message.chunks(size) {
-                pieces.put(piece, (pieces.len() >= 5).then_some(message.len()));
-                assert!(pieces.capacity() <= (2 * pieces.len()).max(2 * BLOCK_MIN), "{size}");
+                pieces.put(piece, (pieces.len() + piece.len() > 5).then_some(message.len()));
+                assert!(pieces.capacity() <= (2 * pieces.len()).max(BLOCKS.0), "{size}");
                 assert!(pieces.head().len() >= 5.min(pieces.len()));
             }
-            assert_eq!((pieces.len(), pieces.capacity().max(message.len())), (message.len(), message.len()), "{size}");
+            assert_eq!((pieces.len(), pieces.capacity()), (message.len(), message.len()), "{size}");
             assert_eq!(pieces.join(), message);
         }
     }

@@ -53,7 +53,11 @@ pub(super) async fn serve<I>(
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
         .max_send_buffer_size(SEND_BUFFER_BYTES);
-    let handshake = builder.handshake::<_, Chunk>(Gated::new(io, Arc::clone(&connected)));
+    let mut handshake = pin!(builder.handshake::<_, Chunk>(Gated::new(io, Arc::clone(&connected))));
+    let handshake = poll_fn(|cx| {
+        connected.begin_turn();
+        handshake.as_mut().poll(cx)
+    });
     let patience = deadline.since(serving.clock.monotonic());
     let begun = tokio::select! {
         begun = within(handshake, patience, &*serving.clock) => begun,
@@ -132,12 +136,23 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
             self.connection.set_target_window_size(WINDOWS.0);
         }
         // Last, since it also writes what was decided before.
+        self.connected.begin_turn();
         loop {
             match pin!(self.connection.accept()).poll(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     self.begun += 1;
                     let (serving, underway) = (Arc::clone(&self.serving), self.connected.begin_call());
-                    tokio::spawn(answer(serving, underway, request, respond));
+                    let call = answer(serving, underway, request, respond);
+                    if self.connected.is_known() {
+                        tokio::spawn(call);
+                        continue;
+                    }
+                    // What is refused is over at once, and so it is done here: else it would queue, as much of it as is sent.
+                    // What is not has a place among the calls without a credential.
+                    let mut call = Box::pin(call);
+                    if call.as_mut().poll(cx).is_pending() {
+                        tokio::spawn(call);
+                    }
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => break,

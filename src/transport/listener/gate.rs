@@ -154,6 +154,7 @@ impl Gate {
             answered: AtomicU32::new(0),
             given_up: AtomicU32::new(0),
             has_read: AtomicBool::new(false),
+            has_read_in_turn: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
             is_evicted: AtomicBool::new(false),
             credential: Mutex::new(None),
@@ -261,6 +262,8 @@ pub(crate) struct Connected {
     given_up: AtomicU32,
     /// Whether anything was read since that was last asked.
     has_read: AtomicBool,
+    /// Whether anything was read since its turn began.
+    has_read_in_turn: AtomicBool,
     /// Whether a good credential was presented on it.
     is_known: AtomicBool,
     is_evicted: AtomicBool,
@@ -344,8 +347,19 @@ impl Connected {
         given_up > most && given_up > self.answered.load(Ordering::Relaxed) / 3
     }
 
+    /// Begins another turn of an anonymous connection: some more of it is read.
+    pub fn begin_turn(&self) {
+        self.has_read_in_turn.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns whether nothing was read in this turn.
+    pub fn may_read(&self) -> bool {
+        !self.has_read_in_turn.load(Ordering::Relaxed)
+    }
+
     pub fn note_read(&self) {
         self.has_read.store(true, Ordering::Relaxed);
+        self.has_read_in_turn.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether anything was read since this was last asked.

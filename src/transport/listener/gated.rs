@@ -13,18 +13,17 @@ use super::gate::Connected;
 const ANONYMOUS_BYTES: usize = 2 * 1024;
 
 /// A connection of which no more is read while an anonymous client does not take what it is sent: else its calls and their
-/// answers would wait here, as many as it cares to send. It is read a little at a time, too, and the others get their turn between:
-/// so its calls are answered before more of them are there.
+/// answers would wait here, as many as it cares to send. It is read a little at a time, too, and what that was is answered before more
+/// is read.
 pub(super) struct Gated<I> {
     inner: I,
     connected: Arc<Connected>,
     is_blocked: bool,
-    has_had_a_turn: bool,
 }
 
 impl<I> Gated<I> {
     pub fn new(inner: I, connected: Arc<Connected>) -> Self {
-        Self { inner, connected, is_blocked: false, has_had_a_turn: false }
+        Self { inner, connected, is_blocked: false }
     }
 
     fn note_written(&mut self, written: &Poll<Result<usize>>, cx: &Context<'_>) {
@@ -48,7 +47,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Gated<I> {
         if self.is_blocked {
             return Poll::Pending;
         }
-        if std::mem::take(&mut self.has_had_a_turn) {
+        if !self.connected.may_read() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -57,7 +56,6 @@ impl<I: AsyncRead + Unpin> AsyncRead for Gated<I> {
         let mut some = ReadBuf::new(&mut some[..most]);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut some))?;
         to.put_slice(some.filled());
-        self.has_had_a_turn = true;
         self.connected.note_read();
         Poll::Ready(Ok(()))
     }

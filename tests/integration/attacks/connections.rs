@@ -141,6 +141,8 @@ async fn a_source_has_only_so_many_calls_without_a_credential_and_half_as_many_s
     assert_eq!(reason(&watch(&mut client).await.status().await), "RATE_LIMITED");
 
     let half = [client.begin(Rpc::SignIn.path(), &[]).await.unwrap(), client.begin(CHECK, &[]).await.unwrap()];
+    // What comes before this has been taken in.
+    assert_eq!(reason(&watch(&mut client).await.status().await), "RATE_LIMITED");
     let mut another = raw::Client::connect(app.app.grpc_address).await;
     let message = crate::harness::messages::sign_in("ada@example.test", "Wrong4Horse!");
     for path in [Rpc::SignIn.path(), CHECK, "/guildhall.v1.NoSuchService/Call"] {
