@@ -16,19 +16,20 @@ const GROWTH_MAX_KIB: u64 = 96 * 1_024;
 /// Runs an attack on a process of its own; asserts that it does not grow much while what is returned is kept.
 async fn attack<T>(what: &str, server: &Server, sent: impl AsyncFnOnce() -> T) {
     let before = server.process.resident_kib();
+    server.process.forget_peak();
     let kept = sent().await;
     // The server has read all of it once it answers whoever comes after.
     check_health(&mut raw::Client::connect_with(&h2::client::Builder::new(), server.grpc, HERE[3]).await).await;
     let (mut last, mut same) = (0, 0);
-    let after = eventually("a process that grows no more", || {
-        let now = server.process.resident_kib();
+    let peak = eventually("a process that grows no more", || {
+        let now = server.process.peak_kib();
         same = if now == last { same + 1 } else { 0 };
         last = now;
         (same > 200).then_some(now)
     })
     .await;
-    println!("{what}: {} MiB, {} MiB", before / 1_024, after / 1_024);
-    assert!(after.saturating_sub(before) < GROWTH_MAX_KIB, "{what}: {before} KiB have become {after}");
+    println!("{what}: {} MiB, {} MiB", before / 1_024, peak / 1_024);
+    assert!(peak.saturating_sub(before) < GROWTH_MAX_KIB, "{what}: {before} KiB have become {peak}");
     drop(kept);
 }
 
@@ -62,6 +63,32 @@ async fn what_is_announced_and_not_sent_takes_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_sent_messages_take_next_to_nothing_without_a_credential() {
+    let site = Site::new(Database::Sqlite).await;
+    let server = site.serve().await;
+    let half = Bytes::from([&b"\0\0\0\x20\0"[..], &[0; 8_000]].concat());
+    for path in [Rpc::SignIn.path(), REFLECTION] {
+        let what = format!("100 connections, 100 calls of {path} on each, that send 8,000 bytes of 8 KiB");
+        attack(&what, &server, async || {
+            let mut kept = Vec::new();
+            for number in 0..100 {
+                let settings = h2::client::Builder::new();
+                let mut client = raw::Client::connect_with(&settings, server.grpc, HERE[number % 4]).await;
+                let mut calls = Vec::new();
+                for _ in 0..100 {
+                    let Ok(mut call) = client.begin(path, &[]).await else { break };
+                    let _ = call.outgoing.send_data(half.clone(), false);
+                    calls.push(call);
+                }
+                kept.push((client, calls));
+            }
+            kept
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_sent_messages_take_what_a_credential_may_take() {
     let site = Site::new(Database::Sqlite).await;
     let server = site.serve().await;
@@ -78,17 +105,19 @@ async fn connections_take_little_and_are_few() {
     let site = Site::new(Database::Sqlite).await;
     let server = site.serve().await;
     let begun = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
-    attack("2,000 connections that say nothing more, of four sources", &server, async || {
-        let mut crowd = Vec::new();
-        for number in 0..2_000 {
-            let mut stream = raw::connect_from(server.grpc, HERE[number % 4]).await;
-            // It may be closed already.
-            let _ = stream.write_all(&begun).await;
-            crowd.push(stream);
-        }
-        crowd
-    })
-    .await;
+    for (what, said) in [("say nothing", &b""[..]), ("say nothing but a preface", &begun)] {
+        attack(&format!("2,000 connections, of four sources, that {what}"), &server, async || {
+            let mut crowd = Vec::new();
+            for number in 0..2_000 {
+                let mut stream = raw::connect_from(server.grpc, HERE[number % 4]).await;
+                // It may be closed already.
+                let _ = stream.write_all(said).await;
+                crowd.push(stream);
+            }
+            crowd
+        })
+        .await;
+    }
 
     // Requests one after the other, and none of the answers is read.
     let sign_in = raw::framed(&accept("ghi_none", "Wrong4Horse!").encode_to_vec());

@@ -116,8 +116,22 @@ impl Process {
 
     /// Returns how much memory the process has resident, in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// Returns how much it has had at the most since that was last forgotten, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    /// Forgets how much memory it has had at the most.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a process of this user");
+    }
+
+    fn memory_kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process that runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the line of its memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the line of its memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
