@@ -26,7 +26,7 @@ use crate::private;
 use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError, Throttle};
 use crate::store::{self, Beginning, OpenError, Store};
 use crate::telemetry::Metrics;
-use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, Sources, TlsError};
+use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, Sources, TlsAcceptor, TlsError};
 use crate::workers::Workers;
 
 /// Why a server does not start. Each message says what to do.
@@ -158,15 +158,7 @@ impl App {
         source: impl FnOnce(Store) -> Arc<dyn Source>,
         hand_over: HandOver,
     ) -> Result<Self, AppError> {
-        let tls = match (&config.tls_cert, &config.tls_key) {
-            (Some(certificate), Some(key)) => Some(transport::tls(certificate, key, config.tls_client_ca.as_deref())?),
-            _ => None,
-        };
-        for (address, has_tls) in [(config.listen, tls.is_some()), (config.http_listen, false)] {
-            if !address.ip().is_loopback() && !has_tls && !config.allow_plaintext {
-                return Err(AppError::Plaintext(address));
-            }
-        }
+        let tls = find_tls(config)?;
         say_whose_source_is_known(&config.limits);
         let (listener, grpc_address) = listen(config.listen).await?;
         let (http_listener, http_address) = listen(config.http_listen).await?;
@@ -232,15 +224,7 @@ impl App {
             // The other half is for calls that begin when the streams have ended.
             stream_grace: config.shutdown_grace / 2,
         };
-        let listening = || Listening {
-            tls: tls.clone(),
-            connection_age: edge.world.jittered(config.connection_age),
-            limits: config.listener.clone(),
-            proxies: Sources::new(config.limits.trusted_proxies.clone()),
-            clock: Arc::new(SystemClock),
-            metrics: Arc::clone(&metrics),
-        };
-        let (grpc, plain) = (listening(), listening());
+        let (grpc, plain) = (listening(config, tls, &edge), listening(config, None, &edge));
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;
         let workers = Arc::new(Workers::new(Arc::clone(&services.world.clock)));
@@ -537,6 +521,34 @@ fn mail_limits(limits: &Limits) -> MailLimits {
         recipient: limits.invitations_per_address,
         sponsor: limits.invitations_per_sponsor,
         organization: limits.invitations_per_organization,
+    }
+}
+
+/// Reads what the listener of gRPC needs for TLS, if it is to have it.
+///
+/// # Errors
+/// - [`AppError::Plaintext`], and what the files are refused with.
+fn find_tls(config: &Config) -> Result<Option<TlsAcceptor>, AppError> {
+    let tls = match (&config.tls_cert, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(transport::tls(certificate, key, config.tls_client_ca.as_deref())?),
+        _ => None,
+    };
+    for (address, has_tls) in [(config.listen, tls.is_some()), (config.http_listen, false)] {
+        if !address.ip().is_loopback() && !has_tls && !config.allow_plaintext {
+            return Err(AppError::Plaintext(address));
+        }
+    }
+    Ok(tls)
+}
+
+fn listening(config: &Config, tls: Option<TlsAcceptor>, edge: &Edge) -> Listening {
+    Listening {
+        tls,
+        connection_age: edge.world.jittered(config.connection_age),
+        limits: config.listener.clone(),
+        proxies: Sources::new(config.limits.trusted_proxies.clone()),
+        clock: Arc::new(SystemClock),
+        metrics: Arc::clone(&edge.metrics),
     }
 }
 

@@ -163,12 +163,30 @@ pub struct Metrics {
     pub clock_steps_back: Gauge,
     /// How often it was found set forward.
     pub clock_steps_forward: Gauge,
-    /// Connections that are open.
-    pub connections: Gauge,
-    /// Anonymous connections that were closed for others.
-    pub connections_evicted: Counter,
-    /// Connections that were refused.
-    pub connections_refused: Counter,
+    /// What becomes of connections.
+    pub connections: Connections,
+}
+
+/// What is counted of the connections of both listeners.
+#[derive(Debug)]
+pub struct Connections {
+    /// Those that are open.
+    pub open: Gauge,
+    /// Anonymous ones that were closed for others.
+    pub evicted: Counter,
+    /// Those that were refused.
+    pub refused: Counter,
+}
+
+impl Connections {
+    fn register(registry: &mut Registry) -> Self {
+        let (open, evicted, refused) = (Gauge::default(), Counter::default(), Counter::default());
+        registry.register("connections", "Open connections, of both listeners", open.clone());
+        let help = "Connections without a credential closed for others";
+        registry.register("connections_evicted", help, evicted.clone());
+        registry.register("connections_refused", "Connections that there was no room for", refused.clone());
+        Self { open, evicted, refused }
+    }
 }
 
 #[derive(Debug)]
@@ -257,15 +275,7 @@ impl Metrics {
             histories_replaced.clone(),
         );
         registry.register("check_streams", "Open streams of checks", streams.clone());
-        let connections = Gauge::default();
-        registry.register("connections", "Open connections, of both listeners", connections.clone());
-        let mut counter = |name: &str, help: &str| {
-            let counter = Counter::default();
-            registry.register(name, help, counter.clone());
-            counter
-        };
-        let connections_evicted = counter("connections_evicted", "Connections without a credential closed for others");
-        let connections_refused = counter("connections_refused", "Connections that there was no room for");
+        let connections = Connections::register(&mut registry);
         Self {
             registry,
             calls,
@@ -288,8 +298,6 @@ impl Metrics {
             clock_steps_back,
             clock_steps_forward,
             connections,
-            connections_evicted,
-            connections_refused,
         }
     }
 

@@ -89,11 +89,11 @@ impl Default for ListenerLimits {
             call_memory_per_credential_mib: 64,
             call_memory_mib: 512,
             handshake_timeout: Duration::from_secs(10),
-            connection_idle: Duration::from_secs(300),
+            connection_idle: Duration::from_mins(5),
             message_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
             default_deadline: Duration::from_secs(30),
-            longest_deadline: Duration::from_secs(300),
+            longest_deadline: Duration::from_mins(5),
             forced_traces_per_second: 100,
         }
     }

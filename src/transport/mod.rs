@@ -1,7 +1,8 @@
 //! The wire: the only room, with the generated `proto` module, that names tonic, tower, http and prost.
 //!
 //! A handler decodes, calls its use case and encodes. `layer` stands before all of them: call id, credential, deadline,
-//! panics, metrics, spans; `listener` before that, with the connections. One file per service; the next service is a new file and a line in `dispatch`.
+//! panics, metrics, spans; `listener` before that, with the connections. One file per service; the next service is a new
+//! file and a line in `dispatch`.
 
 mod authorization;
 mod bulk;
@@ -42,4 +43,4 @@ pub use layer::{Authenticator, HotPath};
 pub use listener::{Listening, serve_plain};
 pub use server::{health, serve, set_serving};
 pub use source::Sources;
-pub use tls::{TlsError, tls};
+pub use tls::{TlsAcceptor, TlsError, tls};

@@ -113,6 +113,8 @@ pub(super) fn late() -> Error {
     Error::new(Reason::DeadlineExceeded, "the message did not arrive in time")
 }
 
+type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// The messages of a request that streams them: each goes on when it is whole.
 pub(super) struct Messages<F> {
     body: RecvStream,
@@ -126,7 +128,7 @@ pub(super) struct Messages<F> {
     /// What came behind a message that is.
     rest: Bytes,
     /// Of a message that has begun, or of one that is waited for.
-    timer: Option<(bool, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    timer: Option<(bool, Timer)>,
 }
 
 impl<F> Messages<F> {

@@ -135,7 +135,7 @@ impl Gate {
             // Who has too many gives up one of their own.
             let of = (of_source >= per_source_max).then_some(source);
             let Some(oldest) = state.oldest_idle(of) else {
-                self.metrics.connections_refused.inc();
+                self.metrics.connections.refused.inc();
                 return None;
             };
             self.evict(&mut state, &oldest);
@@ -162,7 +162,7 @@ impl Gate {
         });
         state.anonymous.insert(number, Arc::clone(&connected));
         state.sources.entry(source).or_default().anonymous.insert(number);
-        self.metrics.connections.inc();
+        self.metrics.connections.open.inc();
         Some(Admitted(connected))
     }
 
@@ -177,7 +177,7 @@ impl Gate {
     fn evict(&self, state: &mut State, connected: &Connected) {
         if state.take(connected) {
             state.open = state.open.saturating_sub(1);
-            self.metrics.connections_evicted.inc();
+            self.metrics.connections.evicted.inc();
         }
         connected.is_evicted.store(true, Ordering::Release);
         connected.control.wake();
@@ -189,7 +189,7 @@ impl Gate {
         if state.take(connected) || connected.is_known() {
             state.open = state.open.saturating_sub(1);
         }
-        self.metrics.connections.dec();
+        self.metrics.connections.open.dec();
     }
 
     fn place(self: &Arc<Self>, bounds: Bounds, source: IpAddr, is_stream: bool) -> Result<Place, Error> {

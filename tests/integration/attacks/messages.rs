@@ -137,7 +137,8 @@ async fn a_message_may_come_in_any_pieces() {
 async fn nothing_compressed_is_unpacked() {
     let app = start(|_| {}).await;
     let mut client = connect(&app, HERE[0]).await;
-    let compressed = Bytes::from_static(b"\x01\0\0\0\x15\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x04\0\x43\xbe\xb7\xe8\x01\0\0\0");
+    let compressed =
+        Bytes::from_static(b"\x01\0\0\0\x15\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x04\0\x43\xbe\xb7\xe8\x01\0\0\0");
     for path in [Rpc::SignIn.path(), CHECK, REFLECTION] {
         let refused = client.begin(path, &[("grpc-encoding", b"gzip")]).await.unwrap().finish(compressed.clone()).await;
         assert_eq!(refused.code(), Code::Unimplemented, "{path}");

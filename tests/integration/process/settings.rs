@@ -229,6 +229,9 @@ on_both! {
             assert!(server.greeting.contains(&format!("It uses {shown}.\n")), "{}", server.greeting);
             let begins = server.greeting.contains(&format!("It makes a new installation, in {shown}.\n"));
             assert_eq!(begins, is_first, "{}", server.greeting);
+            // A call, of which every layer says what it does.
+            let request = guildhall::proto::ListCatalogsRequest::default();
+            server.anyone().list_catalogs(request).await.expect_err("no credential");
             let ended = server.stop().await;
             assert!(ended.errors.contains("TRACE"));
             assert_unshown(&ended, "the password");
