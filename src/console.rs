@@ -36,6 +36,7 @@ pub async fn print_surely(text: String, patience: Duration) -> io::Result<()> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "it has a thread of its own")]
 fn print_to_somebody(text: &str) -> io::Result<()> {
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let kind = output.metadata()?;

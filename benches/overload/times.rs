@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::StatusExt;
 
 /// How long calls took, by what came of them.
@@ -17,7 +17,7 @@ impl Times {
             Ok(()) => accepted.to_owned(),
             Err(status) => match status.get_details_error_info() {
                 Some(info) => info.reason,
-                None => format!("{:?}", Code::from(status.code())),
+                None => format!("{:?}", status.code()),
             },
         };
         self.0.entry(what).or_default().push(took);

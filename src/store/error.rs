@@ -142,10 +142,9 @@ fn of_sqlstate(code: &str) -> Class {
         "40001" | "40P01" | "55P03" => Class::Conflict,
         // read_only_sql_transaction, query_canceled, idle_in_transaction_session_timeout, cannot_connect_now and its kind
         "25006" | "57014" | "25P03" | "57P01" | "57P02" | "57P03" => Class::Away,
-        // invalid_catalog_name, insufficient_privilege: as a connection is refused, with which a statement begins
-        "3D000" | "42501" => Class::Away,
-        // connection_exception, invalid_authorization_specification, insufficient_resources
-        code if ["08", "28", "53"].iter().any(|class| code.starts_with(class)) => Class::Away,
+        // connection_exception, invalid_authorization_specification, insufficient_resources; and invalid_catalog_name and
+        // insufficient_privilege, as a connection is refused with which a statement begins
+        code if ["08", "28", "53", "3D000", "42501"].iter().any(|class| code.starts_with(class)) => Class::Away,
         _ => Class::Bug,
     }
 }

@@ -32,7 +32,7 @@ roles:
     may_take: ANY
   mover:
     at: [hall]
-    permissions: {hall.create: ANY, hall.view: ANY, hall.update: ANY, hall.share: ANY}
+    permissions: {hall.create: ANY, hall.view: ANY, hall.update: ANY, hall.share: ANY, member.assign: ANY}
   auditor:
     at: [hall]
     permissions: {hall.view: ANY, hall.delete: ANY}
