@@ -43,6 +43,11 @@ impl ManualClock {
         Self::make(Timestamp::from_micros(BEGINNING), true)
     }
 
+    /// Returns whether pauses pass only when the clock is moved.
+    pub fn is_still(&self) -> bool {
+        self.is_still
+    }
+
     fn make(began_at: Timestamp, is_still: bool) -> Arc<Self> {
         Arc::new(Self { now: watch::Sender::new(began_at), began_at, is_still, starts: AtomicU64::new(0) })
     }

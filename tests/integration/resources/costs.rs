@@ -1,5 +1,7 @@
 //! A list costs by what its caller sees: what is hidden from them costs nothing, and is not found by the time it takes.
 
+use std::time::Duration;
+
 use guildhall::authz::{Requirement, Viewer};
 use guildhall::domain::place::Subject;
 use guildhall::proto;
@@ -156,10 +158,13 @@ on_both! {
         let (owner, id) = (&organization.owner.call, organization.id.as_str());
         let who = person(&app, &organization, "bob", &["default"]).await;
         let make = async |name: &str| {
+            // Ids are in the order of time to the millisecond.
+            app.clock.advance(Duration::from_millis(1));
             let made = who.call.create_service_account(create_service_account(id, name)).await.unwrap();
             made.service_account.unwrap().id
         };
         let bound = async |name: &str| {
+            app.clock.advance(Duration::from_millis(1));
             let theirs = Some(proto::Principal { kind: Some(membership(&who.membership_id)) });
             let request = proto::RegisterResourceRequest { owner: theirs, ..register(id, schedule(name)) };
             owner.register_resource(request).await.unwrap().resource.unwrap().service_account_id
@@ -186,7 +191,9 @@ on_both! {
         let (seen, last) = ([seen[0].clone(), seen[1].clone(), bound("z-seen").await], make("last").await);
         let (count, ids, next) = cost(3, "").await;
         assert_eq!((count, ids.as_slice()), (before.0, &seen[..]));
-        assert_eq!(cost(3, &next).await, (before.0, vec![last], String::new()));
+        let (count, ids, next) = cost(3, &next).await;
+        assert!(count <= before.0, "{count}");
+        assert_eq!((ids, next), (vec![last], String::new()));
     }
 
     async fn a_stranger_is_refused_by_the_statements_of_an_organization_that_is_not_there_and_has_nothing_loaded(app) {

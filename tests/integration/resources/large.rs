@@ -94,7 +94,8 @@ on_both! {
         owner.delete_resource(delete(id, schedule("s"))).await.expect("a deletion");
         let held = format!("select count(*) from grants where principal_id = {}", past.known(&account));
         assert_eq!(past.number(&held).await, 0);
-        assert_eq!(past.number("select count(*) from resources where owner_id is not null").await, 0);
+        let owned = format!("select count(*) from resources where owner_id = {}", past.known(&account));
+        assert_eq!(past.number(&owned).await, 0);
         assert_eq!(past.number("select count(*) from resources where type = 'asset'").await, MANY as i64 + 1);
         assert_eq!(past.number("select count(*) from resources where type = 'schedule'").await, 0);
     }
