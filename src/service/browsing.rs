@@ -98,6 +98,9 @@ struct Browsing<'a> {
     seen: Seen,
 }
 
+/// A candidate: where it stands in the list, and what it is if that was read already.
+type Row = (BrowseKey, Option<Resource>);
+
 /// What is on the page so far.
 #[derive(Default)]
 struct Filling {
@@ -125,7 +128,7 @@ impl Browsing<'_> {
                 found.into_iter().map(|resource| (resource.key.clone(), resource)).collect();
             let rows = proposed.keys.into_iter().filter_map(|key| {
                 let resource = found.remove(&key)?;
-                Some((BrowseKey { word: String::new(), key }, resource))
+                Some((BrowseKey { word: String::new(), key }, Some(resource)))
             });
             self.fill(&mut filling, rows.collect()).await?;
             if is_last || filling.is_full {
@@ -144,13 +147,13 @@ impl Browsing<'_> {
         let (mut filling, mut from) = (Filling::default(), after.clone());
         for _ in 0..CHUNKS_MAX {
             let page = self.reads.resources_found(*organization, query, &whole, from.as_ref(), ROWS_MAX as u64).await?;
-            let mut rows = page.rows;
             let later = match &page.next {
-                Some(next) => named.split_off(named.partition_point(|(key, _)| key <= next)),
+                Some(next) => named.split_off(named.partition_point(|key| key <= next)),
                 None => Vec::new(),
             };
-            rows.append(&mut named);
-            named = later;
+            let in_part = std::mem::replace(&mut named, later).into_iter().map(|key| (key, None));
+            let mut rows: Vec<Row> = page.rows.into_iter().map(|(key, resource)| (key, Some(resource))).collect();
+            rows.extend(in_part);
             rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
             self.fill(&mut filling, rows).await?;
             from = page.next;
@@ -162,32 +165,39 @@ impl Browsing<'_> {
     }
 
     /// Returns what a query finds among the resources of types that the caller sees in part, after where the page begins.
-    async fn named_in_part(&self, query: &Query) -> Result<Vec<(BrowseKey, Resource)>, Error> {
+    /// They may be many, so they are only named.
+    async fn named_in_part(&self, query: &Query) -> Result<Vec<BrowseKey>, Error> {
         let BrowseResources { organization, under, kind, after, .. } = self.request;
         let in_part = self.seen.in_part();
         let seen = (&in_part, &self.seen);
         let keys = self.view.organization.candidates(seen, under, kind.as_deref(), None, usize::MAX).keys;
         let mut found = Vec::new();
         for keys in keys.chunks(ROWS_MAX) {
-            for resource in self.reads.resources_named(*organization, keys).await? {
-                let Some(word) = query.found_in(&resource.display_name) else { continue };
-                let key = BrowseKey { word, key: resource.key.clone() };
+            for (key, name) in self.reads.resource_names(*organization, keys).await? {
+                let Some(word) = query.found_in(&name) else { continue };
+                let key = BrowseKey { word, key };
                 if after.as_ref().is_none_or(|after| key > *after) {
-                    found.push((key, resource));
+                    found.push(key);
                 }
             }
         }
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        found.sort_unstable();
         Ok(found)
     }
 
     /// Adds those of some rows that the caller sees, until the page is full.
-    async fn fill(&self, filling: &mut Filling, rows: Vec<(BrowseKey, Resource)>) -> Result<(), Error> {
+    async fn fill(&self, filling: &mut Filling, rows: Vec<Row>) -> Result<(), Error> {
         let BrowseResources { organization, under, size, .. } = self.request;
-        for rows in rows.chunks(ROWS_MAX) {
+        for rows in rows.chunks(STEP) {
             let keys: Vec<ResourceKey> = rows.iter().map(|(place, _)| place.key.clone()).collect();
             let actor = self.reads.actor(*organization, self.subject, &keys).await?;
+            let unread = rows.iter().filter(|(_, resource)| resource.is_none()).map(|(place, _)| place.key.clone());
+            let read = self.reads.resources_named(*organization, &unread.collect::<Vec<_>>()).await?;
+            let read: HashMap<&ResourceKey, &Resource> =
+                read.iter().map(|resource| (&resource.key, resource)).collect();
             for (place, resource) in rows {
+                let found = resource.as_ref().or_else(|| read.get(&place.key).copied());
+                let Some(resource) = found else { continue };
                 if !actor.knows(&place.key) || !is_visible(&actor.at(Some(&place.key)), self.now) {
                     continue;
                 }

@@ -109,7 +109,7 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
         before.chain.iter().chain(&after.chain).skip(1).map(|node| node.key.clone()).collect();
     let places: Vec<ResourceKey> = places.into_iter().collect();
     let grants = tx.reads().grants_on(organization, &places, now).await?;
-    must_be_under_the_ceiling(&actor, (&before, &after), &grants, now)?;
+    must_be_under_the_ceiling(&before, &after, &grants, now)?;
 
     let (had, has) = (inherited(&before.chain[1..], &grants, now), inherited(&after.chain[1..], &grants, now));
     resource.parent = parent;
@@ -140,12 +140,7 @@ fn may_move(context: &Context, actor: &Actor, request: &MoveResource, now: Times
 
 /// Asks the ceiling: what the new place brings others must be the actor's to give, what the old one brought theirs to
 /// take, and the actor gains nothing by it themselves.
-fn must_be_under_the_ceiling(
-    actor: &Actor,
-    (before, after): (&Facts, &Facts),
-    grants: &[Grant],
-    now: Timestamp,
-) -> Result<(), Error> {
+fn must_be_under_the_ceiling(before: &Facts, after: &Facts, grants: &[Grant], now: Timestamp) -> Result<(), Error> {
     if !gains_nothing_by_moving(before, after, now) {
         let refusal = Error::new(Reason::RoleNotGrantable, "may not give to themselves what they do not hold");
         return Err(refusal.with("place", before.place()));
@@ -165,9 +160,15 @@ fn must_be_under_the_ceiling(
             may_take(before, &grant.held, now)
         };
         allowed.map_err(|refusal| {
-            let is_seen = is_visible(&actor.at(grant.place.resource()), now);
+            let is_seen = [before, after].into_iter().any(|facts| is_seen_in(facts, grant.place.resource(), now));
             if is_seen { refusal } else { refusal.without_metadata() }
         })?;
     }
     Ok(())
+}
+
+/// Returns whether a place is in the chain of a resource, and seen.
+fn is_seen_in(facts: &Facts, place: Option<&ResourceKey>, now: Timestamp) -> bool {
+    let found = facts.chain.iter().position(|node| Some(&node.key) == place);
+    found.is_some_and(|at| is_visible(&facts.above(at), now))
 }

@@ -1,5 +1,7 @@
 //! Resources by pages: by the words of their names, and by their keys.
 
+use std::sync::Arc;
+
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Reads;
@@ -77,6 +79,33 @@ impl Reads<'_> {
             query.finds_at(&words(&resource.display_name), &place.word).then(|| (place, resource.clone()))
         });
         Ok(FoundResources { rows: rows.collect(), next })
+    }
+
+    /// Reads how the resources with these keys are called, those that there are, in no order.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn resource_names(
+        &self,
+        organization: OrganizationId,
+        keys: &[ResourceKey],
+    ) -> Result<Vec<(ResourceKey, String)>, Error> {
+        let mut found = Vec::new();
+        for (kind, ids) in super::subtree::by_kind(keys) {
+            let rows: Vec<(String, String)> = resources::Entity::find()
+                .select_only()
+                .columns([resources::Column::Id, resources::Column::DisplayName])
+                .filter(resources::Column::OrganizationId.eq(organization.0))
+                .filter(resources::Column::Kind.eq(kind))
+                .filter(resources::Column::Id.is_in(ids))
+                .into_tuple()
+                .all(&self.db)
+                .await?;
+            let kind: Arc<str> = kind.into();
+            let named = |(id, name): (String, String)| (ResourceKey { kind: Arc::clone(&kind), id: id.into() }, name);
+            found.extend(rows.into_iter().map(named));
+        }
+        Ok(found)
     }
 
     /// Reads the resources with these keys, those that there are, in no order.

@@ -116,7 +116,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lettre", &["mail"]),
     // Time and randomness.
     ("getrandom", &["clock"]),
-    ("rustix", &["clock", "transport"]),
+    ("rustix", &["clock", "console", "transport"]),
     // Settings, logs, metrics.
     ("clap", &["config", "demo", "main"]),
     ("ipnet", &["config", "transport"]),

@@ -141,7 +141,8 @@ on_both! {
             assert_eq!(violations(&refused), [("filter".to_owned(), "ROLE_UNKNOWN".to_owned())], "{filter:?}");
         }
         let filter = format!("NOT groups:{}", uuid::Uuid::from_u128(7));
-        assert_eq!(reason(&owner.bulk(select("", &filter), 10).await.expect_err("a refusal")), "NOT_FOUND");
+        let operator = app.operator();
+        assert_eq!(reason(&operator.bulk(select("", &filter), 10).await.expect_err("a refusal")), "NOT_FOUND");
         let no = BulkMembersRequest { selection: Some(Selection::All(false)), ..everyone(id, disable()) };
         assert_eq!(violations(&owner.bulk(no, 10).await.unwrap_err()), [("all".to_owned(), "OUT_OF_RANGE".to_owned())]);
         assert_eq!(app.traces().await, before);

@@ -277,7 +277,7 @@ async fn a_path_may_hold_what_means_something_in_a_url() {
 async fn the_database_of_another_program_is_left_alone() {
     let site = Site::bare();
     std::fs::create_dir_all(&site.config.data_dir).unwrap();
-    let path = file(&site, "guildhall.db");
+    let path = file(&site, "guildhall.sqlite");
     let other = Connection::connect(format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
     other.execute_unprepared("create table notes (text text)").await.unwrap();
     other.close().await.unwrap();
