@@ -87,7 +87,9 @@ impl Services {
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound),
     ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
-    /// - What [`Query::parse`], [`Filter::parse`] and [`Order::parse`] refuse, and what [`Services::sought`] fails with.
+    /// - What [`Query::parse`], [`Filter::parse`] and [`Order::parse`] refuse.
+    /// - [`IndexStale`](crate::domain::error::Reason::IndexStale), and what [`Engine::view`](crate::authz::Engine::view) fails
+    ///   with, for a caller who does not see every resource.
     pub async fn list_members(&self, context: &Context, request: ListMembers) -> Result<Read<Members>, Error> {
         let (organization, now) = (request.organization, self.world.now());
         let token = self.token_before_reading(organization).await?;

@@ -58,11 +58,6 @@ impl Past {
         }
     }
 
-    /// Writes a number as text.
-    pub fn text(&self, number: &str) -> String {
-        format!("cast({number} as text)")
-    }
-
     /// Writes an id that nothing has, above all that the server makes.
     pub fn id(&self) -> &'static str {
         if self.is_postgres {

@@ -1,7 +1,6 @@
 //! Somebody who holds more than one commit takes is removed all the same, and at once.
 
 use guildhall::proto::principal::Kind;
-use sea_orm::{ConnectionTrait, Database as Connection, DbBackend, Statement};
 use tonic::Code;
 
 use super::{WORKSPACE, asset, own, worker};
@@ -46,15 +45,8 @@ async fn hold_many(app: &TestApp, organization: &Organization, principal: Kind) 
     own(&owner.call, organization, asset("0"), &owner.membership_id, None).await;
     owner.call.share_resource(share(&organization.id, asset("0"), vec![principal])).await.expect("a share");
 
-    let database = Connection::connect(app.config.database_url()).await.expect("the server's database");
-    let is_postgres = database.get_database_backend() == DbBackend::Postgres;
-    let numbers = if is_postgres {
-        format!("with n(i) as (select generate_series(1, {MANY}))")
-    } else {
-        format!("with recursive n(i) as (select 1 union all select i + 1 from n where i < {MANY})")
-    };
-    let number = if is_postgres { "i::text" } else { "cast(i as text)" };
-    let id = if is_postgres { "gen_random_uuid()" } else { "randomblob(16)" };
+    let past = app.past().await;
+    let (numbers, number, id) = (past.numbers(MANY), "cast(i as text)", past.id());
     let shared = "place_kind = 'resource' and place_type = 'asset' and place_id = '0'";
     for sql in [
         format!(
@@ -68,18 +60,12 @@ async fn hold_many(app: &TestApp, organization: &Organization, principal: Kind) 
              {number}, role, source, created_at from grants cross join n where {shared}"
         ),
     ] {
-        database.execute_unprepared(&sql).await.expect(&sql);
+        past.run(&sql).await;
     }
-    database.close().await.expect("a connection that closes");
     assert!(held(app).await > 10_000);
 }
 
 /// Returns how many grants there are at assets.
 async fn held(app: &TestApp) -> i64 {
-    let database = Connection::connect(app.config.database_url()).await.expect("the server's database");
-    let sql = "select count(*) from grants where place_type = 'asset'";
-    let row = database.query_one_raw(Statement::from_string(database.get_database_backend(), sql)).await;
-    let held = row.expect(sql).expect("a row").try_get_by_index(0).expect("a number");
-    database.close().await.expect("a connection that closes");
-    held
+    app.past().await.number("select count(*) from grants where place_type = 'asset'").await
 }

@@ -22,7 +22,7 @@ const BELOW: usize = 101;
 async fn put_many_contacts(app: &TestApp, by: &Caller, organization: &str) {
     by.add_contact(add_contact(organization, asset("top"), "contact@example.test")).await.expect("a contact");
     let past = app.past().await;
-    let number = past.text("i");
+    let number = "cast(i as text)";
     past.run(&format!(
         "{} insert into resources (organization_id, type, id, parent_type, parent_id, created_at) \
          select organization_id, type, 'below-' || {number}, type, id, created_at \
@@ -36,7 +36,7 @@ async fn put_many_contacts(app: &TestApp, by: &Caller, organization: &str) {
          created_at from contacts cross join n where resource_id = 'top'",
         past.numbers(BELOW * 100),
         past.id(),
-        past.text("(i % 101 + 1)"),
+        "cast((i % 101 + 1) as text)",
     ))
     .await;
     assert!(past.number("select count(*) from contacts").await > COMMIT);
@@ -75,7 +75,7 @@ on_both! {
         let held = grant(service_account(&account), at(asset("0"), "asset-reader"));
         owner.change_grants(change(id, vec![held])).await.unwrap();
         let past = app.past().await;
-        let (numbers, number) = (past.numbers(MANY), past.text("i"));
+        let (numbers, number) = (past.numbers(MANY), "cast(i as text)");
         past.run(&format!(
             "{numbers} insert into resources (organization_id, type, id, created_at, owner_kind, owner_id) \
              select organization_id, type, {number}, created_at, 'service_account', {} \
@@ -96,7 +96,7 @@ on_both! {
         assert_eq!(past.number(&held).await, 0);
         let owned = format!("select count(*) from resources where owner_id = {}", past.known(&account));
         assert_eq!(past.number(&owned).await, 0);
-        assert_eq!(past.number("select count(*) from resources where type = 'asset'").await, MANY as i64 + 1);
+        assert_eq!(past.number("select count(*) from resources where type = 'asset'").await, i64::try_from(MANY).unwrap() + 1);
         assert_eq!(past.number("select count(*) from resources where type = 'schedule'").await, 0);
     }
 
