@@ -98,7 +98,11 @@ impl Services {
             (_, Some(_)) => {
                 Err(Error::new(Reason::EmailMismatch, "the invitation was sent to an address that is not the caller's"))
             }
-            (Some(_), None) => Err(Error::new(Reason::SignInRequired, "the address has an account: sign in first")),
+            (Some(_), None) => {
+                // The account may have been made by this very invitation, after that was read.
+                invitation_by_token(reads, &request.token).await?.must_be_open(self.world.now())?;
+                Err(Error::new(Reason::SignInRequired, "the address has an account: sign in first"))
+            }
             (None, None) => {
                 let organization = reads.organization(invitation.organization).await?;
                 let organization = organization.ok_or_else(|| Error::internal("an invitation to nowhere"))?;
