@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use guildhall::clock::{Clock, Entropy, Monotonic, SystemClock};
@@ -96,23 +96,37 @@ impl Clock for ManualClock {
     }
 }
 
+/// How many bytes of an id are drawn.
+const ID_BYTES: usize = 10;
+
 /// Bytes that a seed determines (splitmix64): the same on every run, and never twice in one.
+///
+/// What is drawn for ids counts up, so that ids of one instant, of which a clock that stands still has many, are in the order in
+/// which they were made, whatever background tasks draw in between.
 #[derive(Debug)]
-pub struct SeededEntropy(AtomicU64);
+pub struct SeededEntropy {
+    state: AtomicU64,
+    ids: AtomicU32,
+}
 
 impl SeededEntropy {
     /// Begins at a seed.
     pub fn new(seed: u64) -> Self {
         // Mixed: neighbours would else be the same sequence, a few draws apart, and two servers make the same ids.
-        Self(AtomicU64::new(mix(seed)))
+        Self { state: AtomicU64::new(mix(seed)), ids: AtomicU32::new(0) }
     }
 }
 
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let z = mix(self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed));
+            let z = mix(self.state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed));
             chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+        }
+        if bytes.len() == ID_BYTES {
+            // The version and the variant of a UUID lie over the first three.
+            bytes[..3].fill(0);
+            bytes[3..6].copy_from_slice(&self.ids.fetch_add(1, Ordering::Relaxed).to_be_bytes()[1..]);
         }
     }
 }
