@@ -226,7 +226,7 @@ fn allows(actor: &Facts, role: RoleId, now: Timestamp, of: fn(&Role) -> &Ceiling
     })
 }
 
-/// Says whether the actor holds at the place every permission of `role` that can be asked there with at least its reach, `as_member` counting as
+/// Returns whether the actor holds at the place every permission of `role` that can be asked there with at least its reach, `as_member` counting as
 /// one more, and may grant and take no less.
 fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
     actor.asked().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))

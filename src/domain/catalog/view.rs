@@ -33,7 +33,7 @@ pub struct RoleView {
     pub requires: Vec<Arc<str>>,
     /// The exclusive set it belongs to.
     pub set: Option<Arc<str>>,
-    /// Whether it changes hands by a transfer only.
+    /// Whether it is only transferred.
     pub is_transfer_only: bool,
     /// Whether direct grants on resources go when it is left.
     pub clears_on_leave: bool,
