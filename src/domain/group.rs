@@ -167,6 +167,9 @@ founder_roles: [lead]
         let me = Principal::Membership(id(1));
         let chain = |name| (key(name), vec![Node { key: key(name), owner: None }]);
         Actor {
+            organization: id(0),
+            subject: Subject::User(id(1)),
+            now: NOW,
             catalog: Arc::new(parse("yard.yaml", CATALOG).unwrap()),
             organization_is_active: true,
             standing: Standing::Person {

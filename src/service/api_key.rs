@@ -83,8 +83,8 @@ impl Services {
         request: CreateApiKey,
     ) -> Result<(Written<IssuedKey>, Option<Secret>), Error> {
         let organization = request.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         must_be_ahead("expire_time", request.expires_at, self.world.now())?;
         let secret = Secret::new(&self.world, SecretKind::ApiKey);
 
@@ -104,11 +104,12 @@ impl Services {
         let ListApiKeys { organization, service_account, size, after } = request;
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let mut actor = reads.actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
-        let found = reads.service_account(organization, service_account).await?;
+        let mut actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
+        let found = reads.of(organization).service_account(service_account).await?;
         if let [key] = bound(found.as_ref()).as_slice() {
-            actor = reads.actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
+            actor =
+                reads.of(organization).actor(context.subject()?, std::slice::from_ref(key), self.world.now()).await?;
         }
         see_account(&actor, found, service_account, self.world.now())?;
         let keys = reads.api_key_page(service_account, after, size).await?;
@@ -126,8 +127,8 @@ impl Services {
         request: RevokeApiKey,
     ) -> Result<Written<ApiKey>, Error> {
         let organization = request.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| revoke(tx, call.clone(), request)).await
     }
@@ -142,11 +143,11 @@ async fn create_key(
 ) -> Result<(Tx, IssuedKey), Error> {
     let (organization, account) = (request.organization, request.service_account);
     let principal = Principal::ServiceAccount(account);
-    let grants = tx.reads().grants_of(organization, &[principal], tx.now()).await?.live;
-    let found = tx.reads().service_account(organization, account).await?;
+    let grants = tx.reads().grants_of(&[principal], tx.now()).await?.live;
+    let found = tx.reads().service_account(account).await?;
     let places = grants.iter().filter_map(|grant| grant.place.resource().cloned()).chain(bound(found.as_ref()));
-    let actor = tx.reads().actor(organization, context.subject()?, &places.collect::<Vec<_>>()).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
+    let actor = tx.reads().actor(context.subject()?, &places.collect::<Vec<_>>(), tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     let found = see_account(&actor, found, account, tx.now())?;
     may_let_in(&actor, principal, &grants, tx.now())?;
     found.must_be_free()?;
@@ -155,7 +156,7 @@ async fn create_key(
         return Err(Error::new(Reason::ServiceAccountState, message).about("service_account", account));
     }
     if let Some(replaced) = request.replaces {
-        let replaced = tx.reads().api_key(account, replaced).await?;
+        let replaced = tx.above().api_key(account, replaced).await?;
         let replaced = replaced.ok_or_else(|| key_not_found(request.replaces))?;
         replaced.must_be_good(tx.now())?;
         tx.api_keys_revoke(&[replaced]).await?;
@@ -174,11 +175,11 @@ async fn create_key(
 
 async fn revoke(mut tx: Tx, context: Context, request: RevokeApiKey) -> Result<(Tx, ApiKey), Error> {
     let RevokeApiKey { organization, service_account, key } = request;
-    let found = tx.reads().service_account(organization, service_account).await?;
-    let actor = tx.reads().actor(organization, context.subject()?, &bound(found.as_ref())).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
+    let found = tx.reads().service_account(service_account).await?;
+    let actor = tx.reads().actor(context.subject()?, &bound(found.as_ref()), tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     see_account(&actor, found, service_account, tx.now())?;
-    let revoked = tx.reads().api_key(service_account, key).await?;
+    let revoked = tx.above().api_key(service_account, key).await?;
     let mut revoked = revoked.ok_or_else(|| key_not_found(Some(key)))?;
     if revoked.revoked_at.is_none() {
         tx.api_keys_revoke(std::slice::from_ref(&revoked)).await?;

@@ -42,10 +42,10 @@ impl Changed {
         self,
         tx: &Tx,
         context: &Context,
-        organization: OrganizationId,
+        _organization: OrganizationId,
         actor: &Actor,
     ) -> Result<Self, Error> {
-        Ok(Self { revoked: only_seen(tx, context, organization, actor, self.revoked).await?, ..self })
+        Ok(Self { revoked: only_seen(tx, context, actor, self.revoked).await?, ..self })
     }
 }
 
@@ -57,7 +57,6 @@ impl Changed {
 pub(super) async fn only_seen(
     tx: &Tx,
     context: &Context,
-    organization: OrganizationId,
     actor: &Actor,
     mut grants: Vec<Grant>,
 ) -> Result<Vec<Grant>, Error> {
@@ -67,7 +66,7 @@ pub(super) async fn only_seen(
         return Ok(grants);
     }
     let others: Vec<ResourceKey> = others.into_iter().collect();
-    let there = tx.reads().actor(organization, context.subject()?, &others).await?;
+    let there = tx.reads().actor(context.subject()?, &others, tx.now()).await?;
     let is_seen = |key: &ResourceKey| actor.knows(key) || is_visible(&there.at(Some(key)), tx.now());
     grants.retain(|grant| grant.place.resource().is_none_or(is_seen));
     Ok(grants)
@@ -96,11 +95,11 @@ impl Affected {
         catalog: &Catalog,
         principals: &[Principal],
     ) -> Result<Self, Error> {
-        let found = tx.reads().principals(organization, principals).await?;
+        let found = tx.reads().principals(principals).await?;
         let groups = groups_to_leave(tx, catalog, principals).await?;
         let also = groups.iter().map(|(_, group)| Principal::Group(*group)).filter(|group| !principals.contains(group));
         let holders: Vec<Principal> = principals.iter().copied().chain(also).collect();
-        let Grants { live: held, lapsed } = tx.reads().grants_of(organization, &holders, tx.now()).await?;
+        let Grants { live: held, lapsed } = tx.reads().grants_of(&holders, tx.now()).await?;
         Ok(Self { organization, found, groups, held, lapsed })
     }
 
@@ -110,11 +109,11 @@ impl Affected {
     /// # Errors
     /// Only what the database says.
     pub async fn add_groups(&mut self, tx: &Tx, members: &[MembershipId]) -> Result<(), Error> {
-        self.groups = tx.reads().groups_of(members).await?;
+        self.groups = tx.above().groups_of(members).await?;
         let groups: BTreeSet<Principal> = self.groups.iter().map(|(_, group)| Principal::Group(*group)).collect();
         self.held.retain(|grant| !groups.contains(&grant.principal));
         let groups: Vec<Principal> = groups.into_iter().collect();
-        self.held.extend(tx.reads().grants_of(self.organization, &groups, tx.now()).await?.live);
+        self.held.extend(tx.reads().grants_of(&groups, tx.now()).await?.live);
         Ok(())
     }
 
@@ -209,7 +208,7 @@ async fn groups_to_leave(
         Principal::Membership(id) => Some(*id),
         Principal::Group(_) | Principal::Everyone | Principal::ServiceAccount(_) | Principal::User(_) => None,
     });
-    tx.reads().groups_of(&members.collect::<Vec<_>>()).await
+    tx.above().groups_of(&members.collect::<Vec<_>>()).await
 }
 
 /// Asks that one commit takes the plan with what is swept for it, and that no group holds more than it may.

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use super::context::see;
 use super::shown::{Shown, show};
 use super::{Context, Read, Services};
 use crate::authz::{Requirement, Seen, View};
@@ -68,8 +67,9 @@ impl Services {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
         let parent = if let Under::Resource(key) = &request.under { Some(key) } else { None };
-        let actor = reads.actor(organization, subject, parent.map_or(&[], std::slice::from_ref)).await?;
-        see(&actor, organization, parent, now)?;
+        let actor =
+            reads.of(organization).actor(subject, parent.map_or(&[], std::slice::from_ref), self.world.now()).await?;
+        actor.must_see(parent)?;
         if request.kind.as_ref().is_some_and(|kind| actor.catalog.resource_type(kind).is_none()) {
             let message = "is not declared by the organization's catalog";
             return Err(Error::invalid("resource_type", Reason::ResourceTypeUnknown, message));
@@ -123,7 +123,7 @@ impl Browsing<'_> {
             let proposed = self.view.organization.candidates(seen, under, kind.as_deref(), from.as_ref(), wanted);
             let is_last = proposed.keys.len() < wanted;
             from = proposed.keys.last().cloned();
-            let found = self.reads.resources_named(self.request.organization, &proposed.keys).await?;
+            let found = self.reads.of(self.request.organization).resources_named(&proposed.keys).await?;
             let mut found: HashMap<ResourceKey, Resource> =
                 found.into_iter().map(|resource| (resource.key.clone(), resource)).collect();
             let rows = proposed.keys.into_iter().filter_map(|key| {
@@ -146,7 +146,8 @@ impl Browsing<'_> {
         let mut named = self.named_in_part(query).await?;
         let (mut filling, mut from) = (Filling::default(), after.clone());
         for _ in 0..CHUNKS_MAX {
-            let page = self.reads.resources_found(*organization, query, &whole, from.as_ref(), ROWS_MAX as u64).await?;
+            let page =
+                self.reads.of(*organization).resources_found(query, &whole, from.as_ref(), ROWS_MAX as u64).await?;
             let later = match &page.next {
                 Some(next) => named.split_off(named.partition_point(|key| key <= next)),
                 None => Vec::new(),
@@ -173,7 +174,7 @@ impl Browsing<'_> {
         let keys = self.view.organization.candidates(seen, under, kind.as_deref(), None, usize::MAX).keys;
         let mut found = Vec::new();
         for keys in keys.chunks(ROWS_MAX) {
-            for (key, name) in self.reads.resource_names(*organization, keys).await? {
+            for (key, name) in self.reads.of(*organization).resource_names(keys).await? {
                 let Some(word) = query.found_in(&name) else { continue };
                 let key = BrowseKey { word, key };
                 if after.as_ref().is_none_or(|after| key > *after) {
@@ -190,9 +191,9 @@ impl Browsing<'_> {
         let BrowseResources { organization, under, size, .. } = self.request;
         for rows in rows.chunks(STEP) {
             let keys: Vec<ResourceKey> = rows.iter().map(|(place, _)| place.key.clone()).collect();
-            let actor = self.reads.actor(*organization, self.subject, &keys).await?;
+            let actor = self.reads.of(*organization).actor(self.subject, &keys, self.now).await?;
             let unread = rows.iter().filter(|(_, resource)| resource.is_none()).map(|(place, _)| place.key.clone());
-            let read = self.reads.resources_named(*organization, &unread.collect::<Vec<_>>()).await?;
+            let read = self.reads.of(*organization).resources_named(&unread.collect::<Vec<_>>()).await?;
             let read: HashMap<&ResourceKey, &Resource> =
                 read.iter().map(|resource| (&resource.key, resource)).collect();
             for (place, resource) in rows {

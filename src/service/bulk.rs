@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::apply::{Affected, apply};
-use super::context::{must_hold, see};
 use super::seats::SeatsBefore;
 use super::{Context, Replay, Services};
 use crate::auth::hash_of;
@@ -123,7 +122,7 @@ impl Services {
     pub async fn bulk_members(self: &Arc<Self>, context: &Context, request: BulkMembers) -> Result<Bulk, Error> {
         let (organization, now) = (request.organization, self.world.now());
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &places(&request.act)).await?;
+        let actor = reads.of(organization).actor(context.subject()?, &places(&request.act), self.world.now()).await?;
         may_begin(&actor, &request, now)?;
         context.note(organization, now);
         let mut violations = Violations::default();
@@ -136,7 +135,7 @@ impl Services {
         let roster = selected(&request.selection, &actor.catalog, now, &mut violations)?;
         violations.finish()?;
         let groups = roster.iter().flat_map(|roster| roster.filter.groups()).map(Principal::Group);
-        reads.principals(request.organization, &groups.collect::<Vec<_>>()).await?;
+        reads.of(request.organization).principals(&groups.collect::<Vec<_>>()).await?;
         let (services, request) = (Arc::clone(self), Arc::new(request));
         Ok(Bulk { services, context: context.clone(), request, roster, number: 0, from: Some(Start::Beginning) })
     }
@@ -187,27 +186,27 @@ fn in_order(words: Query, filter: Filter, now: Timestamp) -> Result<RosterQuery,
 /// Asks whether the caller may do this to anybody at all.
 fn may_begin(actor: &Actor, request: &BulkMembers, now: Timestamp) -> Result<(), Error> {
     let organization = request.organization;
-    see(actor, organization, None, now)?;
+    actor.must_see(None)?;
     match &request.act {
-        BulkAct::Move(_) => must_hold(actor, PermissionId::MEMBER_DISABLE, None, now)?,
+        BulkAct::Move(_) => actor.must_hold(PermissionId::MEMBER_DISABLE, None)?,
         BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => {
             let field = if matches!(request.act, BulkAct::Grant(_)) { "grant" } else { "revoke" };
             assignment.must_be_of_a_known_type(&actor.catalog, field)?;
             let place = assignment.place.resource();
             if place.is_some() {
-                see(actor, organization, place, now)?;
+                actor.must_see(place)?;
             }
             may_touch(&actor.at(place), &assignment.held, now)?;
         }
     }
     match &request.selection {
         Selection::Matching { filter, .. } => {
-            must_hold(actor, PermissionId::MEMBER_LIST, None, now)?;
+            actor.must_hold(PermissionId::MEMBER_LIST, None)?;
             // What cannot be read is refused for that, where all that is wrong is told.
             let asks_for_groups = Filter::parse("", filter).is_ok_and(|filter| !filter.groups().is_empty());
-            if asks_for_groups { must_hold(actor, PermissionId::GROUP_LIST, None, now) } else { Ok(()) }
+            if asks_for_groups { actor.must_hold(PermissionId::GROUP_LIST, None) } else { Ok(()) }
         }
-        Selection::All => must_hold(actor, PermissionId::MEMBER_LIST, None, now),
+        Selection::All => actor.must_hold(PermissionId::MEMBER_LIST, None),
         Selection::Listed(_) => Ok(()),
     }
 }
@@ -261,7 +260,7 @@ impl Bulk {
         loop {
             let after = if let Start::After(position) = from { Some(position) } else { None };
             let query = RosterQuery { after, now: self.services.world.now(), ..roster.clone() };
-            let page = self.services.store.reads().roster_page(self.request.organization, &query).await?;
+            let page = self.services.store.reads().of(self.request.organization).roster_page(&query).await?;
             let next = page.next.map(Start::After);
             match next {
                 // Nobody fits so far.
@@ -287,11 +286,11 @@ async fn act(
     (ids, next): (Vec<MembershipId>, Option<Start>),
 ) -> Result<(Tx, Chunk), Error> {
     let (organization, now) = (request.organization, tx.now());
-    let members = tx.reads().memberships(organization, &ids, now).await?;
+    let members = tx.reads().memberships(&ids, now).await?;
     let members: HashMap<MembershipId, Member> = members.into_iter().map(|member| (member.id, member)).collect();
     let staying = members.values().filter(|member| member.state != MemberState::Removing);
     let principals: Vec<Principal> = staying.map(|member| Principal::Membership(member.id)).collect();
-    let catalog = tx.reads().actor(organization, context.subject()?, &[]).await?.catalog;
+    let catalog = tx.reads().actor(context.subject()?, &[], tx.now()).await?.catalog;
     let mut affected = Affected::read(&tx, organization, &catalog, &principals).await?;
     if matches!(request.act, BulkAct::Move(_)) {
         affected.add_groups(&tx, &ids).await?;
@@ -300,7 +299,7 @@ async fn act(
     places.extend(affected.held.iter().filter_map(|grant| grant.place.resource().cloned()));
     places.sort();
     places.dedup();
-    let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
+    let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
     may_begin(&actor, &request, now)?;
 
     let mut judge = Judge::new(&actor, affected.before(now), tx.counters().clone());

@@ -205,8 +205,8 @@ async fn put(
     row: CatalogRow,
     catalog: Arc<Catalog>,
 ) -> Result<(Tx, ShownCatalog), Error> {
-    must_be_operator(&tx.reads(), context.subject()?).await?;
-    let there = tx.reads().catalog_row(&row.name, Some(row.version)).await?;
+    must_be_operator(&tx.above(), context.subject()?).await?;
+    let there = tx.above().catalog_row(&row.name, Some(row.version)).await?;
     let row = match there {
         None => {
             tx.catalog_insert(&row).await?;
@@ -228,14 +228,14 @@ async fn switch(
     key: Arc<str>,
     catalog: Arc<Catalog>,
 ) -> Result<(Tx, Switched), Error> {
-    must_be_operator(&tx.reads(), context.subject()?).await?;
-    let found = tx.reads().organization(organization).await?;
+    must_be_operator(&tx.above(), context.subject()?).await?;
+    let found = tx.reads().organization().await?;
     let mut found = found.ok_or_else(|| Error::not_found("organization", organization))?;
     if found.catalog == key {
         return Ok((tx, Switched { key: key.to_string(), links: Vec::new() }));
     }
     let now = tx.now();
-    let extended = tx.reads().in_use(organization, now).await?.must_fit(&catalog)?;
+    let extended = tx.reads().in_use(now).await?.must_fit(&catalog)?;
     let somebody = Principal::Membership(tx.id());
     let mut links = Vec::new();
     let look = |link: Invitation| {
@@ -244,18 +244,18 @@ async fn switch(
         }
         link.must_fit(&extended, somebody, now)
     };
-    tx.reads().each_open_link(organization, now, look).await?;
-    mails_must_fit(&tx.reads(), organization, &extended, now).await?;
-    give_default_role(&mut tx, organization, &extended).await?;
-    must_fit_together(&tx.reads(), organization, &extended, now).await?;
+    tx.reads().each_open_link(now, look).await?;
+    mails_must_fit(&tx.above(), organization, &extended, now).await?;
+    give_default_role(&mut tx, &extended).await?;
+    must_fit_together(&tx.above(), organization, &extended, now).await?;
 
-    let holders = tx.reads().role_holders(organization, now).await?;
+    let holders = tx.reads().role_holders(now).await?;
     let counters = Counters::recounted(&extended, &holders);
-    cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member(organization).await?)?;
+    cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member().await?)?;
     *tx.counters() = counters;
     found.catalog = Arc::clone(&key);
     // Those of the product that it leaves are another product's from now on.
-    found.names_must_be_free(&tx.reads().organizations_called_like(&found).await?)?;
+    found.names_must_be_free(&tx.above().organizations_called_like(&found).await?)?;
     tx.organization_catalog_update(&found).await?;
     Ok((tx, Switched { key: key.to_string(), links }))
 }
@@ -273,7 +273,7 @@ async fn mails_must_fit(
     if !is_closed && !policy.role_required {
         return Ok(());
     }
-    match reads.open_mailed_invitation(organization, !is_closed, now).await? {
+    match reads.of(organization).open_mailed_invitation(!is_closed, now).await? {
         Some(id) => {
             let message =
                 "the organization has an open invitation of a kind that the catalog does not open, or without a role";
@@ -284,10 +284,10 @@ async fn mails_must_fit(
 }
 
 /// Gives the catalog's default role, if it has one, to every member who holds no role at the organization.
-async fn give_default_role(tx: &mut Tx, organization: OrganizationId, catalog: &Catalog) -> Result<(), Error> {
+async fn give_default_role(tx: &mut Tx, catalog: &Catalog) -> Result<(), Error> {
     let Some(role) = catalog.default_role() else { return Ok(()) };
     let (role, now) = (&catalog.role(role).name, tx.now());
-    let without = tx.reads().members_without_a_role(organization, now, DEFAULTS_MAX + 1).await?;
+    let without = tx.reads().members_without_a_role(now, DEFAULTS_MAX + 1).await?;
     if without.len() > DEFAULTS_MAX as usize {
         let message = format!("more than {DEFAULTS_MAX} members hold no role, and would hold the role {role}");
         return Err(Error::new(Reason::CatalogIncompatible, message).about("role", role));
@@ -296,7 +296,7 @@ async fn give_default_role(tx: &mut Tx, organization: OrganizationId, catalog: &
     let default = Assignment { place: Place::Organization, held, expires_at: None };
     let given = without.into_iter().map(|id| default.to_grant(tx.id(), Principal::Membership(id), GrantSource::Manual));
     let given: Vec<Grant> = given.collect();
-    let mut outlived = tx.reads().lapsed_grants_of_role(organization, role, now, u64::from(DEFAULTS_MAX)).await?;
+    let mut outlived = tx.reads().lapsed_grants_of_role(role, now, u64::from(DEFAULTS_MAX)).await?;
     let new: HashSet<Principal> = given.iter().map(|grant| grant.principal).collect();
     outlived.retain(|grant| grant.place == Place::Organization && new.contains(&grant.principal));
     tx.grants_delete(&outlived).await?;
@@ -314,16 +314,16 @@ async fn must_fit_together(
     for set in catalog.sets() {
         let refuse = |message| Err(Error::new(Reason::CatalogIncompatible, message).about("set", &set.name));
         let roles: Vec<String> = set.roles.iter().map(name).collect();
-        if reads.holds_several(organization, &roles).await? {
+        if reads.of(organization).holds_several(&roles).await? {
             return refuse(format!("somebody holds several roles of the set {}", set.name));
         }
-        if set.is_required && reads.holds_none(organization, &roles, now).await? {
+        if set.is_required && reads.of(organization).holds_none(&roles, now).await? {
             return refuse(format!("somebody holds no role of the set {}", set.name));
         }
     }
     for (_, role) in catalog.roles() {
         for required in &role.requires {
-            if reads.holds_without(organization, &role.name, &name(required), now).await? {
+            if reads.of(organization).holds_without(&role.name, &name(required), now).await? {
                 let message = format!("somebody holds the role {} without one that it needs", role.name);
                 return Err(Error::new(Reason::CatalogIncompatible, message).about("role", &role.name));
             }

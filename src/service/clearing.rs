@@ -48,8 +48,8 @@ impl Clearing {
     /// # Errors
     /// Only what the database says.
     pub async fn of(tx: &Tx, organization: OrganizationId, key: &ResourceKey) -> Result<Self, Error> {
-        let branches = tx.reads().subtree(organization, key).await?;
-        let grants = tx.reads().subtree_grants(organization, key).await?;
+        let branches = tx.reads().subtree(key).await?;
+        let grants = tx.reads().subtree_grants(key).await?;
         Self::of_branches(tx, organization, &branches, grants).await
     }
 
@@ -59,11 +59,11 @@ impl Clearing {
     /// Only what the database says.
     pub async fn of_branches(
         tx: &Tx,
-        organization: OrganizationId,
+        _organization: OrganizationId,
         branches: &[Branch],
         grants: Vec<Grant>,
     ) -> Result<Self, Error> {
-        Ok(Self { steps: steps(tx, organization, branches, grants).await? })
+        Ok(Self { steps: steps(tx, branches, grants).await? })
     }
 
     /// Has the resource itself go last, and before it what some hold at it; returns how many facts
@@ -105,16 +105,11 @@ impl Clearing {
 }
 
 /// Lists everything that goes, what hangs on a resource before it, what stands below before what is above.
-async fn steps(
-    tx: &Tx,
-    organization: OrganizationId,
-    branches: &[Branch],
-    grants: Vec<Grant>,
-) -> Result<Vec<Step>, Error> {
+async fn steps(tx: &Tx, branches: &[Branch], grants: Vec<Grant>) -> Result<Vec<Step>, Error> {
     let keys: Vec<ResourceKey> = branches.iter().map(|branch| branch.node.key.clone()).collect();
     let accounts: Vec<ServiceAccountId> = branches.iter().filter_map(|branch| branch.service_account).collect();
     let mut known: HashSet<_> = grants.iter().map(|grant| grant.id).collect();
-    let held = tx.reads().grants_of_accounts(organization, &accounts).await?;
+    let held = tx.reads().grants_of_accounts(&accounts).await?;
     let mut of_account: HashMap<ServiceAccountId, Vec<Step>> = HashMap::new();
     for grant in held {
         if let (Principal::ServiceAccount(id), true) = (grant.principal, known.insert(grant.id)) {
@@ -124,7 +119,7 @@ async fn steps(
     let owners: Vec<Principal> = accounts.iter().copied().map(Principal::ServiceAccount).collect();
     let here: HashSet<&ResourceKey> = keys.iter().collect();
     for owners in owners.chunks(OWNERS_MAX) {
-        for resource in tx.reads().owned_by(organization, owners, ALL).await? {
+        for resource in tx.reads().owned_by(owners, ALL).await? {
             let Some(Principal::ServiceAccount(id)) = resource.owner else { continue };
             if !here.contains(&resource.key) {
                 of_account.entry(id).or_default().push(Step::Orphan(resource));
@@ -137,7 +132,7 @@ async fn steps(
             at.entry(key).or_default().push(Step::Grant(grant));
         }
     }
-    for contact in tx.reads().contacts_on(organization, &keys).await? {
+    for contact in tx.reads().contacts_on(&keys).await? {
         at.entry(contact.key.clone()).or_default().push(Step::Contact(contact));
     }
 
@@ -175,17 +170,16 @@ async fn take(tx: &mut Tx, steps: Vec<Step>) -> Result<(), Error> {
 /// Takes from the bound service account what its resource's new owner, whatever their state, may not give.
 pub(super) async fn judge_anew(
     tx: &mut Tx,
-    organization: OrganizationId,
     account: ServiceAccountId,
     owner: Option<Principal>,
 ) -> Result<Vec<Grant>, Error> {
     let (principal, now) = (Principal::ServiceAccount(account), tx.now());
-    let held = tx.reads().grants_of(organization, &[principal], now).await?.live;
+    let held = tx.reads().grants_of(&[principal], now).await?.live;
     let mut places: Vec<ResourceKey> = held.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
     places.sort();
     places.dedup();
     let owner = match owner {
-        Some(owner) if !held.is_empty() => Some(tx.reads().actor_in_force(organization, owner, &places).await?),
+        Some(owner) if !held.is_empty() => Some(tx.reads().actor_in_force(owner, &places, tx.now()).await?),
         _ => None,
     };
     let may_be_given = |grant: &Grant| {

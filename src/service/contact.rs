@@ -87,8 +87,13 @@ impl Services {
         request: AddContact,
     ) -> Result<Written<Contact>, Error> {
         let AddContact { organization, key, email } = request;
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-        context.authorize(&actor, organization, Some(&key), &key.kind, self.world.now())?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(&key), self.world.now())
+            .await?;
+        context.authorize(&actor, Some(&key), &key.kind)?;
         let email = Email::parse("email", &email)?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| {
@@ -107,8 +112,13 @@ impl Services {
         request: RemoveContact,
     ) -> Result<Written<Contact>, Error> {
         let (organization, key) = (request.organization, &request.key);
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
-        context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
+            .await?;
+        context.authorize(&actor, Some(key), &key.kind)?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| remove(tx, call.clone(), request.clone())).await
     }
@@ -121,9 +131,10 @@ impl Services {
         let ListContacts { organization, key, size, after } = request;
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-        context.authorize(&actor, organization, Some(&key), &key.kind, self.world.now())?;
-        let (contacts, next) = reads.contact_page(organization, &key, after.as_deref(), size).await?;
+        let actor =
+            reads.of(organization).actor(context.subject()?, std::slice::from_ref(&key), self.world.now()).await?;
+        context.authorize(&actor, Some(&key), &key.kind)?;
+        let (contacts, next) = reads.of(organization).contact_page(&key, after.as_deref(), size).await?;
         Ok(Read { value: Contacts { contacts, next }, token })
     }
 
@@ -134,13 +145,13 @@ impl Services {
     pub async fn look_up_unsubscription(&self, token: &str) -> Result<ContactLink, Error> {
         let told = self.unsubscription(token)?;
         let reads = self.store.reads();
-        let organization = reads.organization(told.organization).await?;
-        let resource = reads.resource(told.organization, &told.key).await?;
+        let organization = reads.of(told.organization).organization().await?;
+        let resource = reads.of(told.organization).resource(&told.key).await?;
         let hash = hash_of(&told.email_key);
         Ok(ContactLink {
             organization: organization.map(|organization| organization.display_name).unwrap_or_default(),
             resource: resource.map(|resource| resource.display_name).unwrap_or_default(),
-            is_muted: reads.contact_is_muted(told.organization, &told.key, &hash).await?,
+            is_muted: reads.of(told.organization).contact_is_muted(&told.key, &hash).await?,
         })
     }
 
@@ -158,8 +169,8 @@ impl Services {
         let told = self.unsubscription(token)?;
         let reads = self.store.reads();
         let hash = hash_of(&told.email_key);
-        let is_muted = reads.contact_is_muted(told.organization, &told.key, &hash).await?;
-        let exists = reads.resource(told.organization, &told.key).await?.is_some();
+        let is_muted = reads.of(told.organization).contact_is_muted(&told.key, &hash).await?;
+        let exists = reads.of(told.organization).resource(&told.key).await?.is_some();
         if if undo { !is_muted } else { is_muted || !exists } {
             // Nothing is to be changed, and nobody's lock is taken for it.
             let value = ContactLink { is_muted: !undo && exists, ..self.look_up_unsubscription(token).await? };
@@ -190,16 +201,16 @@ async fn add(
     key: ResourceKey,
     email: Email,
 ) -> Result<(Tx, Contact), Error> {
-    let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-    context.authorize(&actor, organization, Some(&key), &key.kind, tx.now())?;
-    if let Some(known) = tx.reads().contact_by_email(organization, &key, &email).await? {
+    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
+    context.authorize(&actor, Some(&key), &key.kind)?;
+    if let Some(known) = tx.reads().contact_by_email(&key, &email).await? {
         return Ok((tx, known));
     }
-    if tx.reads().contact_is_muted(organization, &key, &hash_of(email.key())).await? {
+    if tx.reads().contact_is_muted(&key, &hash_of(email.key())).await? {
         let message = "the address wants no mails about this resource";
         return Err(Error::new(Reason::ContactUnsubscribed, message).about("resource", &key));
     }
-    must_have_room(&key, tx.reads().contact_count(organization, &key).await?)?;
+    must_have_room(&key, tx.reads().contact_count(&key).await?)?;
     let contact = Contact { id: tx.id(), key, email: email.text().to_owned(), created_at: tx.now() };
     tx.contact_insert(&contact, &email).await?;
     Ok((tx, contact))
@@ -207,30 +218,30 @@ async fn add(
 
 async fn remove(mut tx: Tx, context: Context, request: RemoveContact) -> Result<(Tx, Contact), Error> {
     let RemoveContact { organization, key, id } = request;
-    let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-    context.authorize(&actor, organization, Some(&key), &key.kind, tx.now())?;
-    let contact = tx.reads().contact(organization, &key, id).await?;
+    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
+    context.authorize(&actor, Some(&key), &key.kind)?;
+    let contact = tx.reads().contact(&key, id).await?;
     let contact = contact.ok_or_else(|| Error::not_found("contact", id))?;
     tx.contacts_delete(std::slice::from_ref(&contact)).await?;
     Ok((tx, contact))
 }
 
 async fn mute(mut tx: Tx, told: Unsubscription, undo: bool) -> Result<(Tx, ContactLink), Error> {
-    let Unsubscription { organization, key, email_key } = told;
+    let Unsubscription { organization: _, key, email_key } = told;
     let hash = hash_of(&email_key);
-    let resource = tx.reads().resource(organization, &key).await?;
-    let is_muted = tx.reads().contact_is_muted(organization, &key, &hash).await?;
+    let resource = tx.reads().resource(&key).await?;
+    let is_muted = tx.reads().contact_is_muted(&key, &hash).await?;
     if undo && is_muted {
         tx.contact_unmute(&key, &hash).await?;
     }
     // Of a resource that is gone nobody is told; one that comes anew under its name is another.
     if !undo && !is_muted && resource.is_some() {
         let email = Email::parse("token", &email_key)?;
-        let contact = tx.reads().contact_by_email(organization, &key, &email).await?;
+        let contact = tx.reads().contact_by_email(&key, &email).await?;
         tx.contacts_delete(contact.as_slice()).await?;
         tx.contact_mute(&key, &hash).await?;
     }
-    let found = tx.reads().organization(organization).await?;
+    let found = tx.reads().organization().await?;
     let link = ContactLink {
         organization: found.map(|organization| organization.display_name).unwrap_or_default(),
         is_muted: !undo && resource.is_some(),

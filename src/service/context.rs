@@ -8,7 +8,7 @@ use super::{Activity, Services};
 use crate::authz::{Requirement, View};
 use crate::changelog::Author;
 use crate::clock::Monotonic;
-use crate::domain::access::{Actor, decide, is_visible};
+use crate::domain::access::{Actor, is_visible};
 use crate::domain::catalog::{OPERATOR, PermissionId};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::{OrganizationId, ServiceAccountId};
@@ -19,7 +19,6 @@ use crate::rpc::{Required, Rpc};
 use crate::store::Reads;
 
 pub use crate::authz::Caller;
-pub(super) use crate::domain::access::see;
 pub use crate::store::Replay;
 
 /// One call.
@@ -79,21 +78,14 @@ impl Context {
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
     /// - [`Reason::ResourceTypeUnknown`] if the catalog declares no type `kind`.
-    pub fn authorize(
-        &self,
-        actor: &Actor,
-        organization: OrganizationId,
-        place: Option<&ResourceKey>,
-        kind: &str,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        see(actor, organization, None, now)?;
-        self.note(organization, now);
+    pub fn authorize(&self, actor: &Actor, place: Option<&ResourceKey>, kind: &str) -> Result<(), Error> {
+        actor.must_see(None)?;
+        self.note(actor.organization, actor.now);
         if place.is_some() {
-            see(actor, organization, place, now)?;
+            actor.must_see(place)?;
         }
         let Required::Permission { permission, .. } = self.rpc.required() else { return Ok(()) };
-        must_hold(actor, permission_asked(actor, permission, kind)?, place, now)
+        actor.must_hold(permission_asked(actor, permission, kind)?, place)
     }
 }
 
@@ -142,23 +134,6 @@ impl Services {
         }
         Ok(())
     }
-}
-
-/// Asks that the caller holds `permission` at a place that they see.
-///
-/// # Errors
-/// - [`Reason::PermissionMissing`].
-pub(super) fn must_hold(
-    actor: &Actor,
-    permission: PermissionId,
-    place: Option<&ResourceKey>,
-    now: Timestamp,
-) -> Result<(), Error> {
-    if decide(&actor.at(place), permission, now).is_allowed() {
-        return Ok(());
-    }
-    let name = actor.catalog.permission_name(permission);
-    Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
 }
 
 /// Asks that `subject` is an operator, by the tables.

@@ -58,10 +58,15 @@ impl Services {
         request: DeleteResource,
     ) -> Result<Written<Deleted>, Error> {
         let (organization, key) = (request.organization, &request.key);
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
+            .await?;
         // A retry finds it gone: whether it is one is known under the lock.
         if context.replay.is_none() || actor.knows(key) {
-            context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+            context.authorize(&actor, Some(key), &key.kind)?;
         }
         let mut first: Option<Deleted> = None;
         loop {
@@ -91,18 +96,18 @@ async fn delete(
     first: Option<Deleted>,
 ) -> Result<(Tx, Slice<Deleted>), Error> {
     let DeleteResource { organization, key, etag } = request;
-    let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
+    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
     if let Some(first) = first.as_ref().filter(|_| !actor.knows(&key)) {
         // Somebody else has deleted the rest of it.
         return Ok((tx, Slice::Whole(first.clone())));
     }
-    context.authorize(&actor, organization, Some(&key), &key.kind, tx.now())?;
+    context.authorize(&actor, Some(&key), &key.kind)?;
     if !etag.is_empty() {
-        let resource = tx.reads().resource(organization, &key).await?;
+        let resource = tx.reads().resource(&key).await?;
         must_match(&etag, &resource.ok_or_else(|| Error::not_found("resource", &key))?)?;
     }
-    let branches = tx.reads().subtree(organization, &key).await?;
-    let grants = tx.reads().subtree_grants(organization, &key).await?;
+    let branches = tx.reads().subtree(&key).await?;
+    let grants = tx.reads().subtree_grants(&key).await?;
     let standing = actor.standing.clone();
     let deleted = first.unwrap_or_else(|| seen(actor, &branches, &grants, tx.now()));
     if context.validate_only {

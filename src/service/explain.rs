@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
-use super::context::see;
 use super::{Caller, Context, Read, Services};
 use crate::authz::ItemFault;
 use crate::domain::access::{Actor, Explanation, Missing, Standing, decide, explain, is_visible};
@@ -154,8 +153,8 @@ impl Services {
         let (reads, now) = (snapshot.reads(), self.world.now());
         let target = request.item.as_ref().ok().and_then(|item| item.target.as_ref());
         let targets: Vec<ResourceKey> = target.cloned().into_iter().collect();
-        let viewer = reads.actor(request.organization, caller, &targets).await?;
-        see(&viewer, request.organization, None, now)?;
+        let viewer = reads.of(request.organization).actor(caller, &targets, self.world.now()).await?;
+        viewer.must_see(None)?;
 
         let settled = |verdict| Ok(Explained { verdict, hidden: HashSet::new(), now });
         let item = match &request.item {
@@ -186,7 +185,7 @@ impl Services {
         let asked = if subject == caller {
             viewer.clone()
         } else {
-            reads.anybody(request.organization, subject, &targets).await?
+            reads.of(request.organization).anybody(subject, &targets, self.world.now()).await?
         };
         let explanation = explain(&asked.at(target), &item.permission, target, now);
         let explanation = match explanation {

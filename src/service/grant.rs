@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::apply::{Affected, Changed, apply};
-use super::context::see;
 use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Facts, may_carry_out, may_give, may_take, may_touch};
 use crate::domain::assignment::{Act, Delta, plan};
@@ -67,7 +66,8 @@ impl Services {
 
     async fn change_batch(self: &Arc<Self>, context: &Context, batch: Batch) -> Result<Written<Changed>, Error> {
         let organization = batch.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &batch.places()).await?;
+        let actor =
+            self.store.reads().of(organization).actor(context.subject()?, &batch.places(), self.world.now()).await?;
         may_change(&actor, &batch, self.world.now())?;
 
         let call = context.clone();
@@ -84,12 +84,17 @@ impl Services {
         request: ShareResource,
     ) -> Result<Written<Changed>, Error> {
         let ShareResource { organization, key, deltas } = request;
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-        see(&actor, organization, None, self.world.now())?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(&key), self.world.now())
+            .await?;
+        actor.must_see(None)?;
         if let Some(first) = deltas.first() {
             first.assignment.must_be_of_a_known_type(&actor.catalog, "resource.type")?;
         }
-        context.authorize(&actor, organization, Some(&key), &key.kind, self.world.now())?;
+        context.authorize(&actor, Some(&key), &key.kind)?;
         let mut violations = Violations::default();
         for (index, Delta { principal, assignment, .. }) in deltas.iter().enumerate() {
             assignment.held.must_be_shared(&actor.catalog, &key.kind)?;
@@ -109,7 +114,7 @@ impl Services {
 
 async fn change(mut tx: Tx, context: Context, batch: Batch) -> Result<(Tx, Changed), Error> {
     let (organization, now) = (batch.organization, tx.now());
-    let actor = tx.reads().actor(organization, context.subject()?, &batch.places()).await?;
+    let actor = tx.reads().actor(context.subject()?, &batch.places(), tx.now()).await?;
     may_change(&actor, &batch, now)?;
     let principals = batch.principals();
     let affected = Affected::read(&tx, organization, &actor.catalog, &principals).await?;
@@ -175,13 +180,13 @@ impl Batch {
 /// Asks that every place exists in the caller's eyes, and then that the caller may assign, or share, at each, before
 /// anything is told of the principals there.
 fn may_change(actor: &Actor, batch: &Batch, now: Timestamp) -> Result<(), Error> {
-    see(actor, batch.organization, None, now)?;
+    actor.must_see(None)?;
     must_be_of_known_types(actor, batch)?;
     let mut facts: BTreeMap<Option<&ResourceKey>, Facts> = BTreeMap::new();
     for place in batch.deltas.iter().map(|delta| delta.assignment.place.resource()) {
         if let Entry::Vacant(entry) = facts.entry(place) {
             if place.is_some() {
-                see(actor, batch.organization, place, now)?;
+                actor.must_see(place)?;
             }
             entry.insert(actor.at(place));
         }

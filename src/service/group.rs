@@ -186,7 +186,7 @@ impl Services {
             GroupName::External(name) => {
                 let key = external_id("external_id", name)?;
                 let key = key.ok_or_else(|| Error::invalid("external_id", Reason::FieldRequired, "is required"))?;
-                let found = reads.group_by_external_id(organization, &key).await?;
+                let found = reads.of(organization).group_by_external_id(&key).await?;
                 found.ok_or_else(|| Error::not_found("group", key))?
             }
         };
@@ -203,9 +203,9 @@ impl Services {
         let actor = self.may_call(context, organization).await?;
         let reads = self.store.reads();
         if let Some(member) = request.member {
-            reads.principals(organization, &[Principal::Membership(member)]).await?;
+            reads.of(organization).principals(&[Principal::Membership(member)]).await?;
         }
-        let page = reads.group_page(organization, request.member, request.after.as_deref(), request.size).await?;
+        let page = reads.of(organization).group_page(request.member, request.after.as_deref(), request.size).await?;
         let groups = page.groups.into_iter().map(|group| self.show(&actor, group)).collect::<Result<_, _>>()?;
         Ok(Read { value: Groups { groups, next: page.next }, token })
     }
@@ -280,8 +280,8 @@ impl Services {
 
     /// Asks that the caller may call this RPC, and then that there are groups at all.
     async fn may_call(&self, context: &Context, organization: OrganizationId) -> Result<Actor, Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         group::must_be_on(&actor.catalog)?;
         Ok(actor)
     }
@@ -342,7 +342,7 @@ async fn create(
     let mut made =
         Group { id: tx.id(), display_name: String::new(), external_id: None, metadata, created_at: tx.now() };
     fields.write(&mut made);
-    must_be_free(&tx, organization, &made).await?;
+    must_be_free(&tx, &made).await?;
     tx.group_insert(&made).await?;
     Ok((tx, ShownGroup { etag: etag(&made)?, group: made }))
 }
@@ -355,11 +355,11 @@ async fn update(
     expected: String,
 ) -> Result<(Tx, ShownGroup), Error> {
     may_still_call(&tx, &context, organization, &[]).await?;
-    let before = find(&tx.reads(), organization, id).await?;
+    let before = find(&tx.above(), organization, id).await?;
     must_match(&expected, &before)?;
     let mut after = before.clone();
     fields.write(&mut after);
-    must_be_free(&tx, organization, &after).await?;
+    must_be_free(&tx, &after).await?;
     if after != before {
         tx.group_update(&after).await?;
     }
@@ -368,13 +368,13 @@ async fn update(
 
 async fn delete(mut tx: Tx, context: Context, request: DeleteGroup) -> Result<(Tx, DeletedGroup), Error> {
     let DeleteGroup { organization, id, etag } = request;
-    let grants = tx.reads().grants_of(organization, &[Principal::Group(id)], tx.now()).await?;
+    let grants = tx.reads().grants_of(&[Principal::Group(id)], tx.now()).await?;
     let actor = may_still_call(&tx, &context, organization, &grants.live).await?;
-    let found = find(&tx.reads(), organization, id).await?;
+    let found = find(&tx.above(), organization, id).await?;
     group::may_take_out(&actor, id, &grants.live, tx.now())?;
     must_match(&etag, &found)?;
 
-    let members = tx.reads().group_members(id).await?;
+    let members = tx.above().group_members(id).await?;
     // What has expired goes untold: nobody asked whether the caller sees where it was held.
     let held = grants.live.len();
     tx.grants_delete(&grants.rows(GRANTS_MAX)).await?;
@@ -389,12 +389,12 @@ async fn change_members(
     request: ChangeGroupMembers,
 ) -> Result<(Tx, RegroupedMembers), Error> {
     let ChangeGroupMembers { organization, group: id, add, remove } = request;
-    let grants = tx.reads().grants_of(organization, &[Principal::Group(id)], tx.now()).await?.live;
+    let grants = tx.reads().grants_of(&[Principal::Group(id)], tx.now()).await?.live;
     let actor = may_still_call(&tx, &context, organization, &grants).await?;
-    find(&tx.reads(), organization, id).await?;
+    find(&tx.above(), organization, id).await?;
     let named: Vec<MembershipId> = add.iter().chain(&remove).copied().collect();
     let principals: Vec<Principal> = named.iter().copied().map(Principal::Membership).collect();
-    tx.reads().principals(organization, &principals).await?;
+    tx.reads().principals(&principals).await?;
     if !add.is_empty() {
         group::may_add(&actor, id, &grants, &add, tx.now())?;
     }
@@ -407,7 +407,7 @@ async fn change_members(
 
     let places = grants.iter().filter_map(|grant| grant.place.resource().cloned()).map(Some).collect();
     let seats = SeatsBefore::count(&tx, &actor.catalog, organization, places).await?;
-    let (inside, count) = tx.reads().group_members_among(id, &named).await?;
+    let (inside, count) = tx.above().group_members_among(id, &named).await?;
     let added: Vec<_> = add.into_iter().filter(|member| !inside.contains(member)).collect();
     let removed: Vec<_> = remove.into_iter().filter(|member| inside.contains(member)).collect();
     if !added.is_empty() {
@@ -431,21 +431,21 @@ async fn may_still_call(
     let mut places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
     places.sort();
     places.dedup();
-    let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
+    let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     group::must_be_on(&actor.catalog)?;
     Ok(actor)
 }
 
 async fn find(reads: &Reads<'_>, organization: OrganizationId, id: GroupId) -> Result<Group, Error> {
-    reads.group(organization, id).await?.ok_or_else(|| Error::not_found("group", id))
+    reads.of(organization).group(id).await?.ok_or_else(|| Error::not_found("group", id))
 }
 
 /// Asks that no other group has this one's name or external id.
-async fn must_be_free(tx: &Tx, organization: OrganizationId, group: &Group) -> Result<(), Error> {
-    let named = tx.reads().group_by_name(organization, &group.name_key()).await?;
+async fn must_be_free(tx: &Tx, group: &Group) -> Result<(), Error> {
+    let named = tx.reads().group_by_name(&group.name_key()).await?;
     let called = match &group.external_id {
-        Some(external_id) => tx.reads().group_by_external_id(organization, external_id).await?,
+        Some(external_id) => tx.reads().group_by_external_id(external_id).await?,
         None => None,
     };
     for (what, other) in [("name", named), ("external id", called)] {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::context::{must_hold, see};
 use super::sought::Sought;
 use super::{Context, Read, Services};
 use crate::domain::access::is_visible;
@@ -68,16 +67,16 @@ impl Services {
         let reads = self.store.reads();
         let resource = place.as_ref().and_then(Place::resource);
         let named: Vec<ResourceKey> = resource.into_iter().cloned().collect();
-        let actor = reads.actor(organization, subject, &named).await?;
-        see(&actor, organization, None, now)?;
+        let actor = reads.of(organization).actor(subject, &named, self.world.now()).await?;
+        actor.must_see(None)?;
         if resource.is_some() {
-            see(&actor, organization, resource, now)?;
+            actor.must_see(resource)?;
         }
         let is_oneself = principal.is_some_and(|principal| actor.standing.is_alone(principal));
         if !is_oneself {
-            must_hold(&actor, PermissionId::MEMBER_LIST, None, now)?;
+            actor.must_hold(PermissionId::MEMBER_LIST, None)?;
         }
-        reads.principals(organization, principal.as_slice()).await?;
+        reads.of(organization).principals(principal.as_slice()).await?;
         let sought = match &place {
             Some(place) => Sought::At(place),
             None if is_oneself => Sought::Anywhere,
@@ -88,7 +87,7 @@ impl Services {
         let (mut shown, mut from): (Vec<Grant>, _) = (Vec::new(), after);
         for _ in 0..CHUNKS_MAX {
             let page = sought.page(&reads, organization, principal, now, from, CHUNK.max(size)).await?;
-            let actor = reads.actor(organization, subject, &places(&page.grants)).await?;
+            let actor = reads.of(organization).actor(subject, &places(&page.grants), self.world.now()).await?;
             let is_shown = |place: &Place| match place.resource() {
                 Some(key) => actor.knows(key) && is_visible(&actor.at(Some(key)), now),
                 None => true,
@@ -122,18 +121,18 @@ impl Services {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
         let resources: Vec<ResourceKey> = places.iter().filter_map(Place::resource).cloned().collect();
-        let actor = reads.actor(organization, context.subject()?, &resources).await?;
-        see(&actor, organization, None, now)?;
-        resources.iter().try_for_each(|key| see(&actor, organization, Some(key), now))?;
-        context.authorize(&actor, organization, None, "", now)?;
-        reads.principals(organization, principals).await?;
+        let actor = reads.of(organization).actor(context.subject()?, &resources, self.world.now()).await?;
+        actor.must_see(None)?;
+        resources.iter().try_for_each(|key| actor.must_see(Some(key)))?;
+        context.authorize(&actor, None, "")?;
+        reads.of(organization).principals(principals).await?;
         if let Held::Role(name) = held
             && actor.catalog.role_id(name).is_none()
         {
             return Err(Error::invalid("role", Reason::RoleUnknown, "names no role of the catalog"));
         }
 
-        let grants = reads.grants_of_one(organization, principals, places, held, now).await?;
+        let grants = reads.of(organization).grants_of_one(principals, places, held, now).await?;
         let pairs: HashSet<(&Place, Principal)> = grants.iter().map(|grant| (&grant.place, grant.principal)).collect();
         let summary = |place: &Place| {
             let holders = principals.iter().copied().filter(|principal| pairs.contains(&(place, *principal)));

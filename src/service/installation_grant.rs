@@ -71,13 +71,13 @@ async fn change(
         tx.user_lock(user).await?;
     }
     tx.lock_installation().await?;
-    must_be_operator(&tx.reads(), caller).await?;
-    must_be_possible(&tx.reads(), &deltas).await?;
+    must_be_operator(&tx.above(), caller).await?;
+    must_be_possible(&tx.above(), &deltas).await?;
 
     let mut changed = InstallationChanged::default();
     for InstallationDelta { subject, place, role, is_grant } in deltas {
         let (principal, held) = (subject.above(), Held::Role(role));
-        let there = tx.reads().installation_grant(principal, &place, &held).await?;
+        let there = tx.above().installation_grant(principal, &place, &held).await?;
         match (there, is_grant) {
             (None, true) => {
                 let source = GrantSource::Manual;
@@ -95,7 +95,7 @@ async fn change(
             (Some(_), true) | (None, false) => {}
         }
     }
-    if tx.reads().operator_count().await? == 0 {
+    if tx.above().operator_count().await? == 0 {
         let message = "an installation has at least one operator";
         return Err(Error::new(Reason::RoleCardinality, message).about("role", OPERATOR));
     }

@@ -69,7 +69,7 @@ impl Mailing {
         for (limit, counted) in MailLimit::ALL.into_iter().zip(&mut counted) {
             let (with_it, due_at) = counted.and_one(limit.most(&self.limits), limit.window(), now);
             let refuses = limit != MailLimit::Recipient;
-            if due_at > now && (refuses || tx.reads().holds_at_installation(self.sponsor, OPERATOR).await?) {
+            if due_at > now && (refuses || tx.above().holds_at_installation(self.sponsor, OPERATOR).await?) {
                 let refusal = Error::new(Reason::RateLimited, limit.message(&self.limits));
                 return Err(refusal.about("limit", limit.name()).retry_after(due_at.since(now)));
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::{must_hold, see};
 use super::seats::SeatsBefore;
 use super::{Context, Services, Written, etag, text};
 use crate::domain::access::{Actor, Move, decide, may_move, plan_joining};
@@ -127,8 +126,8 @@ impl Services {
         members: Vec<NewMember>,
         path: fn(usize) -> String,
     ) -> Result<Written<CreatedMembers>, Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let joining = read_members(members, path)?;
 
         let call = context.clone();
@@ -148,7 +147,8 @@ impl Services {
         context: &Context,
         mut request: UpdateMember,
     ) -> Result<Written<ChangedMembers>, Error> {
-        let actor = self.store.reads().actor(request.organization, context.subject()?, &[]).await?;
+        let actor =
+            self.store.reads().of(request.organization).actor(context.subject()?, &[], self.world.now()).await?;
         may_edit(&actor, &request, self.world.now())?;
         let mut violations = Violations::default();
         if let Some(name) = request.display_name.take() {
@@ -200,8 +200,8 @@ impl Services {
         ids: Vec<MembershipId>,
         act: Move,
     ) -> Result<Written<ChangedMembers>, Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         must_be_a_batch(ids.len())?;
         must_be_distinct(&ids)?;
         let call = context.clone();
@@ -250,21 +250,20 @@ async fn make(
 ) -> Result<(Tx, CreatedMembers), Error> {
     let now = tx.now();
     let places: Vec<ResourceKey> = places(joining.iter().flat_map(|joining| &joining.assignments));
-    let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
-    context.authorize(&actor, organization, None, "", now)?;
+    let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
+    context.authorize(&actor, None, "")?;
 
     let (mut members, mut plans) = (Vec::new(), Vec::new());
     for (index, Joining { email, display_name, external_id, metadata, assignments }) in joining.into_iter().enumerate()
     {
         let id: MembershipId = tx.id();
-        let asked = (path(index), now);
         let principal = Principal::Membership(id);
-        let plan = plan_joining(&actor, organization, principal, &assignments, (&asked.0, asked.1))?;
+        let plan = plan_joining(&actor, principal, &assignments, &path(index))?;
         let member = Member { external_id, metadata, ..Member::pending(id, &email, display_name, now) };
         members.push((Member { roles: plan.role_names(), ..member }, email));
         plans.push(plan);
     }
-    must_be_new(&tx, organization, &members).await?;
+    must_be_new(&tx, &members).await?;
 
     let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &[], &places).await?;
     tx.memberships_insert(&members).await?;
@@ -282,11 +281,11 @@ async fn make(
 }
 
 /// Asks that nobody is here under the addresses and external ids of new members.
-async fn must_be_new(tx: &Tx, organization: OrganizationId, members: &[(Member, Email)]) -> Result<(), Error> {
+async fn must_be_new(tx: &Tx, members: &[(Member, Email)]) -> Result<(), Error> {
     let emails: Vec<Email> = members.iter().map(|(_, email)| email.clone()).collect();
     let external_ids: Vec<String> = members.iter().filter_map(|(member, _)| member.external_id.clone()).collect();
-    let found = tx.reads().memberships_under(organization, &emails, &external_ids).await?;
-    let invited = tx.reads().invited_among(&found).await?;
+    let found = tx.reads().memberships_under(&emails, &external_ids).await?;
+    let invited = tx.above().invited_among(&found).await?;
     for member in &found {
         let email = Email::parse("email", &member.email)?;
         if emails.iter().any(|other| other.key() == email.key()) {
@@ -303,9 +302,9 @@ fn external_id_taken(by: &Member) -> Error {
 
 /// Asks that the caller may make these edits; whose identity it is, is asked when the member is known.
 fn may_edit(actor: &Actor, request: &UpdateMember, now: Timestamp) -> Result<(), Error> {
-    see(actor, request.organization, None, now)?;
+    actor.must_see(None)?;
     let is_own_name = is_oneself(actor, request.id) && request.external_id.is_none() && request.metadata.is_none();
-    if is_own_name { Ok(()) } else { must_hold(actor, PermissionId::MEMBER_UPDATE, None, now) }
+    if is_own_name { Ok(()) } else { actor.must_hold(PermissionId::MEMBER_UPDATE, None) }
 }
 
 fn is_oneself(actor: &Actor, id: MembershipId) -> bool {
@@ -313,24 +312,24 @@ fn is_oneself(actor: &Actor, id: MembershipId) -> bool {
 }
 
 async fn edit(mut tx: Tx, context: Context, request: UpdateMember) -> Result<(Tx, ChangedMembers), Error> {
-    let (organization, now) = (request.organization, tx.now());
-    let actor = tx.reads().actor(organization, context.subject()?, &[]).await?;
+    let (_organization, now) = (request.organization, tx.now());
+    let actor = tx.reads().actor(context.subject()?, &[], tx.now()).await?;
     may_edit(&actor, &request, now)?;
-    let member = tx.reads().membership(organization, request.id, now).await?;
+    let member = tx.reads().membership(request.id, now).await?;
     let mut member = member.ok_or_else(|| Error::not_found("member", request.id))?;
     etag::must_match(&request.etag, &member.tagged())?;
     let before = member.clone();
 
     if let Some(display_name) = request.display_name.filter(|name| *name != member.display_name) {
         if !is_oneself(&actor, member.id) {
-            must_be_managed(&tx, organization, &member).await?;
+            must_be_managed(&tx, &member).await?;
         }
         member.display_name = display_name;
     }
     if let Some(id) = request.external_id {
         member.external_id = external_id("external_id", &id)?;
         if let Some(id) = &member.external_id {
-            let found = tx.reads().memberships_under(organization, &[], std::slice::from_ref(id)).await?.pop();
+            let found = tx.reads().memberships_under(&[], std::slice::from_ref(id)).await?.pop();
             if let Some(other) = found.filter(|other| other.id != member.id) {
                 return Err(external_id_taken(&other));
             }
@@ -346,9 +345,9 @@ async fn edit(mut tx: Tx, context: Context, request: UpdateMember) -> Result<(Tx
 }
 
 /// Asks that the organization may edit who the person is (X13): nobody has come yet, or they are managed here.
-async fn must_be_managed(tx: &Tx, organization: OrganizationId, member: &Member) -> Result<(), Error> {
+async fn must_be_managed(tx: &Tx, member: &Member) -> Result<(), Error> {
     let Some(user) = member.user else { return Ok(()) };
-    let is_elsewhere = !tx.reads().users_elsewhere(organization, &[user]).await?.is_empty();
+    let is_elsewhere = !tx.reads().users_elsewhere(&[user]).await?.is_empty();
     if member.is_made_here && !is_elsewhere {
         return Ok(());
     }
@@ -363,18 +362,18 @@ async fn move_state(
     ids: Vec<MembershipId>,
     act: Move,
 ) -> Result<(Tx, ChangedMembers), Error> {
-    let belongings = tx.reads().groups_of(&ids).await?;
+    let belongings = tx.above().groups_of(&ids).await?;
     let groups: BTreeSet<GroupId> = belongings.iter().map(|(_, group)| *group).collect();
     let themselves = ids.iter().map(|id| Principal::Membership(*id));
     let principals: Vec<Principal> = themselves.chain(groups.into_iter().map(Principal::Group)).collect();
-    let grants = tx.reads().grants_of(organization, &principals, tx.now()).await?.live;
+    let grants = tx.reads().grants_of(&principals, tx.now()).await?.live;
     let judged = grants.iter().filter(|grant| act == Move::Enable || matches!(grant.held, Held::Role(_)));
     let mut places: Vec<ResourceKey> = judged.filter_map(|grant| grant.place.resource().cloned()).collect();
     places.sort();
     places.dedup();
-    let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
-    let mut found = tx.reads().memberships(organization, &ids, tx.now()).await?;
+    let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
+    context.authorize(&actor, None, "")?;
+    let mut found = tx.reads().memberships(&ids, tx.now()).await?;
     found.sort_by_key(|member| ids.iter().position(|id| *id == member.id));
     if let Some(id) = ids.iter().find(|id| !found.iter().any(|member| member.id == **id)) {
         return Err(Error::not_found("member", id));

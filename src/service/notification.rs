@@ -86,9 +86,10 @@ impl Services {
         let ListRecipients { organization, key, size, after } = request;
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
+        let actor =
+            reads.of(organization).actor(context.subject()?, std::slice::from_ref(&key), self.world.now()).await?;
         let now = self.world.now();
-        context.authorize(&actor, organization, Some(&key), &key.kind, now)?;
+        context.authorize(&actor, Some(&key), &key.kind)?;
         let (recipients, next) = page(&reads, &actor, organization, &key, now, after.as_deref(), size).await?;
         Ok(Read { value: Recipients { recipients, next }, token })
     }
@@ -104,8 +105,13 @@ impl Services {
         mut request: NotifyResource,
     ) -> Result<Written<Notified>, Error> {
         let (organization, key) = (request.organization, &request.key);
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
-        context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
+            .await?;
+        context.authorize(&actor, Some(key), &key.kind)?;
         let mut violations = Violations::default();
         let subject = violations.take(required_name("subject", &request.subject))?;
         violations.take(must_be_text("text", &request.text))?;
@@ -152,8 +158,8 @@ async fn notify(
     request: NotifyResource,
 ) -> Result<(Tx, Notified), Error> {
     let (organization, key, now) = (request.organization, &request.key, tx.now());
-    let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
-    context.authorize(&actor, organization, Some(key), &key.kind, now)?;
+    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(key), tx.now()).await?;
+    context.authorize(&actor, Some(key), &key.kind)?;
     let (count, began_at) = tx.notification_count(key, WINDOW).await?;
     if count > NOTIFICATIONS_MAX {
         let message = format!("more than {NOTIFICATIONS_MAX} notifications about the resource in an hour");
@@ -163,7 +169,7 @@ async fn notify(
 
     let (mut recipients, mut after) = (Vec::new(), None::<String>);
     loop {
-        let (found, next) = page(&tx.reads(), &actor, organization, key, now, after.as_deref(), PAGE_SIZE).await?;
+        let (found, next) = page(&tx.above(), &actor, organization, key, now, after.as_deref(), PAGE_SIZE).await?;
         recipients.extend(found);
         if recipients.len() > RECIPIENTS_MAX {
             let message = format!("has more than {RECIPIENTS_MAX} recipients");
@@ -174,8 +180,8 @@ async fn notify(
             break;
         }
     }
-    let in_words = tx.reads().organization(organization).await?;
-    let resource = tx.reads().resource(organization, key).await?;
+    let in_words = tx.reads().organization().await?;
+    let resource = tx.reads().resource(key).await?;
     let names = (
         in_words.map(|organization| organization.display_name).unwrap_or_default(),
         resource.map(|resource| resource.display_name).unwrap_or_default(),
@@ -197,8 +203,8 @@ async fn page(
 ) -> Result<(Vec<Recipient>, Option<String>), Error> {
     let kind = actor.catalog.resource_type(&key.kind).map(|(id, _)| id);
     let roles = kind.map(|kind| listing_roles(&actor.catalog, kind)).unwrap_or_default();
-    let people = reads.listed_people(organization, key, &roles, now, after, size + 1).await?;
-    let (contacts, _) = reads.contact_page(organization, key, after, size + 1).await?;
+    let people = reads.of(organization).listed_people(key, &roles, now, after, size + 1).await?;
+    let (contacts, _) = reads.of(organization).contact_page(key, after, size + 1).await?;
     let contact = |contact: crate::domain::contact::Contact| {
         let email_key = Email::parse("email", &contact.email)?.key().to_owned();
         let (membership, display_name) = (None, String::new());

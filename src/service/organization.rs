@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::context::{must_be_operator, must_hold, see};
+use super::context::must_be_operator;
 use super::mailing::Mailing;
 use super::text::required_name;
 use super::{Context, Read, Services, Written, etag};
@@ -127,7 +127,7 @@ impl Services {
         let catalog = reads.catalog_named(&request.catalog, request.catalog_version).await?;
         match &catalog {
             Some((_, catalog)) => {
-                let actor = reads.actor_above(founded_by, catalog).await?;
+                let actor = reads.actor_above(founded_by, catalog, self.world.now()).await?;
                 may_found(&actor, &plan_founder(catalog, Principal::Membership(self.world.id()))?, self.world.now())?;
             }
             None => must_be_operator(&reads, founded_by).await?,
@@ -175,10 +175,10 @@ impl Services {
     pub async fn organization(&self, context: &Context, id: OrganizationId) -> Result<Read<OrganizationView>, Error> {
         let (token, now) = (self.token_before_reading(id).await?, self.world.now());
         let reads = self.store.reads();
-        let actor = reads.actor(id, context.subject()?, &[]).await?;
-        see(&actor, id, None, now)?;
+        let actor = reads.of(id).actor(context.subject()?, &[], self.world.now()).await?;
+        actor.must_see(None)?;
         context.note(id, now);
-        let organization = reads.organization(id).await?.ok_or_else(|| Error::not_found("organization", id))?;
+        let organization = reads.of(id).organization().await?.ok_or_else(|| Error::not_found("organization", id))?;
         let shows_private = decide(&actor.at(None), PermissionId::ORGANIZATION_UPDATE, now).is_allowed();
         Ok(Read { value: OrganizationView { organization, shows_private }, token })
     }
@@ -201,11 +201,9 @@ impl Services {
         let unknown = || Error::not_found("organization", called);
         // A name that nobody has costs what one of an organization costs that the caller does not see.
         let id = found.map_or(OrganizationId(Uuid::nil()), |organization| organization.id);
-        self.organization(context, id).await.map_err(
-            |error| {
-                if error.reason == Reason::NotFound { unknown() } else { error }
-            },
-        )
+        self.organization(context, id)
+            .await
+            .map_err(|error| if error.reason == Reason::NotFound { unknown() } else { error })
     }
 
     /// Edits an organization. The names by which the product finds it are for who may make organizations of the product.
@@ -219,8 +217,8 @@ impl Services {
         context: &Context,
         mut request: UpdateOrganization,
     ) -> Result<Written<Organization>, Error> {
-        let actor = self.store.reads().actor(request.id, context.subject()?, &[]).await?;
-        context.authorize(&actor, request.id, None, "", self.world.now())?;
+        let actor = self.store.reads().of(request.id).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let mut violations = Violations::default();
         if let Some(name) = request.display_name.take() {
             request.display_name = violations.take(required_name("display_name", &name))?;
@@ -239,9 +237,9 @@ impl Services {
 
 async fn edit(mut tx: Tx, context: Context, request: UpdateOrganization) -> Result<(Tx, Organization), Error> {
     let id = request.id;
-    let actor = tx.reads().actor(id, context.subject()?, &[]).await?;
-    context.authorize(&actor, id, None, "", tx.now())?;
-    let before = tx.reads().organization(id).await?.ok_or_else(|| Error::not_found("organization", id))?;
+    let actor = tx.reads().actor(context.subject()?, &[], tx.now()).await?;
+    context.authorize(&actor, None, "")?;
+    let before = tx.reads().organization().await?.ok_or_else(|| Error::not_found("organization", id))?;
     etag::must_match(&request.etag, &before)?;
     let mut organization = before.clone();
 
@@ -257,7 +255,7 @@ async fn edit(mut tx: Tx, context: Context, request: UpdateOrganization) -> Resu
     if !may_name(&tx, &before, context.subject()?).await? {
         before.must_keep_names(&organization)?;
     }
-    organization.names_must_be_free(&tx.reads().organizations_called_like(&organization).await?)?;
+    organization.names_must_be_free(&tx.above().organizations_called_like(&organization).await?)?;
     if let Some(metadata) = request.metadata {
         organization.metadata = metadata;
     }
@@ -270,14 +268,14 @@ async fn edit(mut tx: Tx, context: Context, request: UpdateOrganization) -> Resu
 /// Returns whether a subject may choose the names by which a product finds its organizations: who may make them there.
 async fn may_name(tx: &Tx, organization: &Organization, subject: Subject) -> Result<bool, Error> {
     // Without the organization's own roles, none of which is held above it.
-    let catalog = tx.reads().catalog(&organization.catalog).await?;
-    let above = tx.reads().actor_above(subject, &catalog).await?;
+    let catalog = tx.above().catalog(&organization.catalog).await?;
+    let above = tx.above().actor_above(subject, &catalog, tx.now()).await?;
     Ok(decide(&above.at(None), PermissionId::ORGANIZATION_CREATE, tx.now()).is_allowed())
 }
 
 /// Asks that the actor may make an organization of the product, and give its founder what `plan` says.
 fn may_found(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), Error> {
-    must_hold(actor, PermissionId::ORGANIZATION_CREATE, None, now)?;
+    actor.must_hold(PermissionId::ORGANIZATION_CREATE, None)?;
     let there = actor.at(None);
     plan.granted.iter().try_for_each(|(founder, given)| may_give(&there, &given.held, *founder, now))
 }
@@ -286,7 +284,7 @@ async fn found(mut tx: Tx, founding: Founding) -> Result<(Tx, Founded), Error> {
     let (now, membership): (_, MembershipId) = (tx.now(), tx.id());
     let principal = Principal::Membership(membership);
     let plan = plan_founder(&founding.catalog, principal)?;
-    let actor = tx.reads().actor_above(founding.founded_by, &founding.catalog).await?;
+    let actor = tx.above().actor_above(founding.founded_by, &founding.catalog, tx.now()).await?;
     may_found(&actor, &plan, now)?;
     let expires_at = now.plus(founding.lifetime);
     founding.mailing.put(&mut tx, expires_at).await?;

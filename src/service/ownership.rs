@@ -52,8 +52,13 @@ impl Services {
         request: SetResourceOwner,
     ) -> Result<Written<HandedOver>, Error> {
         let (organization, key) = (request.organization, &request.key);
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
-        context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
+            .await?;
+        context.authorize(&actor, Some(key), &key.kind)?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| hand_over(tx, call.clone(), request.clone()))
             .await
@@ -63,13 +68,13 @@ impl Services {
 async fn hand_over(mut tx: Tx, context: Context, request: SetResourceOwner) -> Result<(Tx, HandedOver), Error> {
     let SetResourceOwner { organization, key, owner, etag } = request;
     let now = tx.now();
-    let mut actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-    context.authorize(&actor, organization, Some(&key), &key.kind, now)?;
+    let mut actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
+    context.authorize(&actor, Some(&key), &key.kind)?;
     if let Some(owner) = owner {
-        let absent = tx.reads().absent_among(organization, &[owner]).await?;
+        let absent = tx.reads().absent_among(&[owner]).await?;
         must_be_fit_to_own("owner", owner, &absent)?;
     }
-    let resource = tx.reads().resource(organization, &key).await?;
+    let resource = tx.reads().resource(&key).await?;
     let mut resource = resource.ok_or_else(|| Error::not_found("resource", &key))?;
     must_match(&etag, &resource)?;
     if resource.owner == owner {
@@ -84,10 +89,10 @@ async fn hand_over(mut tx: Tx, context: Context, request: SetResourceOwner) -> R
     resource.owner = owner;
     tx.resource_update(&resource, "handed over").await?;
     let revoked = match resource.service_account {
-        Some(account) => judge_anew(&mut tx, organization, account, owner).await?,
+        Some(account) => judge_anew(&mut tx, account, owner).await?,
         None => Vec::new(),
     };
-    let revoked = only_seen(&tx, &context, organization, &actor, revoked).await?;
+    let revoked = only_seen(&tx, &context, &actor, revoked).await?;
     for node in actor.chains.values_mut().flatten().filter(|node| node.key == key) {
         node.owner = owner;
     }

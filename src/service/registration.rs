@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::context::see;
 use super::shown::{Shown, show};
 use super::text::name;
 use super::{Context, Services, Written};
@@ -68,7 +67,7 @@ impl Outcome {
 impl RegisterResource {
     /// Ensures that the catalog lets it stand there: whatever there is, and before anything is asked of the parent.
     fn must_fit(&self, actor: &Actor, now: Timestamp) -> Result<(), Error> {
-        see(actor, self.organization, None, now)?;
+        actor.must_see(None)?;
         must_fit_under(&actor.catalog, &self.kind, self.parent.as_ref().map(|parent| &*parent.kind))
     }
 
@@ -105,9 +104,9 @@ impl Services {
     ) -> Result<Written<Shown>, Error> {
         let organization = request.organization;
         let places: Vec<ResourceKey> = request.places().collect();
-        let actor = self.store.reads().actor(organization, context.subject()?, &places).await?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &places, self.world.now()).await?;
         request.must_fit(&actor, self.world.now())?;
-        context.authorize(&actor, organization, request.above(), &request.kind, self.world.now())?;
+        context.authorize(&actor, request.above(), &request.kind)?;
 
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| register(tx, call.clone(), request.clone()))
@@ -127,8 +126,8 @@ impl Services {
         organization: OrganizationId,
         requests: Vec<RegisterResource>,
     ) -> Result<Written<Vec<Outcome>>, Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        see(&actor, organization, None, self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        actor.must_see(None)?;
         let (call, requests) = (context.clone(), Arc::new(requests));
         self.write(context, Lock::Organization(organization), move |tx| {
             register_all(tx, call.clone(), organization, Arc::clone(&requests))
@@ -146,7 +145,7 @@ async fn register_all(
     // Each is asked what it would be asked alone.
     let context = Context { rpc: Rpc::RegisterResource, ..context };
     let mut batch = Batch::gather(&tx, context, organization, &requests).await?;
-    see(&batch.actor, organization, None, tx.now())?;
+    batch.actor.must_see(None)?;
     let mut outcomes = Vec::with_capacity(requests.len());
     for request in requests.iter() {
         outcomes.push(match batch.take(&tx, request) {
@@ -165,7 +164,7 @@ async fn register(mut tx: Tx, context: Context, request: RegisterResource) -> Re
     let key = match batch.take(&tx, &request)? {
         Taken::New(key) => key,
         Taken::Known(key) => {
-            let known = tx.reads().resource(request.organization, &key).await?;
+            let known = tx.reads().resource(&key).await?;
             let known = known.ok_or_else(|| Error::not_found("resource", &key))?;
             let shown = show(&batch.actor, known, tx.now())?;
             return Ok((tx, shown));
@@ -209,9 +208,9 @@ impl Batch {
         let mut places: Vec<ResourceKey> = requests.iter().flat_map(RegisterResource::places).collect();
         places.sort();
         places.dedup();
-        let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
+        let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
         let owners: Vec<Principal> = requests.iter().filter_map(|request| request.owner).collect();
-        let absent = tx.reads().absent_among(organization, &owners).await?;
+        let absent = tx.reads().absent_among(&owners).await?;
         let (made, accounts, grants) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { context, organization, actor, absent, made, accounts, grants })
     }
@@ -220,7 +219,7 @@ impl Batch {
     fn take(&mut self, tx: &Tx, request: &RegisterResource) -> Result<Taken, Error> {
         let (now, kind) = (tx.now(), Arc::clone(&request.kind));
         request.must_fit(&self.actor, now)?;
-        self.context.authorize(&self.actor, self.organization, request.above(), &kind, now)?;
+        self.context.authorize(&self.actor, request.above(), &kind)?;
         self.may_choose_id(request, now)?;
         let id = request.id.clone().unwrap_or_else(|| tx.id::<Uuid>().to_string().into());
         let key = ResourceKey { kind, id };

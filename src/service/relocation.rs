@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::see;
 use super::etag::must_match;
 use super::shown::{Shown, show};
 use super::{Context, Services, Written};
@@ -73,7 +72,8 @@ impl Services {
         request: MoveResource,
     ) -> Result<Written<MovedResource>, Error> {
         let organization = request.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &request.places()).await?;
+        let actor =
+            self.store.reads().of(organization).actor(context.subject()?, &request.places(), self.world.now()).await?;
         may_move(context, &actor, &request, self.world.now())?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| relocate(tx, call.clone(), request.clone()))
@@ -82,11 +82,11 @@ impl Services {
 }
 
 async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result<(Tx, MovedResource), Error> {
-    let (organization, now) = (request.organization, tx.now());
-    let mut actor = tx.reads().actor(organization, context.subject()?, &request.places()).await?;
+    let (_organization, now) = (request.organization, tx.now());
+    let mut actor = tx.reads().actor(context.subject()?, &request.places(), tx.now()).await?;
     may_move(&context, &actor, &request, now)?;
     let MoveResource { key, parent, etag, .. } = request;
-    let resource = tx.reads().resource(organization, &key).await?;
+    let resource = tx.reads().resource(&key).await?;
     let mut resource = resource.ok_or_else(|| Error::not_found("resource", &key))?;
     must_match(&etag, &resource)?;
     if resource.parent == parent {
@@ -101,14 +101,14 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
     if above.len() + 1 > before.chain.len() && parent.as_ref() != Some(&key) {
         must_see_all(&actor, now)?;
     }
-    let height = tx.reads().subtree_height(organization, &key).await?;
+    let height = tx.reads().subtree_height(&key).await?;
     may_stand_under(&key, height, parent.as_ref(), &above)?;
     let chain: Vec<Node> = before.chain.first().cloned().into_iter().chain(above).collect();
     let after = Facts { chain, ..before.clone() };
     let places: BTreeSet<ResourceKey> =
         before.chain.iter().chain(&after.chain).skip(1).map(|node| node.key.clone()).collect();
     let places: Vec<ResourceKey> = places.into_iter().collect();
-    let grants = tx.reads().grants_on(organization, &places, now).await?;
+    let grants = tx.reads().grants_on(&places, now).await?;
     must_be_under_the_ceiling(&before, &after, &grants, now)?;
 
     let (had, has) = (inherited(&before.chain[1..], &grants, now), inherited(&after.chain[1..], &grants, now));
@@ -127,9 +127,9 @@ async fn relocate(mut tx: Tx, context: Context, request: MoveResource) -> Result
 /// move is to share with other people (domain.md, invariant 7).
 fn may_move(context: &Context, actor: &Actor, request: &MoveResource, now: Timestamp) -> Result<(), Error> {
     let MoveResource { organization, key, parent, .. } = request;
-    context.authorize(actor, *organization, Some(key), &key.kind, now)?;
+    context.authorize(actor, Some(key), &key.kind)?;
     must_fit_under(&actor.catalog, &key.kind, parent.as_ref().map(|parent| &*parent.kind))?;
-    see(actor, *organization, parent.as_ref(), now)?;
+    actor.must_see(parent.as_ref())?;
     let there = actor.at(parent.as_ref());
     must_have(&there, &key.kind, Verb::Create, now)?;
     for place in [actor.at(Some(key)), actor.above(key), there] {

@@ -40,10 +40,11 @@ impl Services {
     ) -> Result<Read<Shown>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
+        let actor =
+            reads.of(organization).actor(context.subject()?, std::slice::from_ref(key), self.world.now()).await?;
         let now = self.world.now();
-        context.authorize(&actor, organization, Some(key), &key.kind, now)?;
-        let resource = reads.resource(organization, key).await?;
+        context.authorize(&actor, Some(key), &key.kind)?;
+        let resource = reads.of(organization).resource(key).await?;
         let resource = resource.ok_or_else(|| Error::not_found("resource", key))?;
         Ok(Read { value: show(&actor, resource, now)?, token })
     }
@@ -62,8 +63,13 @@ impl Services {
         mut request: UpdateResource,
     ) -> Result<Written<Shown>, Error> {
         let (organization, key) = (request.organization, &request.key);
-        let actor = self.store.reads().actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
-        context.authorize(&actor, organization, Some(key), &key.kind, self.world.now())?;
+        let actor = self
+            .store
+            .reads()
+            .of(organization)
+            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
+            .await?;
+        context.authorize(&actor, Some(key), &key.kind)?;
         let mut violations = Violations::default();
         if let Some(text) = &request.display_name {
             request.display_name = violations.take(name("display_name", text))?;
@@ -81,9 +87,9 @@ impl Services {
 async fn update(mut tx: Tx, context: Context, request: UpdateResource) -> Result<(Tx, Shown), Error> {
     let UpdateResource { organization, key, display_name, metadata, etag } = request;
     let now = tx.now();
-    let actor = tx.reads().actor(organization, context.subject()?, std::slice::from_ref(&key)).await?;
-    context.authorize(&actor, organization, Some(&key), &key.kind, now)?;
-    let before = tx.reads().resource(organization, &key).await?;
+    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
+    context.authorize(&actor, Some(&key), &key.kind)?;
+    let before = tx.reads().resource(&key).await?;
     let before = before.ok_or_else(|| Error::not_found("resource", &key))?;
     must_match(&etag, &before)?;
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Affected, Changed, apply};
-use super::context::see;
 use super::etag::{etag, must_match};
 use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, may_give, may_shape, may_take, may_take_role, must_see_all_held_as};
@@ -128,9 +127,9 @@ impl Services {
     pub async fn roles(&self, context: &Context, organization: OrganizationId) -> Result<Read<Roles>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        see(&actor, organization, None, self.world.now())?;
-        let custom = reads.roles(organization).await?.into_iter().map(tagged).collect::<Result<_, _>>()?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        actor.must_see(None)?;
+        let custom = reads.of(organization).roles().await?.into_iter().map(tagged).collect::<Result<_, _>>()?;
         Ok(Read { value: Roles { catalog: actor.catalog, custom }, token })
     }
 
@@ -195,8 +194,8 @@ impl Services {
     }
 
     async fn may_manage(&self, context: &Context, organization: OrganizationId) -> Result<(), Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")
     }
 }
 
@@ -207,7 +206,7 @@ async fn create(
     role: CustomRole,
 ) -> Result<(Tx, WrittenRole), Error> {
     let (actor, catalog) = manager(&tx, &context, organization, &[]).await?;
-    let roles = tx.reads().roles(organization).await?;
+    let roles = tx.reads().roles().await?;
     if roles.iter().any(|other| other.name == role.name) {
         return Err(Error::new(Reason::NameTaken, "the organization has a role of this name").about("role", &role.name));
     }
@@ -223,7 +222,7 @@ async fn create(
 async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx, UpdatedRole), Error> {
     let UpdateRole { organization, name, changes, etag } = request;
     let (actor, catalog) = manager(&tx, &context, organization, &[]).await?;
-    let before = find(&tx.reads(), organization, &name).await?;
+    let before = find(&tx.above(), organization, &name).await?;
     must_match(&etag, &before)?;
     let after = changes.written_on(before.clone());
     if after == before {
@@ -231,7 +230,7 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
         return Ok((tx, UpdatedRole { role, links: Vec::new() }));
     }
     let now = tx.now();
-    let principals = tx.reads().principals_of_role(organization, &name, now).await?;
+    let principals = tx.reads().principals_of_role(&name, now).await?;
     let (mut links, mut can_be_brought) = (Vec::new(), Ok(()));
     let is_mine = principals.iter().any(|principal| actor.standing.is_among(*principal));
     let after_compiled = must_be_shaped(&actor, &catalog, &after, is_mine, now)?;
@@ -252,7 +251,7 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
             }
             Ok(())
         };
-        tx.reads().each_open_link(organization, now, look).await?;
+        tx.reads().each_open_link(now, look).await?;
     }
     if is_less && !(principals.is_empty() && links.is_empty()) {
         may_take_role(&actor.at(None), &Held::Role(Arc::clone(&name)), now)?;
@@ -261,7 +260,7 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
         }
     }
     if !principals.is_empty() && is_elsewhere {
-        tx.reads().in_use(organization, now).await?.must_hold(&catalog, &after)?;
+        tx.reads().in_use(now).await?.must_hold(&catalog, &after)?;
     }
     can_be_brought?;
     tx.role_update(&after).await?;
@@ -271,7 +270,7 @@ async fn update(mut tx: Tx, context: Context, request: UpdateRole) -> Result<(Tx
 async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx, DeletedRole), Error> {
     let DeleteRole { organization, name, move_holders_to, etag } = request;
     // Whatever the caller names: only what is there is looked for further.
-    let role = find(&tx.reads(), organization, &name).await;
+    let role = find(&tx.above(), organization, &name).await;
     let Holdings { grants, links } = match &role {
         Ok(_) => Holdings::of(&tx, organization, &name).await?,
         Err(_) => Holdings::default(),
@@ -284,7 +283,7 @@ async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx
     must_match(&etag, &role)?;
     must_see_all_held_as(&actor, &compiled(&catalog, &role)?, tx.now())?;
     if grants.is_empty() && links.is_empty() {
-        forget(&mut tx, organization, &name).await?;
+        forget(&mut tx, &name).await?;
         return Ok((tx, DeletedRole::default()));
     }
     let Some(instead) = move_holders_to else {
@@ -312,7 +311,7 @@ async fn delete(mut tx: Tx, context: Context, request: DeleteRole) -> Result<(Tx
     let plan = plan_moving(&actor, &grants, &instead, &affected, tx.now())?;
     let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "move_holders_to").await?;
     let moved = move_links(&mut tx, &actor, links, &name, &instead).await?;
-    forget(&mut tx, organization, &name).await?;
+    forget(&mut tx, &name).await?;
     Ok((tx, DeletedRole { changed, links: moved }))
 }
 
@@ -325,11 +324,11 @@ struct Holdings {
 
 impl Holdings {
     /// Reads at most one more of each than may be moved.
-    async fn of(tx: &Tx, organization: OrganizationId, role: &str) -> Result<Self, Error> {
-        let grants = tx.reads().grants_of_role(organization, role, tx.now(), MOVED_MAX as u64 + 1).await?;
+    async fn of(tx: &Tx, _organization: OrganizationId, role: &str) -> Result<Self, Error> {
+        let grants = tx.reads().grants_of_role(role, tx.now(), MOVED_MAX as u64 + 1).await?;
         let mut links = Vec::new();
         tx.reads()
-            .each_open_link(organization, tx.now(), |link| {
+            .each_open_link(tx.now(), |link| {
                 if links.len() <= MOVED_MAX && link.brought_as(role, tx.now()).next().is_some() {
                     links.push(link);
                 }
@@ -370,8 +369,8 @@ async fn move_links(
 }
 
 /// Deletes a role that nobody holds, with what has expired of it.
-async fn forget(tx: &mut Tx, organization: OrganizationId, role: &Arc<str>) -> Result<(), Error> {
-    let lapsed = tx.reads().lapsed_grants_of_role(organization, role, tx.now(), LAPSED_MAX + 1).await?;
+async fn forget(tx: &mut Tx, role: &Arc<str>) -> Result<(), Error> {
+    let lapsed = tx.reads().lapsed_grants_of_role(role, tx.now(), LAPSED_MAX + 1).await?;
     if lapsed.len() as u64 > LAPSED_MAX {
         return Err(Error::new(Reason::ConcurrentUpdate, "much of it has expired meanwhile; try again"));
     }
@@ -454,15 +453,15 @@ async fn manager(
     organization: OrganizationId,
     places: &[ResourceKey],
 ) -> Result<(Actor, Arc<Catalog>), Error> {
-    let actor = tx.reads().actor(organization, context.subject()?, places).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
+    let actor = tx.reads().actor(context.subject()?, places, tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     if !actor.catalog.features().custom_roles {
         let message = "the organization's catalog leaves custom roles out";
         return Err(Error::new(Reason::FeatureOff, message).about("feature", "custom_roles"));
     }
-    let found = tx.reads().organization(organization).await?;
+    let found = tx.reads().organization().await?;
     let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
-    let catalog = tx.reads().catalog(&found.catalog).await?;
+    let catalog = tx.above().catalog(&found.catalog).await?;
     Ok((actor, catalog))
 }
 
@@ -488,7 +487,7 @@ fn compiled(catalog: &Catalog, role: &CustomRole) -> Result<Role, Error> {
 }
 
 async fn find(reads: &Reads<'_>, organization: OrganizationId, name: &Arc<str>) -> Result<CustomRole, Error> {
-    let roles = reads.roles(organization).await?;
+    let roles = reads.of(organization).roles().await?;
     roles.into_iter().find(|role| role.name == *name).ok_or_else(|| Error::not_found("role", name))
 }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::context::{must_hold, see};
 use super::sought::Sought;
 use super::{Context, Read, Services};
 use crate::domain::access::{Actor, decide};
@@ -95,20 +94,20 @@ impl Services {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
         let subject = context.subject()?;
-        let actor = reads.actor(organization, subject, &[]).await?;
-        context.authorize(&actor, organization, None, "", now)?;
+        let actor = reads.of(organization).actor(subject, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
 
         let is_first = request.after.is_none();
         let query = roster_query(request, now)?;
         query.filter.must_name_roles_of(&actor.catalog, "filter")?;
         let groups: Vec<Principal> = query.filter.groups().into_iter().map(Principal::Group).collect();
         if !groups.is_empty() {
-            must_hold(&actor, PermissionId::GROUP_LIST, None, now)?;
-            reads.principals(organization, &groups).await?;
+            actor.must_hold(PermissionId::GROUP_LIST, None)?;
+            reads.of(organization).principals(&groups).await?;
         }
         let is_all = query.words.is_empty() && query.filter.is_empty();
         let page = roster_page(&reads, organization, query).await?;
-        let total = if is_first && is_all { Some(reads.roster_count(organization).await?) } else { None };
+        let total = if is_first && is_all { Some(reads.of(organization).roster_count().await?) } else { None };
         let sought = self.sought(&actor, subject, organization, token).await?;
         let members = complete(&reads, context, &actor, (organization, now), page.rows, &sought).await?;
         let value = Members { members, shows_private: may_update(&actor, now), next: page.next, total };
@@ -128,11 +127,11 @@ impl Services {
     ) -> Result<Read<FoundMember>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        see(&actor, organization, None, self.world.now())?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        actor.must_see(None)?;
         context.note(organization, self.world.now());
         if actor.standing.membership() != Some(id) {
-            must_hold(&actor, PermissionId::MEMBER_LIST, None, self.world.now())?;
+            actor.must_hold(PermissionId::MEMBER_LIST, None)?;
         }
         Ok(Read { value: self.found(&reads, context, &actor, organization, id).await?, token })
     }
@@ -150,13 +149,13 @@ impl Services {
     ) -> Result<Read<FoundMember>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let found = match name {
-            MemberName::Email(email) => reads.membership_by_email(organization, email).await?,
-            MemberName::User(user) => reads.membership_by_user(organization, *user).await?,
+            MemberName::Email(email) => reads.of(organization).membership_by_email(email).await?,
+            MemberName::User(user) => reads.of(organization).membership_by_user(*user).await?,
             MemberName::ExternalId(id) => {
-                reads.memberships_under(organization, &[], std::slice::from_ref(id)).await?.pop()
+                reads.of(organization).memberships_under(&[], std::slice::from_ref(id)).await?.pop()
             }
         };
         let called = match name {
@@ -177,7 +176,7 @@ impl Services {
         id: MembershipId,
     ) -> Result<FoundMember, Error> {
         let now = self.world.now();
-        let row = reads.roster_row(organization, id).await?.ok_or_else(|| Error::not_found("member", id))?;
+        let row = reads.of(organization).roster_row(id).await?.ok_or_else(|| Error::not_found("member", id))?;
         let listed = complete(reads, context, actor, (organization, now), vec![row], &Sought::Anywhere).await?.pop();
         let listed = listed.ok_or_else(|| Error::internal("a row that was lost"))?;
         Ok(FoundMember { listed, shows_private: may_update(actor, now) })
@@ -227,7 +226,7 @@ async fn roster_page(
     let mut filling = PageBuilder::new(query.size);
     loop {
         query.size = filling.step();
-        let page = reads.roster_page(organization, &query).await?;
+        let page = reads.of(organization).roster_page(&query).await?;
         // One that comes short has gone through as much as it may.
         let is_end = page.rows.len() < query.size as usize || page.next.is_none();
         for row in page.rows {
@@ -285,7 +284,7 @@ async fn complete(
     let seen = seen_places(reads, context, actor, (organization, now), &grants).await?;
     let made_here: Vec<UserId> =
         rows.iter().filter(|row| row.member.is_made_here).filter_map(|row| row.member.user).collect();
-    let elsewhere = reads.users_elsewhere(organization, &made_here).await?;
+    let elsewhere = reads.of(organization).users_elsewhere(&made_here).await?;
 
     let mut held: HashMap<Principal, Vec<&Grant>> = HashMap::new();
     for grant in &grants {
@@ -373,7 +372,7 @@ async fn seen_places(
         return Ok(Seen { types, keys: HashSet::new() });
     }
     let unsure: Vec<ResourceKey> = unsure.into_iter().cloned().collect();
-    let nearer = reads.actor(organization, context.subject()?, &unsure).await?;
-    let keys = unsure.into_iter().filter(|key| see(&nearer, organization, Some(key), now).is_ok()).collect();
+    let nearer = reads.of(organization).actor(context.subject()?, &unsure, now).await?;
+    let keys = unsure.into_iter().filter(|key| nearer.must_see(Some(key)).is_ok()).collect();
     Ok(Seen { types, keys })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::context::{must_be_operator, must_hold, see};
+use super::context::must_be_operator;
 use super::{Context, Read, Services, Written};
 use crate::domain::catalog::{Catalog, PermissionId, SeatPolicy, Verb};
 use crate::domain::error::{Error, Reason};
@@ -26,18 +26,18 @@ impl Services {
         let token = self.token_before_reading(organization).await?;
         let (reads, now) = (self.store.reads(), self.world.now());
         let places: Vec<ResourceKey> = place.into_iter().cloned().collect();
-        let actor = reads.actor(organization, context.subject()?, &places).await?;
-        see(&actor, organization, None, now)?;
-        see(&actor, organization, place, now)?;
+        let actor = reads.of(organization).actor(context.subject()?, &places, self.world.now()).await?;
+        actor.must_see(None)?;
+        actor.must_see(place)?;
         let permission = match place.and_then(|key| actor.catalog.resource_type(&key.kind)) {
             Some((kind, _)) => PermissionId::of_type(kind, Verb::Share),
             None => PermissionId::MEMBER_LIST,
         };
-        must_hold(&actor, permission, place, now)?;
+        actor.must_hold(permission, place)?;
         let policy = must_be_counted(&actor.catalog, place)?;
         let seats = match place {
-            Some(key) => reads.resource_seats(organization, key, &actor.catalog, policy, now).await?,
-            None => reads.seats(organization, policy, now).await?,
+            Some(key) => reads.of(organization).resource_seats(key, &actor.catalog, policy, now).await?,
+            None => reads.of(organization).seats(policy, now).await?,
         };
         Ok(Read { value: seats, token })
     }
@@ -69,22 +69,22 @@ async fn set_limit(
     place: Option<ResourceKey>,
     limit: Option<u32>,
 ) -> Result<(Tx, Seats), Error> {
-    must_be_operator(&tx.reads(), context.subject()?).await?;
-    let found = tx.reads().organization(organization).await?;
+    must_be_operator(&tx.above(), context.subject()?).await?;
+    let found = tx.reads().organization().await?;
     let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
-    let catalog = tx.reads().catalog_of(organization, &found.catalog).await?;
+    let catalog = tx.reads().catalog_of(&found.catalog).await?;
     if let Some(key) = &place
-        && tx.reads().resource(organization, key).await?.is_none()
+        && tx.reads().resource(key).await?.is_none()
     {
         return Err(Error::not_found("resource", key));
     }
     let policy = must_be_counted(&catalog, place.as_ref())?;
-    if tx.reads().seat_limit(organization, place.as_ref()).await? != limit {
+    if tx.reads().seat_limit(place.as_ref()).await? != limit {
         tx.seat_limit_set(place.as_ref(), limit).await?;
     }
     let seats = match &place {
-        Some(key) => tx.reads().resource_seats(organization, key, &catalog, policy, tx.now()).await?,
-        None => tx.reads().seats(organization, policy, tx.now()).await?,
+        Some(key) => tx.reads().resource_seats(key, &catalog, policy, tx.now()).await?,
+        None => tx.reads().seats(policy, tx.now()).await?,
     };
     Ok((tx, seats))
 }
@@ -128,8 +128,7 @@ impl SeatsBefore {
         places: &[ResourceKey],
     ) -> Result<Self, Error> {
         let has_lists = catalog.seats().is_some_and(|policy| !policy.per_types.is_empty());
-        let mut unnamed =
-            if has_lists { tx.reads().limited_lists_of(organization, members, tx.now()).await? } else { Vec::new() };
+        let mut unnamed = if has_lists { tx.reads().limited_lists_of(members, tx.now()).await? } else { Vec::new() };
         unnamed.retain(|key| !places.contains(key));
         let named = std::iter::once(None).chain(places.iter().cloned().map(Some));
         let all = named.chain(unnamed.iter().cloned().map(Some)).collect();
@@ -153,9 +152,9 @@ impl SeatsBefore {
                 continue;
             }
             if let Some(policy) = policy_at(catalog, place.as_ref())
-                && tx.reads().seat_limit(organization, place.as_ref()).await?.is_some()
+                && tx.reads().seat_limit(place.as_ref()).await?.is_some()
             {
-                let seats = now_at(&tx.reads(), tx, catalog, organization, policy, place.as_ref()).await?;
+                let seats = now_at(&tx.above(), tx, catalog, organization, policy, place.as_ref()).await?;
                 counted.counted.push((place, seats));
             }
         }
@@ -169,7 +168,7 @@ impl SeatsBefore {
     pub async fn must_suffice(self, tx: &Tx, catalog: &Catalog, organization: OrganizationId) -> Result<(), Error> {
         for (place, before) in self.counted {
             let Some(policy) = policy_at(catalog, place.as_ref()) else { continue };
-            let after = now_at(&tx.reads(), tx, catalog, organization, policy, place.as_ref()).await?;
+            let after = now_at(&tx.above(), tx, catalog, organization, policy, place.as_ref()).await?;
             let judged = after.must_be_there(before, place.as_ref());
             if place.is_some_and(|key| self.unnamed.contains(&key)) {
                 let message = "all seats are taken on a list that comes with it";
@@ -191,7 +190,7 @@ async fn now_at(
     place: Option<&ResourceKey>,
 ) -> Result<Seats, Error> {
     match place {
-        Some(key) => reads.resource_seats(organization, key, catalog, policy, tx.now()).await,
-        None => reads.seats(organization, policy, tx.now()).await,
+        Some(key) => reads.of(organization).resource_seats(key, catalog, policy, tx.now()).await,
+        None => reads.of(organization).seats(policy, tx.now()).await,
     }
 }

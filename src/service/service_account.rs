@@ -70,8 +70,8 @@ impl Services {
         request: CreateServiceAccount,
     ) -> Result<Written<ServiceAccount>, Error> {
         let organization = request.organization;
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let display_name = required_name("display_name", &request.display_name)?;
 
         let call = context.clone();
@@ -94,11 +94,12 @@ impl Services {
     ) -> Result<Read<ServiceAccount>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let mut actor = reads.actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
-        let found = reads.service_account(organization, id).await?;
+        let mut actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
+        let found = reads.of(organization).service_account(id).await?;
         if let Some(key) = found.as_ref().and_then(|account| account.bound_to.as_ref()) {
-            actor = reads.actor(organization, context.subject()?, std::slice::from_ref(key)).await?;
+            actor =
+                reads.of(organization).actor(context.subject()?, std::slice::from_ref(key), self.world.now()).await?;
         }
         Ok(Read { value: see_account(&actor, found, id, self.world.now())?, token })
     }
@@ -117,8 +118,8 @@ impl Services {
         let ListServiceAccounts { organization, size, after } = request;
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
 
         let subject = context.subject()?;
         let sought = self.sought(&actor, subject, organization, token).await?;
@@ -130,7 +131,7 @@ impl Services {
             let is_last = found.len() < wanted;
             from = found.last().map(|account| account.id);
             let places: Vec<ResourceKey> = found.iter().filter_map(|account| account.bound_to.clone()).collect();
-            let actor = reads.actor(organization, subject, &places).await?;
+            let actor = reads.of(organization).actor(subject, &places, self.world.now()).await?;
             let now = self.world.now();
             for account in found {
                 let id = account.id;
@@ -196,8 +197,8 @@ impl Services {
         id: ServiceAccountId,
         act: Act,
     ) -> Result<Written<ServiceAccount>, Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let call = context.clone();
         self.write(context, Lock::Organization(organization), move |tx| {
             move_state(tx, call.clone(), organization, id, act)
@@ -212,8 +213,8 @@ async fn create(
     organization: OrganizationId,
     display_name: String,
 ) -> Result<(Tx, ServiceAccount), Error> {
-    let actor = tx.reads().actor(organization, context.subject()?, &[]).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
+    let actor = tx.reads().actor(context.subject()?, &[], tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     let account = ServiceAccount {
         id: tx.id(),
         organization: Some(organization),
@@ -234,19 +235,19 @@ async fn move_state(
     act: Act,
 ) -> Result<(Tx, ServiceAccount), Error> {
     let principal = Principal::ServiceAccount(id);
-    let grants = tx.reads().grants_of(organization, &[principal], tx.now()).await?;
-    let found = tx.reads().service_account(organization, id).await?;
+    let grants = tx.reads().grants_of(&[principal], tx.now()).await?;
+    let found = tx.reads().service_account(id).await?;
     let bound = found.iter().filter_map(|account| account.bound_to.clone());
     let places: Vec<ResourceKey> =
         grants.live.iter().filter_map(|grant| grant.place.resource().cloned()).chain(bound).collect();
-    let actor = tx.reads().actor(organization, context.subject()?, &places).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
+    let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     let mut account = see_account(&actor, found, id, tx.now())?;
     may_move(&tx, &actor, &grants.live, principal, act)?;
 
     if act == Act::Delete {
         account.must_be_free()?;
-        end(&mut tx, &context, organization, &account, grants).await?;
+        end(&mut tx, &context, &account, grants).await?;
         return Ok((tx, account));
     }
     let is_enabled = act == Act::Enable;
@@ -259,16 +260,10 @@ async fn move_state(
     Ok((tx, account))
 }
 
-async fn end(
-    tx: &mut Tx,
-    context: &Context,
-    organization: OrganizationId,
-    account: &ServiceAccount,
-    grants: Grants,
-) -> Result<(), Error> {
-    let owned = tx.reads().owned_by(organization, &[Principal::ServiceAccount(account.id)], OWNED_MAX + 1).await?;
+async fn end(tx: &mut Tx, context: &Context, account: &ServiceAccount, grants: Grants) -> Result<(), Error> {
+    let owned = tx.reads().owned_by(&[Principal::ServiceAccount(account.id)], OWNED_MAX + 1).await?;
     let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();
-    let actor = tx.reads().actor(organization, context.subject()?, &keys).await?;
+    let actor = tx.reads().actor(context.subject()?, &keys, tx.now()).await?;
     if owned.len() as u64 > OWNED_MAX || keys.iter().any(|key| is_visible(&actor.at(Some(key)), tx.now())) {
         let message = "the account owns resources: hand them over first";
         return Err(Error::new(Reason::ServiceAccountOwns, message).about("service_account", account.id));
@@ -276,7 +271,7 @@ async fn end(
     // What the caller does not see is nobody's from now on, and they are not told.
     tx.resources_disown(owned).await?;
     let most = u32::try_from(FACTS_MAX + 1).unwrap_or(u32::MAX);
-    let mut api_keys = tx.reads().api_key_page(account.id, None, most).await?;
+    let mut api_keys = tx.above().api_key_page(account.id, None, most).await?;
     api_keys.retain(|key| key.revoked_at.is_none());
     tx.grants_delete(&grants.rows(FACTS_MAX.saturating_sub(api_keys.len()))).await?;
     tx.api_keys_revoke(&api_keys).await?;

@@ -72,7 +72,7 @@ impl Sought<'_> {
     ) -> Result<GrantPage, Error> {
         let mut all = GrantPage::default();
         for part in self.parts() {
-            let page = reads.grant_page(organization, (principal, part), now, after, size).await?;
+            let page = reads.of(organization).grant_page((principal, part), now, after, size).await?;
             all = all.merged(page, size as usize);
         }
         Ok(all)
@@ -92,7 +92,7 @@ impl Sought<'_> {
     ) -> Result<Vec<ServiceAccount>, Error> {
         let mut all = Vec::new();
         for part in self.parts() {
-            all.extend(reads.service_account_page(organization, part, after, size as u64).await?);
+            all.extend(reads.of(organization).service_account_page(part, after, size as u64).await?);
         }
         all.sort_unstable_by_key(|account| account.id);
         all.truncate(size);
@@ -112,7 +112,7 @@ impl Sought<'_> {
     ) -> Result<Vec<Grant>, Error> {
         let mut grants = Vec::new();
         for part in self.parts() {
-            grants.extend(reads.grants_held_at(organization, principals, part, now).await?);
+            grants.extend(reads.of(organization).grants_held_at(principals, part, now).await?);
         }
         Ok(grants)
     }

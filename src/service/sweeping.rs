@@ -64,9 +64,9 @@ impl Services {
     ) -> Result<(), Error> {
         let context = Context::of_server(Rpc::ChangeGrants, self.world.id::<Uuid>());
         // Most often there is nothing, and no lock is taken.
-        while !self.store.reads().lapsed_grants(organization, before, 1).await?.is_empty() {
+        while !self.store.reads().of(organization).lapsed_grants(before, 1).await?.is_empty() {
             let lock = Lock::Organization(organization);
-            match self.write(&context, lock, move |tx| sweep_slice(tx, organization, before)).await {
+            match self.write(&context, lock, move |tx| sweep_slice(tx, before)).await {
                 Ok(_) => {}
                 // The organization went meanwhile, and everything with it.
                 Err(error) if error.kind() == Kind::NotFound => return Ok(()),
@@ -77,8 +77,8 @@ impl Services {
     }
 }
 
-async fn sweep_slice(mut tx: Tx, organization: OrganizationId, before: Timestamp) -> Result<(Tx, ()), Error> {
-    let lapsed = tx.reads().lapsed_grants(organization, before, SLICE).await?;
+async fn sweep_slice(mut tx: Tx, before: Timestamp) -> Result<(Tx, ()), Error> {
+    let lapsed = tx.reads().lapsed_grants(before, SLICE).await?;
     // Nothing is counted: a role with a bound is never held with an end.
     tx.grants_delete(&lapsed).await?;
     Ok((tx, ()))

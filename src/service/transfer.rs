@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Affected, Changed, apply};
-use super::context::{must_be_operator, see};
+use super::context::must_be_operator;
 use super::{Context, Services, Written, text};
 use crate::domain::access::{Actor, may_give, may_take};
 use crate::domain::assignment::{Plan, plan_transfer};
@@ -62,10 +62,10 @@ impl Services {
     ) -> Result<Written<Transferred>, Error> {
         let organization = request.organization;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        see(&actor, organization, None, self.world.now())?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        actor.must_see(None)?;
         let request = TransferRole { reason: text::reason("reason", &request.reason)?, ..request };
-        let found = reads.organization(organization).await?;
+        let found = reads.of(organization).organization().await?;
         let name = found.map(|it| it.display_name).unwrap_or_default();
 
         let (call, sealer, world) = (context.clone(), self.sealer.clone(), self.world.clone());
@@ -92,22 +92,22 @@ impl Services {
 
 async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result<(Tx, Transferred), Error> {
     let (organization, now) = (request.organization, tx.now());
-    let holders = tx.reads().grants_of_role(organization, &request.role, now, 1_000).await?;
-    let actor = tx.reads().actor(organization, context.subject()?, &[]).await?;
-    see(&actor, organization, None, now)?;
+    let holders = tx.reads().grants_of_role(&request.role, now, 1_000).await?;
+    let actor = tx.reads().actor(context.subject()?, &[], tx.now()).await?;
+    actor.must_see(None)?;
     let role = transferable(&actor.catalog, &request.role)?;
     let from = from_whom(&tx, &actor, &context, &request, &holders).await?;
     if !request.reason.is_empty() {
         tx.because(request.reason);
     }
-    let to = tx.reads().membership(organization, request.to, now).await?;
+    let to = tx.reads().membership(request.to, now).await?;
     let to = to.ok_or_else(|| Error::not_found("member", request.to))?;
     to.must_be(MemberState::Active, "given a role by a transfer")?;
     if from == Some(to.id) {
         return Err(Error::invalid("to_membership_id", Reason::OutOfRange, "holds the role already"));
     }
     let from = match from {
-        Some(id) => tx.reads().membership(organization, id, now).await?,
+        Some(id) => tx.reads().membership(id, now).await?,
         None => None,
     };
 
@@ -116,7 +116,7 @@ async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result
     let affected = Affected::read(&tx, organization, &actor.catalog, &people).await?;
     let (giver, taker) = (from.as_ref().map(|it| Principal::Membership(it.id)), Principal::Membership(to.id));
     let plan = plan_transfer(&actor.catalog, affected.before(now), role, giver, taker)?;
-    must_be_under_the_ceiling(&tx, &actor, &context, organization, &plan, role, taker).await?;
+    must_be_under_the_ceiling(&tx, &actor, &context, &plan, role, taker).await?;
     let changed = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "role").await?;
     let changed = changed.told_to_caller(&tx, &context, organization, &actor).await?;
 
@@ -125,10 +125,10 @@ async fn transfer(mut tx: Tx, context: Context, request: TransferRole) -> Result
     let kept: Vec<Grant> =
         kept.chain(changed.granted.iter().filter(|it| Some(it.principal) == giver).cloned()).collect();
     let from = match from {
-        Some(from) => tx.reads().membership(organization, from.id, now).await?,
+        Some(from) => tx.reads().membership(from.id, now).await?,
         None => None,
     };
-    let to = tx.reads().membership(organization, to.id, now).await?;
+    let to = tx.reads().membership(to.id, now).await?;
     let to = to.ok_or_else(|| Error::internal("a member who was there"))?;
     Ok((tx, Transferred { from, to, changed, kept }))
 }
@@ -163,7 +163,7 @@ async fn from_whom(
     if let Some(own) = own.filter(|own| request.from.is_none_or(|from| from == *own)) {
         return Ok(Some(own));
     }
-    match must_be_operator(&tx.reads(), context.subject()?).await {
+    match must_be_operator(&tx.above(), context.subject()?).await {
         Err(error) if error.kind() == Kind::PermissionDenied => {
             let message = "only who holds the role hands it on";
             let refusal = Error::new(Reason::RoleNotGrantable, message).about("role", &request.role);
@@ -191,7 +191,6 @@ async fn must_be_under_the_ceiling(
     tx: &Tx,
     actor: &Actor,
     context: &Context,
-    organization: OrganizationId,
     plan: &Plan,
     role: &Role,
     taker: Principal,
@@ -199,7 +198,7 @@ async fn must_be_under_the_ceiling(
     let is_itself = |held: &Held| matches!(held, Held::Role(name) if *name == role.name);
     let others: Vec<&Grant> = plan.revoked.iter().filter(|grant| grant.principal == taker).collect();
     let places: Vec<ResourceKey> = others.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
-    let there = tx.reads().actor(organization, context.subject()?, &places).await?;
+    let there = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
     let now: Timestamp = tx.now();
     for (principal, assignment) in &plan.granted {
         if assignment.place == Place::Organization && !is_itself(&assignment.held) {

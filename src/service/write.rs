@@ -197,7 +197,7 @@ impl Services {
     pub(super) async fn token_before_reading(&self, organization: OrganizationId) -> Result<Token, Error> {
         // The tables hold what the index has taken in, and more.
         let installation = self.engine.installation().position();
-        let position = self.store.reads().position(organization).await?;
+        let position = self.store.reads().of(organization).position().await?;
         let position = position.unwrap_or_default();
         Ok(Token { epoch: self.engine.epoch(), organization, position, installation })
     }

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{contacts, muted_contacts};
-use super::{Reads, Tx};
+use super::{OrgReads, Tx};
 use crate::changelog::Change;
 use crate::domain::contact::Contact;
 use crate::domain::email::Email;
@@ -13,7 +13,7 @@ use crate::domain::id::{ContactId, OrganizationId};
 use crate::domain::place::ResourceKey;
 use crate::domain::time::Timestamp;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Reads the contacts of a resource by address, at most `size` of them, from after the address key `after` on. The
     /// second value is where the next page begins, if there is one.
     ///
@@ -21,12 +21,11 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn contact_page(
         &self,
-        organization: OrganizationId,
         key: &ResourceKey,
         after: Option<&str>,
         size: u32,
     ) -> Result<(Vec<Contact>, Option<String>), Error> {
-        let mut query = contacts::Entity::find().filter(contacts_of(organization, key));
+        let mut query = contacts::Entity::find().filter(contacts_of(self.organization, key));
         if let Some(after) = after {
             query = query.filter(contacts::Column::EmailKey.gt(after));
         }
@@ -42,8 +41,8 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn contact_count(&self, organization: OrganizationId, key: &ResourceKey) -> Result<usize, Error> {
-        let count = contacts::Entity::find().filter(contacts_of(organization, key)).count(&self.db).await?;
+    pub async fn contact_count(&self, key: &ResourceKey) -> Result<usize, Error> {
+        let count = contacts::Entity::find().filter(contacts_of(self.organization, key)).count(&self.db).await?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
@@ -51,13 +50,8 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn contact(
-        &self,
-        organization: OrganizationId,
-        key: &ResourceKey,
-        id: ContactId,
-    ) -> Result<Option<Contact>, Error> {
-        let row = contacts::Entity::find_by_id(id.0).filter(contacts_of(organization, key)).one(&self.db).await?;
+    pub async fn contact(&self, key: &ResourceKey, id: ContactId) -> Result<Option<Contact>, Error> {
+        let row = contacts::Entity::find_by_id(id.0).filter(contacts_of(self.organization, key)).one(&self.db).await?;
         Ok(row.map(contact))
     }
 
@@ -65,14 +59,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn contact_by_email(
-        &self,
-        organization: OrganizationId,
-        key: &ResourceKey,
-        email: &Email,
-    ) -> Result<Option<Contact>, Error> {
+    pub async fn contact_by_email(&self, key: &ResourceKey, email: &Email) -> Result<Option<Contact>, Error> {
         let row = contacts::Entity::find()
-            .filter(contacts_of(organization, key))
+            .filter(contacts_of(self.organization, key))
             .filter(contacts::Column::EmailKey.eq(email.key()))
             .one(&self.db)
             .await?;
@@ -83,13 +72,8 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn contact_is_muted(
-        &self,
-        organization: OrganizationId,
-        key: &ResourceKey,
-        email_hash: &[u8; 32],
-    ) -> Result<bool, Error> {
-        let id = (organization.0, key.kind.to_string(), key.id.to_string(), email_hash.to_vec());
+    pub async fn contact_is_muted(&self, key: &ResourceKey, email_hash: &[u8; 32]) -> Result<bool, Error> {
+        let id = (self.organization.0, key.kind.to_string(), key.id.to_string(), email_hash.to_vec());
         Ok(muted_contacts::Entity::find_by_id(id).one(&self.db).await?.is_some())
     }
 
@@ -97,12 +81,12 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn contacts_on(&self, organization: OrganizationId, keys: &[ResourceKey]) -> Result<Vec<Contact>, Error> {
+    pub async fn contacts_on(&self, keys: &[ResourceKey]) -> Result<Vec<Contact>, Error> {
         let mut found = Vec::new();
         for (kind, ids) in super::subtree::by_kind(keys) {
             for ids in ids.chunks(5_000) {
                 let rows = contacts::Entity::find()
-                    .filter(contacts::Column::OrganizationId.eq(organization.0))
+                    .filter(contacts::Column::OrganizationId.eq(self.organization.0))
                     .filter(contacts::Column::ResourceType.eq(kind))
                     .filter(contacts::Column::ResourceId.is_in(ids.iter().copied()))
                     .all(&self.db)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryResult, Statement, Value};
 
-use super::Reads;
 use super::encoding::{optional_principal, principal_columns, state};
 use super::entity::{grants, memberships};
 use super::grant::grant;
+use super::{OrgReads, Reads};
 use crate::changelog::scope_key;
 use crate::domain::access::{Actor, Node, Standing};
 use crate::domain::catalog::{Catalog, named_by};
@@ -16,6 +16,7 @@ use crate::domain::error::Error;
 use crate::domain::fact::{Grant, MemberState, OrganizationState, Scope, UserState};
 use crate::domain::id::{GroupId, MembershipId, OrganizationId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+use crate::domain::time::Timestamp;
 
 /// Most places that one statement names: SQLite takes expressions of at most 1,000 terms.
 const TERMS_MAX: usize = 300;
@@ -35,25 +36,20 @@ struct Gathered {
     grants: Arc<[Grant]>,
 }
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Gathers a caller before `targets`, whatever state they are in.
     ///
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization, or the caller does not stand
     ///   to it in any way: by the same statements, so that nobody finds out which.
-    pub async fn actor(
-        &self,
-        organization: OrganizationId,
-        caller: Subject,
-        targets: &[ResourceKey],
-    ) -> Result<Actor, Error> {
-        let gathered = self.gathered(organization, caller, targets).await?;
+    pub async fn actor(&self, caller: Subject, targets: &[ResourceKey], now: Timestamp) -> Result<Actor, Error> {
+        let gathered = self.gathered(caller, targets).await?;
         let Gathered { found, grants, .. } = &gathered;
         let stands = |found: &Found| found.standing.has_any(grants, named_by(&found.catalog).0);
         if !found.as_ref().is_some_and(stands) {
-            return Err(Error::not_found("organization", organization));
+            return Err(Error::not_found("organization", self.organization));
         }
-        self.acting(organization, gathered).await
+        self.acting(caller, gathered, now).await
     }
 
     /// Gathers somebody else than the caller before `targets`, whatever state they are in, and whether or not they stand to the
@@ -61,36 +57,27 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
-    pub async fn anybody(
-        &self,
-        organization: OrganizationId,
-        subject: Subject,
-        targets: &[ResourceKey],
-    ) -> Result<Actor, Error> {
-        let gathered = self.gathered(organization, subject, targets).await?;
-        self.acting(organization, gathered).await
+    pub async fn anybody(&self, subject: Subject, targets: &[ResourceKey], now: Timestamp) -> Result<Actor, Error> {
+        let gathered = self.gathered(subject, targets).await?;
+        self.acting(subject, gathered, now).await
     }
 
     /// Reads all but the catalog. An organization that is not there costs the same statements as any other.
-    async fn gathered(
-        &self,
-        organization: OrganizationId,
-        subject: Subject,
-        targets: &[ResourceKey],
-    ) -> Result<Gathered, Error> {
-        let found = self.standing(organization, subject).await?;
+    async fn gathered(&self, subject: Subject, targets: &[ResourceKey]) -> Result<Gathered, Error> {
+        let found = self.standing(subject).await?;
         let standing = found.as_ref().map_or(&Standing::Stranger, |found| &found.standing);
-        let chains = self.chains(organization, targets).await?;
-        let grants = self.grants_at(organization, subject, standing, &chains).await?;
+        let chains = self.chains(targets).await?;
+        let grants = self.grants_at(subject, standing, &chains).await?;
         Ok(Gathered { found, chains, grants })
     }
 
-    async fn acting(&self, organization: OrganizationId, gathered: Gathered) -> Result<Actor, Error> {
+    async fn acting(&self, subject: Subject, gathered: Gathered, now: Timestamp) -> Result<Actor, Error> {
         let Gathered { found, chains, grants } = gathered;
-        let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
-        let catalog = self.catalog_of(organization, &found.catalog).await?;
+        let found = found.ok_or_else(|| Error::not_found("organization", self.organization))?;
+        let catalog = self.catalog_of(&found.catalog).await?;
         let Found { organization_is_active, standing, .. } = found;
-        Ok(Actor { catalog, organization_is_active, standing, chains, grants })
+        let organization = self.organization;
+        Ok(Actor { organization, subject, now, catalog, organization_is_active, standing, chains, grants })
     }
 
     /// Gathers an owner before `targets` as if they were in force, whatever state they are in: a membership as ACTIVE, one
@@ -100,16 +87,16 @@ impl Reads<'_> {
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
     pub async fn actor_in_force(
         &self,
-        organization: OrganizationId,
         owner: Principal,
         targets: &[ResourceKey],
+        now: Timestamp,
     ) -> Result<Actor, Error> {
         // Nobody has the nil id; who has not accepted holds nothing above the organization.
         let mut subject = Subject::User(UserId(uuid::Uuid::nil()));
         match owner {
             Principal::Membership(id) => {
                 let member = memberships::Entity::find_by_id(id.0)
-                    .filter(memberships::Column::OrganizationId.eq(organization.0))
+                    .filter(memberships::Column::OrganizationId.eq(self.organization.0))
                     .one(&self.db)
                     .await?;
                 subject = member.and_then(|member| member.user_id).map_or(subject, |user| Subject::User(user.into()));
@@ -118,52 +105,23 @@ impl Reads<'_> {
             Principal::User(id) => subject = Subject::User(id),
             Principal::Group(_) | Principal::Everyone => {}
         }
-        let found = self.standing(organization, subject).await?;
-        let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
+        let found = self.standing(subject).await?;
+        let found = found.ok_or_else(|| Error::not_found("organization", self.organization))?;
         let standing = match (owner, subject, found.standing) {
             (Principal::Membership(id), Subject::User(user), _) => {
-                let groups = self.groups_of(&[id]).await?.into_iter().map(|(_, group)| group).collect();
+                let groups = self.above().groups_of(&[id]).await?.into_iter().map(|(_, group)| group).collect();
                 Standing::Person { user, is_active: true, membership: Some((id, MemberState::Active)), groups }
             }
             (_, _, Standing::Machine { id, is_at_home, .. }) => Standing::Machine { id, is_enabled: true, is_at_home },
             (_, _, found) => found,
         };
-        let chains = self.chains(organization, targets).await?;
-        let grants = self.grants_at(organization, subject, &standing, &chains).await?;
-        self.acting(organization, Gathered { found: Some(Found { standing, ..found }), chains, grants }).await
+        let chains = self.chains(targets).await?;
+        let grants = self.grants_at(subject, &standing, &chains).await?;
+        let found = Some(Found { standing, ..found });
+        self.acting(subject, Gathered { found, chains, grants }, now).await
     }
 
-    /// Gathers `subject` before an organization of the product that is not there yet: what counts is held above it.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn actor_above(&self, subject: Subject, catalog: &Arc<Catalog>) -> Result<Actor, Error> {
-        let standing = match subject {
-            Subject::User(user) => match self.user_state(user).await? {
-                Some(state) => {
-                    let is_active = state == UserState::Active;
-                    Standing::Person { user, is_active, membership: None, groups: Vec::new() }
-                }
-                None => Standing::Stranger,
-            },
-            Subject::ServiceAccount(id) if self.installation_service_account(id).await? => {
-                Standing::Machine { id, is_enabled: true, is_at_home: false }
-            }
-            Subject::ServiceAccount(_) => Standing::Stranger,
-        };
-        let (kind, id) = principal_columns(subject.above());
-        let rows = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
-            .filter(grants::Column::PrincipalKind.eq(kind))
-            .filter(grants::Column::PrincipalId.eq(id))
-            .all(&self.db)
-            .await?;
-        let grants = rows.iter().map(grant).collect::<Result<Arc<[_]>, _>>()?;
-        let catalog = Arc::clone(catalog);
-        Ok(Actor { catalog, organization_is_active: true, standing, chains: HashMap::new(), grants })
-    }
-
-    async fn standing(&self, organization: OrganizationId, subject: Subject) -> Result<Option<Found>, Error> {
+    async fn standing(&self, subject: Subject) -> Result<Option<Found>, Error> {
         let (sql, id) = match subject {
             Subject::User(id) => (
                 // A row for each group.
@@ -182,7 +140,7 @@ impl Reads<'_> {
                 id.0,
             ),
         };
-        let values: [Value; 2] = [organization.0.into(), id.into()];
+        let values: [Value; 2] = [self.organization.0.into(), id.into()];
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         let rows = self.db.query_all_raw(statement).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -215,25 +173,20 @@ impl Reads<'_> {
     }
 
     /// Reads the chain of each target that is registered, all in one statement.
-    pub(super) async fn chains(
-        &self,
-        organization: OrganizationId,
-        targets: &[ResourceKey],
-    ) -> Result<HashMap<ResourceKey, Vec<Node>>, Error> {
+    pub(super) async fn chains(&self, targets: &[ResourceKey]) -> Result<HashMap<ResourceKey, Vec<Node>>, Error> {
         let mut chains = HashMap::new();
         for targets in targets.chunks(TERMS_MAX) {
-            self.add_chains(organization, targets, &mut chains).await?;
+            self.add_chains(targets, &mut chains).await?;
         }
         Ok(chains)
     }
 
     async fn add_chains(
         &self,
-        organization: OrganizationId,
         targets: &[ResourceKey],
         chains: &mut HashMap<ResourceKey, Vec<Node>>,
     ) -> Result<(), Error> {
-        let mut values: Vec<Value> = vec![organization.0.into()];
+        let mut values: Vec<Value> = vec![self.organization.0.into()];
         let mut starts = Vec::new();
         for target in targets {
             values.push(target.kind.to_string().into());
@@ -268,7 +221,6 @@ impl Reads<'_> {
     /// Reads the grants of every principal that the subject is among: above the resources, and on those of `chains`.
     async fn grants_at(
         &self,
-        organization: OrganizationId,
         subject: Subject,
         standing: &Standing,
         chains: &HashMap<ResourceKey, Vec<Node>>,
@@ -301,10 +253,50 @@ impl Reads<'_> {
             let above = Condition::any().add(grants::Column::PlaceKind.ne("resource"));
             nodes.into_iter().fold(above, |any, key| any.add(at(key)))
         };
-        let here = Condition::all().add(scope(Scope::Organization(organization))).add(principals).add(places);
+        let here = Condition::all().add(scope(Scope::Organization(self.organization))).add(principals).add(places);
         let above = Condition::all().add(scope(Scope::Installation)).add(holds(subject.above()));
         let rows = grants::Entity::find().filter(Condition::any().add(here).add(above)).all(&self.db).await?;
         rows.iter().map(grant).collect()
+    }
+}
+
+impl Reads<'_> {
+    /// Gathers `subject` before an organization of the product that is not there yet: what counts is held above it.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn actor_above(&self, subject: Subject, catalog: &Arc<Catalog>, now: Timestamp) -> Result<Actor, Error> {
+        let standing = match subject {
+            Subject::User(user) => match self.user_state(user).await? {
+                Some(state) => {
+                    let is_active = state == UserState::Active;
+                    Standing::Person { user, is_active, membership: None, groups: Vec::new() }
+                }
+                None => Standing::Stranger,
+            },
+            Subject::ServiceAccount(id) if self.installation_service_account(id).await? => {
+                Standing::Machine { id, is_enabled: true, is_at_home: false }
+            }
+            Subject::ServiceAccount(_) => Standing::Stranger,
+        };
+        let (kind, id) = principal_columns(subject.above());
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
+            .filter(grants::Column::PrincipalKind.eq(kind))
+            .filter(grants::Column::PrincipalId.eq(id))
+            .all(&self.db)
+            .await?;
+        let grants = rows.iter().map(grant).collect::<Result<Arc<[_]>, _>>()?;
+        Ok(Actor {
+            organization: OrganizationId(uuid::Uuid::nil()),
+            subject,
+            now,
+            catalog: Arc::clone(catalog),
+            organization_is_active: true,
+            standing,
+            chains: HashMap::new(),
+            grants,
+        })
     }
 
     /// Says whether `subject` holds a role at the installation, by its name.

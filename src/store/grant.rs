@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::encoding::{held, held_column, place, place_columns, principal, principal_columns, state};
 use super::entity::grants;
-use super::{Reads, Tx};
+use super::{OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::OPERATOR;
 use crate::domain::error::Error;
@@ -84,22 +84,17 @@ impl GrantPage {
 /// Most rows that one statement writes: eleven columns each.
 const ROWS_MAX: usize = 1_000;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Reads everything that some principals of an organization hold in it at `now`, and what of theirs has expired.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn grants_of(
-        &self,
-        organization: OrganizationId,
-        principals: &[Principal],
-        now: Timestamp,
-    ) -> Result<Grants, Error> {
+    pub async fn grants_of(&self, principals: &[Principal], now: Timestamp) -> Result<Grants, Error> {
         if principals.is_empty() {
             return Ok(Grants::default());
         }
         let rows = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
             .filter(may_be_of(principals))
             .order_by_asc(grants::Column::Id)
             .all(&self.db)
@@ -114,12 +109,7 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn grants_on(
-        &self,
-        organization: OrganizationId,
-        places: &[ResourceKey],
-        now: Timestamp,
-    ) -> Result<Vec<Grant>, Error> {
+    pub async fn grants_on(&self, places: &[ResourceKey], now: Timestamp) -> Result<Vec<Grant>, Error> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
@@ -130,7 +120,7 @@ impl Reads<'_> {
                 .add(grants::Column::PlaceId.eq(&*key.id))
         };
         let rows = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
             .filter(places.iter().fold(Condition::any(), |any, key| any.add(at(key))))
             .filter(is_live(now))
             .order_by_asc(grants::Column::Id)
@@ -145,13 +135,12 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn grant_page(
         &self,
-        organization: OrganizationId,
         (of, at): (Option<Principal>, HeldAt<'_>),
         now: Timestamp,
         after: Option<GrantId>,
         size: u32,
     ) -> Result<GrantPage, Error> {
-        let scope = scope_key(Scope::Organization(organization));
+        let scope = scope_key(Scope::Organization(self.organization));
         let mut found = grants::Entity::find().filter(grants::Column::Scope.eq(scope)).filter(is_live(now));
         if let Some(principal) = of {
             let (kind, id) = principal_columns(principal);
@@ -176,13 +165,12 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn grants_held_at(
         &self,
-        organization: OrganizationId,
         principals: &[Principal],
         at: HeldAt<'_>,
         now: Timestamp,
     ) -> Result<Vec<Grant>, Error> {
         let rows = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
             .filter(may_be_of(principals))
             .filter(is_live(now))
             .filter(held_at(at).unwrap_or_else(Condition::all))
@@ -198,19 +186,35 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn grants_of_one(
         &self,
-        organization: OrganizationId,
         principals: &[Principal],
         places: &[Place],
         held: &Held,
         now: Timestamp,
     ) -> Result<Vec<Grant>, Error> {
         let rows = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
             .filter(is_live(now))
             .filter(may_be_of(principals))
             .filter(grants::Column::PlaceId.is_in(places.iter().map(|it| place_columns(it).2)))
             .filter(grants::Column::Role.eq(held_column(held)));
         rows.all(&self.db).await?.iter().map(grant).collect()
+    }
+}
+
+impl OrgReads<'_> {
+    /// Reads grants of an organization that expired at `before` or earlier, at most `limit`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn lapsed_grants(&self, before: Timestamp, limit: u64) -> Result<Vec<Grant>, Error> {
+        let rows = grants::Entity::find()
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
+            .filter(grants::Column::ExpiresAt.lte(before.as_micros()))
+            .order_by_asc(grants::Column::ExpiresAt)
+            .limit(limit)
+            .all(&self.db)
+            .await?;
+        rows.iter().map(grant).collect()
     }
 }
 
@@ -234,26 +238,6 @@ impl Reads<'_> {
             .all(&self.db)
             .await?;
         Ok(scopes.into_iter().map(OrganizationId).collect())
-    }
-
-    /// Reads grants of an organization that expired at `before` or earlier, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn lapsed_grants(
-        &self,
-        organization: OrganizationId,
-        before: Timestamp,
-        limit: u64,
-    ) -> Result<Vec<Grant>, Error> {
-        let rows = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
-            .filter(grants::Column::ExpiresAt.lte(before.as_micros()))
-            .order_by_asc(grants::Column::ExpiresAt)
-            .limit(limit)
-            .all(&self.db)
-            .await?;
-        rows.iter().map(grant).collect()
     }
 }
 

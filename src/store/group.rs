@@ -7,12 +7,12 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryF
 
 use super::encoding::state;
 use super::entity::{group_members, groups, memberships};
-use super::{PageBuilder, Reads, Tx};
+use super::{OrgReads, PageBuilder, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, MemberState};
 use crate::domain::group::Group;
-use crate::domain::id::{GroupId, MembershipId, OrganizationId, UserId};
+use crate::domain::id::{GroupId, MembershipId, UserId};
 use crate::domain::time::Timestamp;
 
 /// Most rows that one statement writes.
@@ -51,13 +51,13 @@ pub struct GroupMemberPage {
     pub next: Option<MembershipId>,
 }
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Finds a group of an organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn group(&self, organization: OrganizationId, id: GroupId) -> Result<Option<Group>, Error> {
-        let found = groups::Entity::find_by_id(id.0).filter(groups::Column::OrganizationId.eq(organization.0));
+    pub async fn group(&self, id: GroupId) -> Result<Option<Group>, Error> {
+        let found = groups::Entity::find_by_id(id.0).filter(groups::Column::OrganizationId.eq(self.organization.0));
         found.one(&self.db).await?.map(group).transpose()
     }
 
@@ -65,9 +65,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn group_by_name(&self, organization: OrganizationId, name_key: &str) -> Result<Option<Group>, Error> {
+    pub async fn group_by_name(&self, name_key: &str) -> Result<Option<Group>, Error> {
         let found = groups::Entity::find()
-            .filter(groups::Column::OrganizationId.eq(organization.0))
+            .filter(groups::Column::OrganizationId.eq(self.organization.0))
             .filter(groups::Column::NameKey.eq(name_key));
         found.one(&self.db).await?.map(group).transpose()
     }
@@ -76,13 +76,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn group_by_external_id(
-        &self,
-        organization: OrganizationId,
-        external_id: &str,
-    ) -> Result<Option<Group>, Error> {
+    pub async fn group_by_external_id(&self, external_id: &str) -> Result<Option<Group>, Error> {
         let found = groups::Entity::find()
-            .filter(groups::Column::OrganizationId.eq(organization.0))
+            .filter(groups::Column::OrganizationId.eq(self.organization.0))
             .filter(groups::Column::ExternalId.eq(external_id));
         found.one(&self.db).await?.map(group).transpose()
     }
@@ -94,12 +90,11 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn group_page(
         &self,
-        organization: OrganizationId,
         member: Option<MembershipId>,
         after: Option<&str>,
         size: u32,
     ) -> Result<GroupPage, Error> {
-        let mut all = groups::Entity::find().filter(groups::Column::OrganizationId.eq(organization.0));
+        let mut all = groups::Entity::find().filter(groups::Column::OrganizationId.eq(self.organization.0));
         if let Some(member) = member {
             let theirs = Query::select()
                 .column(group_members::Column::GroupId)
@@ -127,7 +122,9 @@ impl Reads<'_> {
             }
         }
     }
+}
 
+impl Reads<'_> {
     /// Reads who is in a group, at most `size` of them, from after `after` on.
     ///
     /// # Errors

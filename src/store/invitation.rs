@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::encoding::{state, subject, subject_columns};
 use super::entity::{barred_from_links, grants, invitations};
 use super::grant::is_live;
-use super::{Reads, Tx};
+use super::{OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
@@ -25,6 +25,53 @@ use crate::domain::time::Timestamp;
 
 /// How many links are read at once: each brings up to 100 assignments.
 const LINKS_AT_ONCE: u64 = 100;
+
+impl OrgReads<'_> {
+    /// Finds an invitation to a mailbox that is open at `now`, and not a founder's; if `without_role`, one that brings no role
+    /// at the organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn open_mailed_invitation(
+        &self,
+        without_role: bool,
+        now: Timestamp,
+    ) -> Result<Option<InvitationId>, Error> {
+        let mut open = open_invitations(self.organization, InvitationKind::Email, now)
+            .filter(invitations::Column::IsFounding.eq(false));
+        if without_role {
+            let with_role = grants::Entity::find()
+                .select_only()
+                .column(grants::Column::PrincipalId)
+                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
+                .filter(grants::Column::PrincipalKind.eq("membership"))
+                .filter(grants::Column::PlaceKind.eq("organization"))
+                .filter(grants::Column::Source.eq(GrantSource::Invitation.word()))
+                .filter(is_live(now));
+            open = open.filter(invitations::Column::MembershipId.not_in_subquery(with_role.into_query()));
+        }
+        Ok(open.order_by_asc(invitations::Column::Id).one(&self.db).await?.map(|row| row.id.into()))
+    }
+
+    /// Shows `look` every link of an organization that is open at `now`, oldest first, until it fails.
+    ///
+    /// # Errors
+    /// What `look` fails with.
+    pub async fn each_open_link(
+        &self,
+        now: Timestamp,
+        mut look: impl FnMut(Invitation) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut after = Uuid::nil();
+        loop {
+            let page = open_links(self.organization, now).filter(invitations::Column::Id.gt(after));
+            let page = page.order_by_asc(invitations::Column::Id).limit(LINKS_AT_ONCE).all(&self.db).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            page.into_iter().map(invitation).try_for_each(|link| look(link?))?;
+        }
+    }
+}
 
 impl Reads<'_> {
     /// Finds the invitation whose token has this hash.
@@ -45,53 +92,6 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
         invitations::Entity::find_by_id(id.0).one(&self.db).await?.map(invitation).transpose()
-    }
-
-    /// Finds an invitation to a mailbox that is open at `now`, and not a founder's; if `without_role`, one that brings no role
-    /// at the organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn open_mailed_invitation(
-        &self,
-        organization: OrganizationId,
-        without_role: bool,
-        now: Timestamp,
-    ) -> Result<Option<InvitationId>, Error> {
-        let mut open = open_invitations(organization, InvitationKind::Email, now)
-            .filter(invitations::Column::IsFounding.eq(false));
-        if without_role {
-            let with_role = grants::Entity::find()
-                .select_only()
-                .column(grants::Column::PrincipalId)
-                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
-                .filter(grants::Column::PrincipalKind.eq("membership"))
-                .filter(grants::Column::PlaceKind.eq("organization"))
-                .filter(grants::Column::Source.eq(GrantSource::Invitation.word()))
-                .filter(is_live(now));
-            open = open.filter(invitations::Column::MembershipId.not_in_subquery(with_role.into_query()));
-        }
-        Ok(open.order_by_asc(invitations::Column::Id).one(&self.db).await?.map(|row| row.id.into()))
-    }
-
-    /// Shows `look` every link of an organization that is open at `now`, oldest first, until it fails.
-    ///
-    /// # Errors
-    /// What `look` fails with.
-    pub async fn each_open_link(
-        &self,
-        organization: OrganizationId,
-        now: Timestamp,
-        mut look: impl FnMut(Invitation) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut after = Uuid::nil();
-        loop {
-            let page = open_links(organization, now).filter(invitations::Column::Id.gt(after));
-            let page = page.order_by_asc(invitations::Column::Id).limit(LINKS_AT_ONCE).all(&self.db).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.id;
-            page.into_iter().map(invitation).try_for_each(|link| look(link?))?;
-        }
     }
 
     /// Says whether somebody with one of these marks was removed from the organization after a link to it was made.

@@ -10,12 +10,12 @@ use super::encoding::{metadata, metadata_column, state};
 use super::entity::{grants, membership_words, memberships};
 use super::grant::is_live;
 use super::roster::NEVER;
-use super::{Reads, Tx};
+use super::{OrgReads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::email::Email;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, MemberState, Scope};
-use crate::domain::id::{MembershipId, OrganizationId, UserId};
+use crate::domain::id::{MembershipId, UserId};
 use crate::domain::member::Member;
 use crate::domain::roster::{name_key, words};
 use crate::domain::time::Timestamp;
@@ -23,31 +23,22 @@ use crate::domain::time::Timestamp;
 /// Most rows of words that one statement writes, of three values each.
 const WORDS_MAX: usize = 1_000;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Finds a membership of an organization, with the roles that it holds there at `now`.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn membership(
-        &self,
-        organization: OrganizationId,
-        id: MembershipId,
-        now: Timestamp,
-    ) -> Result<Option<Member>, Error> {
-        Ok(self.memberships(organization, &[id], now).await?.pop())
+    pub async fn membership(&self, id: MembershipId, now: Timestamp) -> Result<Option<Member>, Error> {
+        Ok(self.memberships(&[id], now).await?.pop())
     }
 
     /// Finds the membership that holds an address in an organization, without its roles.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn membership_by_email(
-        &self,
-        organization: OrganizationId,
-        email: &Email,
-    ) -> Result<Option<Member>, Error> {
+    pub async fn membership_by_email(&self, email: &Email) -> Result<Option<Member>, Error> {
         let row = memberships::Entity::find()
-            .filter(memberships::Column::OrganizationId.eq(organization.0))
+            .filter(memberships::Column::OrganizationId.eq(self.organization.0))
             .filter(memberships::Column::EmailKey.eq(email.key()))
             .one(&self.db)
             .await?;
@@ -58,13 +49,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn membership_by_user(
-        &self,
-        organization: OrganizationId,
-        user: UserId,
-    ) -> Result<Option<Member>, Error> {
+    pub async fn membership_by_user(&self, user: UserId) -> Result<Option<Member>, Error> {
         let row = memberships::Entity::find()
-            .filter(memberships::Column::OrganizationId.eq(organization.0))
+            .filter(memberships::Column::OrganizationId.eq(self.organization.0))
             .filter(memberships::Column::UserId.eq(user.0))
             .one(&self.db)
             .await?;
@@ -75,35 +62,25 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn memberships(
-        &self,
-        organization: OrganizationId,
-        ids: &[MembershipId],
-        now: Timestamp,
-    ) -> Result<Vec<Member>, Error> {
+    pub async fn memberships(&self, ids: &[MembershipId], now: Timestamp) -> Result<Vec<Member>, Error> {
         let rows = memberships::Entity::find()
             .filter(memberships::Column::Id.is_in(ids.iter().map(|id| id.0)))
-            .filter(memberships::Column::OrganizationId.eq(organization.0))
+            .filter(memberships::Column::OrganizationId.eq(self.organization.0))
             .all(&self.db)
             .await?;
-        self.with_roles(organization, rows, now).await
+        self.with_roles(rows, now).await
     }
 
     /// Finds the memberships that hold some addresses or external ids in an organization, without their roles.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn memberships_under(
-        &self,
-        organization: OrganizationId,
-        emails: &[Email],
-        external_ids: &[String],
-    ) -> Result<Vec<Member>, Error> {
+    pub async fn memberships_under(&self, emails: &[Email], external_ids: &[String]) -> Result<Vec<Member>, Error> {
         let named = Condition::any()
             .add(memberships::Column::EmailKey.is_in(emails.iter().map(Email::key)))
             .add(memberships::Column::ExternalId.is_in(external_ids));
         let rows = memberships::Entity::find()
-            .filter(memberships::Column::OrganizationId.eq(organization.0))
+            .filter(memberships::Column::OrganizationId.eq(self.organization.0))
             .filter(named)
             .all(&self.db)
             .await?;
@@ -114,16 +91,12 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn users_elsewhere(
-        &self,
-        organization: OrganizationId,
-        users: &[UserId],
-    ) -> Result<HashSet<UserId>, Error> {
+    pub async fn users_elsewhere(&self, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
         let rows = memberships::Entity::find()
             .select_only()
             .column(memberships::Column::UserId)
             .filter(memberships::Column::UserId.is_in(users.iter().map(|user| user.0)))
-            .filter(memberships::Column::OrganizationId.ne(organization.0))
+            .filter(memberships::Column::OrganizationId.ne(self.organization.0))
             .into_tuple::<Uuid>()
             .all(&self.db)
             .await?;
@@ -131,17 +104,12 @@ impl Reads<'_> {
     }
 
     /// Adds to each membership the roles that it holds at `now` directly at the organization.
-    async fn with_roles(
-        &self,
-        organization: OrganizationId,
-        rows: Vec<memberships::Model>,
-        now: Timestamp,
-    ) -> Result<Vec<Member>, Error> {
+    async fn with_roles(&self, rows: Vec<memberships::Model>, now: Timestamp) -> Result<Vec<Member>, Error> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
         let held = grants::Entity::find()
-            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
             .filter(grants::Column::PrincipalKind.eq("membership"))
             .filter(grants::Column::PrincipalId.is_in(rows.iter().map(|row| row.id)))
             .filter(grants::Column::PlaceKind.eq("organization"))

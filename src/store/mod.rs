@@ -71,6 +71,7 @@ pub use time::TimeOnRecord;
 pub use tx::{Committed, Lock, Replay, Tx};
 
 use crate::clock::World;
+use crate::domain::id::OrganizationId;
 use pool::{Bound, Executor, Pool};
 
 /// One database, open.
@@ -88,14 +89,51 @@ pub struct Store {
     _lock: Option<Arc<lock::FileLock>>,
 }
 
-/// Reading methods, on the pool or inside a transaction.
+/// Reading methods above organizations: of the installation, of users, and where it is not known yet which organization is
+/// meant. On the pool, or inside a transaction.
+#[derive(Clone, Copy)]
 pub struct Reads<'a> {
     db: Executor<'a>,
+}
+
+/// Reading methods within one organization: every statement names it, so that no row of another is found by an id.
+#[derive(Clone, Copy)]
+pub struct OrgReads<'a> {
+    db: Executor<'a>,
+    organization: OrganizationId,
+}
+
+impl<'a> Reads<'a> {
+    /// Returns the reads of one organization.
+    #[must_use]
+    pub fn of(self, organization: OrganizationId) -> OrgReads<'a> {
+        OrgReads { db: self.db, organization }
+    }
+}
+
+impl<'a> OrgReads<'a> {
+    /// Returns the organization.
+    #[must_use]
+    pub fn organization_id(self) -> OrganizationId {
+        self.organization
+    }
+
+    /// Leaves the organization, for what belongs to none or to another.
+    #[must_use]
+    pub fn above(self) -> Reads<'a> {
+        Reads { db: self.db }
+    }
 }
 
 impl std::fmt::Debug for Reads<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reads")
+    }
+}
+
+impl std::fmt::Debug for OrgReads<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OrgReads({})", self.organization)
     }
 }
 

@@ -5,25 +5,34 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::encoding::{metadata, metadata_column, state};
 use super::entity::organizations;
-use super::{Reads, Tx};
+use super::{OrgReads, Reads, Tx};
 use crate::changelog::{self, Change};
 use crate::domain::catalog::named_by;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, OrganizationState, Scope};
-use crate::domain::id::OrganizationId;
 use crate::domain::organization::Organization;
 use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Finds an organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
-        organizations::Entity::find_by_id(id.0).one(&self.db).await?.map(organization).transpose()
+    pub async fn organization(&self) -> Result<Option<Organization>, Error> {
+        organizations::Entity::find_by_id(self.organization.0).one(&self.db).await?.map(organization).transpose()
     }
 
+    /// Reads how far the log of an organization has come.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn position(&self) -> Result<Option<Position>, Error> {
+        Ok(changelog::head(&self.db, Scope::Organization(self.organization)).await?)
+    }
+}
+
+impl Reads<'_> {
     /// Finds the organization of a product that has a slug.
     ///
     /// # Errors
@@ -59,14 +68,6 @@ impl Reads<'_> {
     async fn organization_called(&self, product: &str, is_called: SimpleExpr) -> Result<Option<Organization>, Error> {
         let of_product = organizations::Entity::find().filter(organizations::Column::Product.eq(product));
         of_product.filter(is_called).one(&self.db).await?.map(organization).transpose()
-    }
-
-    /// Reads how far the log of an organization has come.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn position(&self, id: OrganizationId) -> Result<Option<Position>, Error> {
-        Ok(changelog::head(&self.db, Scope::Organization(id)).await?)
     }
 }
 

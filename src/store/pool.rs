@@ -74,6 +74,7 @@ pub(super) struct Transaction {
 }
 
 /// Where statements run: on the pool, or in a transaction.
+#[derive(Clone, Copy)]
 pub(super) enum Executor<'a> {
     Pool(&'a Pool),
     Transaction(&'a Transaction),

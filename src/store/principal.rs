@@ -5,13 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::Reads;
+use super::OrgReads;
 use super::encoding::state;
 use super::entity::{groups, memberships, service_accounts};
 use super::service_account::DELETED;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::MemberState;
-use crate::domain::id::OrganizationId;
 use crate::domain::place::Principal;
 
 /// Principals that exist, memberships with their state.
@@ -31,12 +30,12 @@ impl Principals {
     }
 }
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Finds every one of some principals in an organization, a statement for each kind that is among them.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] for the first that is not there; [`Reason::MemberState`] for one that is being removed.
-    pub async fn principals(&self, organization: OrganizationId, named: &[Principal]) -> Result<Principals, Error> {
+    pub async fn principals(&self, named: &[Principal]) -> Result<Principals, Error> {
         let ids = |of: fn(Principal) -> Option<Uuid>| named.iter().copied().filter_map(of).collect::<BTreeSet<_>>();
         let members = ids(|it| if let Principal::Membership(id) = it { Some(id.0) } else { None });
         let in_groups = ids(|it| if let Principal::Group(id) = it { Some(id.0) } else { None });
@@ -45,7 +44,7 @@ impl Reads<'_> {
         let mut found = Principals::default();
         if !members.is_empty() {
             let rows = memberships::Entity::find()
-                .filter(memberships::Column::OrganizationId.eq(organization.0))
+                .filter(memberships::Column::OrganizationId.eq(self.organization.0))
                 .filter(memberships::Column::Id.is_in(members));
             for row in rows.all(&self.db).await? {
                 let state = state(MemberState::from_word, &row.state)?;
@@ -59,13 +58,13 @@ impl Reads<'_> {
         let mut others = BTreeSet::new();
         if !in_groups.is_empty() {
             let rows = groups::Entity::find()
-                .filter(groups::Column::OrganizationId.eq(organization.0))
+                .filter(groups::Column::OrganizationId.eq(self.organization.0))
                 .filter(groups::Column::Id.is_in(in_groups));
             others.extend(rows.all(&self.db).await?.into_iter().map(|row| row.id));
         }
         if !accounts.is_empty() {
             let rows = service_accounts::Entity::find()
-                .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+                .filter(service_accounts::Column::OrganizationId.eq(self.organization.0))
                 .filter(service_accounts::Column::State.ne(DELETED))
                 .filter(service_accounts::Column::Id.is_in(accounts));
             others.extend(rows.all(&self.db).await?.into_iter().map(|row| row.id));

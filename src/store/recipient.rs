@@ -5,14 +5,14 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement, Value};
 
 use super::entity::notification_windows;
-use super::{Reads, Tx};
+use super::{OrgReads, Tx};
 use crate::domain::error::Error;
-use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::id::MembershipId;
 use crate::domain::place::ResourceKey;
 use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Reads the ACTIVE people who are listed on a resource itself, by address, at most `size` of them, from after the
     /// address key `after` on, each with that key. `roles` are those that list their holders.
     ///
@@ -20,7 +20,6 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn listed_people(
         &self,
-        organization: OrganizationId,
         key: &ResourceKey,
         roles: &[String],
         now: Timestamp,
@@ -28,7 +27,7 @@ impl Reads<'_> {
         size: u32,
     ) -> Result<Vec<(String, Recipient)>, Error> {
         let mut values: Vec<Value> = vec![
-            organization.0.into(),
+            self.organization.0.into(),
             key.kind.to_string().into(),
             key.id.to_string().into(),
             now.as_micros().into(),

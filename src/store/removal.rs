@@ -11,7 +11,7 @@ use super::entity::{
     devices, invitations, membership_words, memberships, passwords, removals, sessions, user_emails, users,
 };
 use super::invitation::invitation;
-use super::{Reads, Tx};
+use super::{OrgReads, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, InvitationState, UserState};
@@ -24,18 +24,14 @@ use crate::domain::time::Timestamp;
 /// Where a page of removals begins: after this one.
 pub type RemovalKey = (i64, uuid::Uuid);
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Finds the removal of a membership.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn removal(
-        &self,
-        organization: OrganizationId,
-        membership: MembershipId,
-    ) -> Result<Option<Removal>, Error> {
+    pub async fn removal(&self, membership: MembershipId) -> Result<Option<Removal>, Error> {
         let row = removals::Entity::find_by_id(membership.0)
-            .filter(removals::Column::OrganizationId.eq(organization.0))
+            .filter(removals::Column::OrganizationId.eq(self.organization.0))
             .one(&self.db)
             .await?;
         row.as_ref().map(removal).transpose()
@@ -45,13 +41,8 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn removal_page(
-        &self,
-        organization: OrganizationId,
-        after: Option<RemovalKey>,
-        size: u32,
-    ) -> Result<Vec<Removal>, Error> {
-        let mut query = removals::Entity::find().filter(removals::Column::OrganizationId.eq(organization.0));
+    pub async fn removal_page(&self, after: Option<RemovalKey>, size: u32) -> Result<Vec<Removal>, Error> {
+        let mut query = removals::Entity::find().filter(removals::Column::OrganizationId.eq(self.organization.0));
         if let Some((requested_at, id)) = after {
             let later = Condition::all()
                 .add(removals::Column::RequestedAt.eq(requested_at))
@@ -63,22 +54,6 @@ impl Reads<'_> {
         rows.iter().map(removal).collect()
     }
 
-    /// Names removals for which nobody is waited any more, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn removals_due(&self, now: Timestamp, limit: u64) -> Result<Vec<(OrganizationId, MembershipId)>, Error> {
-        let is_due =
-            Condition::any().add(removals::Column::DueAt.lte(now.as_micros())).add(removals::Column::Awaiting.eq("[]"));
-        let rows = removals::Entity::find()
-            .filter(is_due)
-            .order_by_asc(removals::Column::DueAt)
-            .limit(limit)
-            .all(&self.db)
-            .await?;
-        Ok(rows.into_iter().map(|row| (row.organization_id.into(), row.membership_id.into())).collect())
-    }
-
     /// Reads what stands below what a membership owns and is owned by others, each after what is owned of it; at most
     /// `limit`.
     ///
@@ -86,7 +61,6 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn owned_by_others_below(
         &self,
-        organization: OrganizationId,
         membership: MembershipId,
         limit: u64,
     ) -> Result<Vec<(ResourceKey, ResourceKey)>, Error> {
@@ -100,7 +74,7 @@ impl Reads<'_> {
              select top_type, top_id, type, id from below where owner_id is not null and owner_id <> $2 \
              order by top_type, top_id, type, id limit {limit}"
         );
-        let values: [Value; 2] = [organization.0.into(), membership.0.into()];
+        let values: [Value; 2] = [self.organization.0.into(), membership.0.into()];
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         let mut found = Vec::new();
         for row in self.db.query_all_raw(statement).await? {
@@ -120,7 +94,6 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn invitations_sponsored(
         &self,
-        organization: OrganizationId,
         sponsor: Subject,
         now: Timestamp,
         after: Option<InvitationId>,
@@ -129,7 +102,7 @@ impl Reads<'_> {
         let (kind, id) = subject_columns(sponsor);
         let after = after.map(|after| invitations::Column::Id.gt(after.0));
         let rows = invitations::Entity::find()
-            .filter(invitations::Column::OrganizationId.eq(organization.0))
+            .filter(invitations::Column::OrganizationId.eq(self.organization.0))
             .filter(invitations::Column::SponsorKind.eq(kind))
             .filter(invitations::Column::SponsorId.eq(id))
             .filter(invitations::Column::State.eq(InvitationState::Open.word()))
@@ -140,6 +113,24 @@ impl Reads<'_> {
             .all(&self.db)
             .await?;
         rows.into_iter().map(invitation).collect()
+    }
+}
+
+impl Reads<'_> {
+    /// Names removals for which nobody is waited any more, at most `limit`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn removals_due(&self, now: Timestamp, limit: u64) -> Result<Vec<(OrganizationId, MembershipId)>, Error> {
+        let is_due =
+            Condition::any().add(removals::Column::DueAt.lte(now.as_micros())).add(removals::Column::Awaiting.eq("[]"));
+        let rows = removals::Entity::find()
+            .filter(is_due)
+            .order_by_asc(removals::Column::DueAt)
+            .limit(limit)
+            .all(&self.db)
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.organization_id.into(), row.membership_id.into())).collect())
     }
 
     /// Says whether a user holds anything above organizations.

@@ -6,24 +6,24 @@ use super::encoding::{optional_key, optional_principal, principal_columns};
 use super::entity::{memberships, resource_words, resources, service_accounts};
 use super::service_account::DELETED;
 use super::subtree::by_kind;
-use super::{Reads, Tx};
+use super::{OrgReads, Tx};
 use crate::changelog::{Change, Detail};
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
 use crate::domain::fact::MemberState;
-use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::id::ServiceAccountId;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
 use crate::domain::words::words;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Finds a resource of an organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn resource(&self, organization: OrganizationId, key: &ResourceKey) -> Result<Option<Resource>, Error> {
-        let id = (organization.0, key.kind.to_string(), key.id.to_string());
+    pub async fn resource(&self, key: &ResourceKey) -> Result<Option<Resource>, Error> {
+        let id = (self.organization.0, key.kind.to_string(), key.id.to_string());
         resources::Entity::find_by_id(id).one(&self.db).await?.map(resource).transpose()
     }
 
@@ -31,17 +31,13 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn absent_among(
-        &self,
-        organization: OrganizationId,
-        owners: &[Principal],
-    ) -> Result<Vec<Principal>, Error> {
+    pub async fn absent_among(&self, owners: &[Principal]) -> Result<Vec<Principal>, Error> {
         let ids = |pick: fn(&Principal) -> Option<uuid::Uuid>| owners.iter().filter_map(pick).collect::<Vec<_>>();
         let mut found: Vec<uuid::Uuid> = Vec::new();
         let members = ids(|owner| if let Principal::Membership(id) = owner { Some(id.0) } else { None });
         if !members.is_empty() {
             let rows = memberships::Entity::find()
-                .filter(memberships::Column::OrganizationId.eq(organization.0))
+                .filter(memberships::Column::OrganizationId.eq(self.organization.0))
                 .filter(memberships::Column::State.ne(MemberState::Removing.word()))
                 .filter(memberships::Column::Id.is_in(members));
             found.extend(rows.all(&self.db).await?.into_iter().map(|row| row.id));
@@ -49,7 +45,7 @@ impl Reads<'_> {
         let accounts = ids(|owner| if let Principal::ServiceAccount(id) = owner { Some(id.0) } else { None });
         if !accounts.is_empty() {
             let rows = service_accounts::Entity::find()
-                .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+                .filter(service_accounts::Column::OrganizationId.eq(self.organization.0))
                 .filter(service_accounts::Column::State.ne(DELETED))
                 .filter(service_accounts::Column::Id.is_in(accounts));
             found.extend(rows.all(&self.db).await?.into_iter().map(|row| row.id));

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::Reads;
+use super::OrgReads;
 use super::entity::{resource_words, resources};
 use super::resource::resource;
 use crate::domain::error::Error;
-use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
 use crate::domain::resource::Resource;
 use crate::domain::words::{Query, words};
@@ -31,14 +30,13 @@ pub struct FoundResources {
     pub next: Option<BrowseKey>,
 }
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Reads the resources of some types whose names a query finds, from after `after` on, going through at most `rows` words.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn resources_found(
         &self,
-        organization: OrganizationId,
         query: &Query,
         kinds: &[&str],
         after: Option<&BrowseKey>,
@@ -46,7 +44,7 @@ impl Reads<'_> {
     ) -> Result<FoundResources, Error> {
         use resource_words::Column;
         let mut words_found = resource_words::Entity::find()
-            .filter(Column::OrganizationId.eq(organization.0))
+            .filter(Column::OrganizationId.eq(self.organization.0))
             .filter(Column::Kind.is_in(kinds.iter().copied()))
             .filter(Column::Word.gte(query.leading()))
             // The last of all characters: no word that begins so is behind it.
@@ -72,7 +70,7 @@ impl Reads<'_> {
             .map(|row| BrowseKey { word: row.word, key: ResourceKey { kind: row.kind.into(), id: row.id.into() } })
             .collect();
         let keys: Vec<ResourceKey> = places.iter().map(|place| place.key.clone()).collect();
-        let named = self.resources_named(organization, &keys).await?;
+        let named = self.resources_named(&keys).await?;
         let next = places.last().filter(|_| is_full).cloned();
         let rows = places.into_iter().filter_map(|place| {
             let resource = named.iter().find(|resource| resource.key == place.key)?;
@@ -85,17 +83,13 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn resource_names(
-        &self,
-        organization: OrganizationId,
-        keys: &[ResourceKey],
-    ) -> Result<Vec<(ResourceKey, String)>, Error> {
+    pub async fn resource_names(&self, keys: &[ResourceKey]) -> Result<Vec<(ResourceKey, String)>, Error> {
         let mut found = Vec::new();
         for (kind, ids) in super::subtree::by_kind(keys) {
             let rows: Vec<(String, String)> = resources::Entity::find()
                 .select_only()
                 .columns([resources::Column::Id, resources::Column::DisplayName])
-                .filter(resources::Column::OrganizationId.eq(organization.0))
+                .filter(resources::Column::OrganizationId.eq(self.organization.0))
                 .filter(resources::Column::Kind.eq(kind))
                 .filter(resources::Column::Id.is_in(ids))
                 .into_tuple()
@@ -112,15 +106,11 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn resources_named(
-        &self,
-        organization: OrganizationId,
-        keys: &[ResourceKey],
-    ) -> Result<Vec<Resource>, Error> {
+    pub async fn resources_named(&self, keys: &[ResourceKey]) -> Result<Vec<Resource>, Error> {
         let mut found = Vec::new();
         for (kind, ids) in super::subtree::by_kind(keys) {
             let rows = resources::Entity::find()
-                .filter(resources::Column::OrganizationId.eq(organization.0))
+                .filter(resources::Column::OrganizationId.eq(self.organization.0))
                 .filter(resources::Column::Kind.eq(kind))
                 .filter(resources::Column::Id.is_in(ids));
             found.extend(rows.all(&self.db).await?.into_iter().map(resource).collect::<Result<Vec<_>, _>>()?);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::entity::memberships;
 use super::membership::member;
-use super::{Reads, Store};
+use super::{OrgReads, Reads, Store};
 use crate::changelog::scope_key;
 use crate::domain::error::Error;
 use crate::domain::fact::Scope;
@@ -64,22 +64,22 @@ pub struct RosterPage {
     pub next: Option<Position>,
 }
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Reads a page of an organization's members.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn roster_page(&self, organization: OrganizationId, query: &RosterQuery) -> Result<RosterPage, Error> {
+    pub async fn roster_page(&self, query: &RosterQuery) -> Result<RosterPage, Error> {
         if query.words.is_wordless() {
             return Ok(RosterPage { rows: Vec::new(), next: None });
         }
-        let few = self.few(organization, query).await?;
+        let few = self.few(query).await?;
         let (mut text, is_walk) = (Text::default(), few.is_none() && !query.is_plain());
         let sql = match few {
-            Some(few) => text.of_few(organization, query, &few),
-            None => text.walk(organization, query),
+            Some(few) => text.of_few(self.organization, query, &few),
+            None => text.walk(self.organization, query),
         };
-        let statement = self.statement(sql, text.values);
+        let statement = self.above().statement(sql, text.values);
         let mut rows = memberships::Entity::find().from_raw_sql(statement).all(&self.db).await?;
 
         let size = query.size as usize;
@@ -87,7 +87,7 @@ impl Reads<'_> {
         rows.truncate(size);
         let next = match rows.last().filter(|_| has_more) {
             Some(last) => Some(position(last, query.order.by)),
-            None if is_walk => self.walked_to(organization, query).await?,
+            None if is_walk => self.walked_to(query).await?,
             None => None,
         };
         let rows = rows.into_iter().map(|it| row(it, query.order.by)).collect::<Result<_, Error>>()?;
@@ -98,9 +98,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn roster_row(&self, organization: OrganizationId, id: MembershipId) -> Result<Option<RosterRow>, Error> {
+    pub async fn roster_row(&self, id: MembershipId) -> Result<Option<RosterRow>, Error> {
         let found = memberships::Entity::find_by_id(id.0).one(&self.db).await?;
-        let found = found.filter(|row| row.organization_id == organization.0);
+        let found = found.filter(|row| row.organization_id == self.organization.0);
         found.map(|it| row(it, Column::Created)).transpose()
     }
 
@@ -108,9 +108,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn roster_count(&self, organization: OrganizationId) -> Result<u64, Error> {
+    pub async fn roster_count(&self) -> Result<u64, Error> {
         let sql = "select count(*) as members from memberships where organization_id = $1".to_owned();
-        let row = self.db.query_one_raw(self.statement(sql, vec![organization.0.into()])).await?;
+        let row = self.db.query_one_raw(self.above().statement(sql, vec![self.organization.0.into()])).await?;
         let count: i64 = row.ok_or_else(|| Error::internal("a count without a row"))?.try_get("", "members")?;
         Ok(count.unsigned_abs())
     }
@@ -119,20 +119,16 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn roster_plans(
-        &self,
-        organization: OrganizationId,
-        query: &RosterQuery,
-    ) -> Result<Vec<(String, String)>, Error> {
+    pub async fn roster_plans(&self, query: &RosterQuery) -> Result<Vec<(String, String)>, Error> {
         let mut statements = Vec::new();
         for probe in query.probes() {
             let mut text = Text::default();
-            statements.extend(text.probe(organization, &probe, query).map(|sql| (sql, text.values)));
+            statements.extend(text.probe(self.organization, &probe, query).map(|sql| (sql, text.values)));
         }
         let mut text = Text::default();
-        let sql = match self.few(organization, query).await? {
-            Some(few) => text.of_few(organization, query, &few),
-            None => text.walk(organization, query),
+        let sql = match self.few(query).await? {
+            Some(few) => text.of_few(self.organization, query, &few),
+            None => text.walk(self.organization, query),
         };
         statements.push((sql, text.values));
 
@@ -140,7 +136,7 @@ impl Reads<'_> {
         let (explain, column) = if is_postgres { ("explain", "QUERY PLAN") } else { ("explain query plan", "detail") };
         let mut plans = Vec::new();
         for (sql, values) in statements {
-            let rows = self.db.query_all_raw(self.statement(format!("{explain} {sql}"), values)).await?;
+            let rows = self.db.query_all_raw(self.above().statement(format!("{explain} {sql}"), values)).await?;
             let lines = rows.iter().map(|row| row.try_get("", column)).collect::<Result<Vec<String>, _>>()?;
             plans.push((sql, lines.join("\n")));
         }
@@ -148,11 +144,11 @@ impl Reads<'_> {
     }
 
     /// Finds the members of whom something is true that must be, if these are few.
-    async fn few(&self, organization: OrganizationId, query: &RosterQuery) -> Result<Option<Vec<Uuid>>, Error> {
+    async fn few(&self, query: &RosterQuery) -> Result<Option<Vec<Uuid>>, Error> {
         for probe in query.probes() {
             let mut text = Text::default();
-            let Some(sql) = text.probe(organization, &probe, query) else { continue };
-            let rows = self.db.query_all_raw(self.statement(sql, text.values)).await?;
+            let Some(sql) = text.probe(self.organization, &probe, query) else { continue };
+            let rows = self.db.query_all_raw(self.above().statement(sql, text.values)).await?;
             if rows.len() <= FEW {
                 let mut ids = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<Uuid>, _>>()?;
                 ids.sort();
@@ -164,14 +160,16 @@ impl Reads<'_> {
     }
 
     /// Tells how far the walk for a page has come, if the order goes on there.
-    async fn walked_to(&self, organization: OrganizationId, query: &RosterQuery) -> Result<Option<Position>, Error> {
+    async fn walked_to(&self, query: &RosterQuery) -> Result<Option<Position>, Error> {
         let mut text = Text::default();
-        let inner = text.ordered(organization, query);
-        let statement = self.statement(format!("{inner} limit 1 offset {}", WALK - 1), text.values);
+        let inner = text.ordered(self.organization, query);
+        let statement = self.above().statement(format!("{inner} limit 1 offset {}", WALK - 1), text.values);
         let last = memberships::Entity::find().from_raw_sql(statement).one(&self.db).await?;
         Ok(last.map(|row| position(&row, query.order.by)))
     }
+}
 
+impl Reads<'_> {
     fn statement(&self, sql: String, values: Vec<Value>) -> Statement {
         Statement::from_sql_and_values(self.db.get_database_backend(), sql, values)
     }

@@ -4,7 +4,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 
 use super::entity::seat_limits;
-use super::{Reads, Tx};
+use super::{OrgReads, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::catalog::{Catalog, SeatPolicy, SeatState};
 use crate::domain::error::Error;
@@ -14,17 +14,13 @@ use crate::domain::place::ResourceKey;
 use crate::domain::seats::Seats;
 use crate::domain::time::Timestamp;
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Reads how many may sit in an organization, or on the list of a resource.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn seat_limit(
-        &self,
-        organization: OrganizationId,
-        place: Option<&ResourceKey>,
-    ) -> Result<Option<u32>, Error> {
-        let row = seat_limits::Entity::find_by_id(columns(organization, place)).one(&self.db).await?;
+    pub async fn seat_limit(&self, place: Option<&ResourceKey>) -> Result<Option<u32>, Error> {
+        let row = seat_limits::Entity::find_by_id(columns(self.organization, place)).one(&self.db).await?;
         row.map(|row| u32::try_from(row.seats).map_err(Error::internal)).transpose()
     }
 
@@ -33,18 +29,13 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn seats(
-        &self,
-        organization: OrganizationId,
-        policy: &SeatPolicy,
-        now: Timestamp,
-    ) -> Result<Seats, Error> {
-        let limit = self.seat_limit(organization, None).await?;
+    pub async fn seats(&self, policy: &SeatPolicy, now: Timestamp) -> Result<Seats, Error> {
+        let limit = self.seat_limit(None).await?;
         let sql = format!(
             "select count(*) as used from memberships m where m.organization_id = $1 and {}",
             sits(policy, "$2")
         );
-        let used = self.count(&sql, vec![organization.0.into(), now.as_micros().into()]).await?;
+        let used = self.above().count(&sql, vec![self.organization.0.into(), now.as_micros().into()]).await?;
         Ok(Seats { limit, used })
     }
 
@@ -55,15 +46,14 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn resource_seats(
         &self,
-        organization: OrganizationId,
         key: &ResourceKey,
         catalog: &Catalog,
         policy: &SeatPolicy,
         now: Timestamp,
     ) -> Result<Seats, Error> {
-        let limit = self.seat_limit(organization, Some(key)).await?;
+        let limit = self.seat_limit(Some(key)).await?;
         let mut values: Vec<Value> = vec![
-            organization.0.into(),
+            self.organization.0.into(),
             now.as_micros().into(),
             key.kind.to_string().into(),
             key.id.to_string().into(),
@@ -85,7 +75,7 @@ impl Reads<'_> {
             sits = sits(policy, "$2"),
             listing = listing.join(", "),
         );
-        let used = self.count(&sql, values).await?;
+        let used = self.above().count(&sql, values).await?;
         Ok(Seats { limit, used })
     }
 
@@ -94,13 +84,8 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn limited_lists_of(
-        &self,
-        organization: OrganizationId,
-        members: &[MembershipId],
-        now: Timestamp,
-    ) -> Result<Vec<ResourceKey>, Error> {
-        let mut values: Vec<Value> = vec![organization.0.into(), now.as_micros().into()];
+    pub async fn limited_lists_of(&self, members: &[MembershipId], now: Timestamp) -> Result<Vec<ResourceKey>, Error> {
+        let mut values: Vec<Value> = vec![self.organization.0.into(), now.as_micros().into()];
         values.extend(members.iter().map(|member| Value::from(member.0)));
         let ids: Vec<String> = (3..=values.len()).map(|number| format!("${number}")).collect();
         let through_groups = if ids.is_empty() {
@@ -126,7 +111,9 @@ impl Reads<'_> {
         };
         rows.into_iter().map(key).collect()
     }
+}
 
+impl Reads<'_> {
     async fn count(&self, sql: &str, values: Vec<Value>) -> Result<u32, Error> {
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         let row = self.db.query_one_raw(statement).await?;

@@ -13,7 +13,7 @@ use super::entity::{api_keys, service_accounts};
 use super::grant::HeldAt;
 use super::polling::{HERE, must_be_primary};
 use super::subtree::by_kind;
-use super::{Reads, Tx};
+use super::{OrgReads, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
@@ -44,30 +44,14 @@ pub struct KeyOwner {
     pub is_revoked: bool,
 }
 
-impl Reads<'_> {
-    /// Says whether a service account is one of the installation's own.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn installation_service_account(&self, id: ServiceAccountId) -> Result<bool, Error> {
-        let row = service_accounts::Entity::find_by_id(id.0)
-            .filter(service_accounts::Column::OrganizationId.is_null())
-            .one(&self.db)
-            .await?;
-        Ok(row.is_some())
-    }
-
+impl OrgReads<'_> {
     /// Finds a service account of an organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn service_account(
-        &self,
-        organization: OrganizationId,
-        id: ServiceAccountId,
-    ) -> Result<Option<ServiceAccount>, Error> {
+    pub async fn service_account(&self, id: ServiceAccountId) -> Result<Option<ServiceAccount>, Error> {
         let row = service_accounts::Entity::find_by_id(id.0)
-            .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+            .filter(service_accounts::Column::OrganizationId.eq(self.organization.0))
             .filter(service_accounts::Column::State.ne(DELETED))
             .one(&self.db)
             .await?;
@@ -81,13 +65,12 @@ impl Reads<'_> {
     /// Only what the database says.
     pub async fn service_account_page(
         &self,
-        organization: OrganizationId,
         at: HeldAt<'_>,
         after: Option<ServiceAccountId>,
         size: u64,
     ) -> Result<Vec<ServiceAccount>, Error> {
         let mut query = service_accounts::Entity::find()
-            .filter(service_accounts::Column::OrganizationId.eq(organization.0))
+            .filter(service_accounts::Column::OrganizationId.eq(self.organization.0))
             .filter(service_accounts::Column::State.ne(DELETED))
             .filter(bound_at(at));
         if let Some(after) = after {
@@ -95,6 +78,20 @@ impl Reads<'_> {
         }
         let query = query.order_by_asc(service_accounts::Column::Id).limit(size);
         Ok(query.all(&self.db).await?.into_iter().map(account).collect())
+    }
+}
+
+impl Reads<'_> {
+    /// Says whether a service account is one of the installation's own.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn installation_service_account(&self, id: ServiceAccountId) -> Result<bool, Error> {
+        let row = service_accounts::Entity::find_by_id(id.0)
+            .filter(service_accounts::Column::OrganizationId.is_null())
+            .one(&self.db)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// Reads the API keys of a service account in the order in which they were made, revoked ones too, at most `size` of

@@ -116,14 +116,14 @@ impl Source for Store {
 
 async fn organization_facts(db: &Transaction, id: OrganizationId) -> Result<Vec<Fact>, Error> {
     let reads = Reads { db: Executor::Transaction(db) };
-    let Some(organization) = reads.organization(id).await? else {
+    let Some(organization) = reads.of(id).organization().await? else {
         return Err(Error::internal("a log without its organization"));
     };
     // So that whoever is given the facts knows it.
     reads.catalog(&organization.catalog).await?;
     let mut facts = vec![Fact::Organization { state: organization.state, catalog: organization.catalog }];
     // Before the grants, which name them.
-    facts.extend(reads.roles(id).await?.into_iter().map(Fact::Role));
+    facts.extend(reads.of(id).roles().await?.into_iter().map(Fact::Role));
 
     let members = memberships::Entity::find().filter(memberships::Column::OrganizationId.eq(id.0)).all(db).await?;
     for row in members {

@@ -8,12 +8,12 @@ use super::encoding::{optional_key, optional_principal, principal_columns};
 use super::entity::{grants, muted_contacts, notification_windows, resource_words, resources};
 use super::grant::grant;
 use super::resource::resource;
-use super::{Reads, Tx};
+use super::{OrgReads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::access::Node;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, Grant, Scope};
-use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::id::ServiceAccountId;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 
@@ -40,14 +40,14 @@ pub struct Branch {
     pub service_account: Option<ServiceAccountId>,
 }
 
-impl Reads<'_> {
+impl OrgReads<'_> {
     /// Tells how many levels a resource is high with all that stands below it: 1 if nothing does, 0 if it is none.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn subtree_height(&self, organization: OrganizationId, top: &ResourceKey) -> Result<usize, Error> {
+    pub async fn subtree_height(&self, top: &ResourceKey) -> Result<usize, Error> {
         let sql = format!("{BELOW} select max(depth) as height from below");
-        let row = self.db.query_one_raw(self.below(organization, top, &sql)).await?;
+        let row = self.db.query_one_raw(self.below(top, &sql)).await?;
         // PostgreSQL counts in 32 bits here, SQLite in 64.
         let height = row.map(|row| row.try_get::<Option<i32>>("", "height")).transpose()?.flatten();
         Ok(usize::try_from(height.unwrap_or(0)).unwrap_or(0))
@@ -57,9 +57,9 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn subtree(&self, organization: OrganizationId, top: &ResourceKey) -> Result<Vec<Branch>, Error> {
+    pub async fn subtree(&self, top: &ResourceKey) -> Result<Vec<Branch>, Error> {
         let sql = format!("{BELOW} select * from below order by depth, type, id");
-        let rows = self.db.query_all_raw(self.below(organization, top, &sql)).await?;
+        let rows = self.db.query_all_raw(self.below(top, &sql)).await?;
         let branch = |row: sea_orm::QueryResult| {
             let (kind, id): (String, String) = (row.try_get("", "type")?, row.try_get("", "id")?);
             let owner = optional_principal(row.try_get("", "owner_kind")?, row.try_get("", "owner_id")?)?;
@@ -77,13 +77,13 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn subtree_grants(&self, organization: OrganizationId, top: &ResourceKey) -> Result<Vec<Grant>, Error> {
+    pub async fn subtree_grants(&self, top: &ResourceKey) -> Result<Vec<Grant>, Error> {
         let sql = format!(
             "{BELOW} select g.* from below b join grants g on g.scope = $1 and g.place_kind = 'resource' \
              and g.place_type = b.type and g.place_id = b.id order by g.id"
         );
-        // The key of an organization's log is its id.
-        let statement = self.below(organization, top, &sql);
+        // The key of an self.organization's log is its id.
+        let statement = self.below(top, &sql);
         let rows = grants::Entity::find().from_raw_sql(statement).all(&self.db).await?;
         rows.iter().map(grant).collect()
     }
@@ -92,15 +92,11 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn grants_of_accounts(
-        &self,
-        organization: OrganizationId,
-        accounts: &[ServiceAccountId],
-    ) -> Result<Vec<Grant>, Error> {
+    pub async fn grants_of_accounts(&self, accounts: &[ServiceAccountId]) -> Result<Vec<Grant>, Error> {
         let mut found = Vec::new();
         for chunk in accounts.chunks(ROWS_MAX) {
             let rows = grants::Entity::find()
-                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(organization))))
+                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
                 .filter(grants::Column::PrincipalKind.eq("service_account"))
                 .filter(grants::Column::PrincipalId.is_in(chunk.iter().map(|id| id.0)))
                 .all(&self.db)
@@ -115,15 +111,10 @@ impl Reads<'_> {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn owned_by(
-        &self,
-        organization: OrganizationId,
-        owners: &[Principal],
-        count: u64,
-    ) -> Result<Vec<Resource>, Error> {
+    pub async fn owned_by(&self, owners: &[Principal], count: u64) -> Result<Vec<Resource>, Error> {
         let ids = owners.iter().map(|owner| principal_columns(*owner).1);
         let rows = resources::Entity::find()
-            .filter(resources::Column::OrganizationId.eq(organization.0))
+            .filter(resources::Column::OrganizationId.eq(self.organization.0))
             .filter(resources::Column::OwnerKind.is_in(["membership", "service_account"]))
             .filter(resources::Column::OwnerId.is_in(ids))
             .order_by_asc(resources::Column::ServiceAccountId.is_not_null())
@@ -133,8 +124,8 @@ impl Reads<'_> {
         rows.into_iter().map(resource).collect()
     }
 
-    fn below(&self, organization: OrganizationId, top: &ResourceKey, sql: &str) -> Statement {
-        let values: [Value; 3] = [organization.0.into(), top.kind.to_string().into(), top.id.to_string().into()];
+    fn below(&self, top: &ResourceKey, sql: &str) -> Statement {
+        let values: [Value; 3] = [self.organization.0.into(), top.kind.to_string().into(), top.id.to_string().into()];
         Statement::from_sql_and_values(self.db.get_database_backend(), sql, values)
     }
 }

@@ -10,7 +10,7 @@ use super::entity::idempotency_records;
 use super::error::{Ending, commit_unknown, ending_of, unavailable};
 use super::pool::{Executor, Transaction};
 use super::queue::WritePermit;
-use super::{Reads, Store};
+use super::{OrgReads, Reads, Store};
 use crate::changelog::{self, Author, Change, Log};
 use crate::domain::cardinality::Counters;
 use crate::domain::error::{Error, Reason};
@@ -213,9 +213,18 @@ impl Reads<'_> {
 }
 
 impl Tx {
-    /// Reads inside the transaction.
+    /// Reads the locked organization inside the transaction.
+    ///
+    /// # Panics
+    /// In a transaction on the installation, which locks no organization.
     #[must_use]
-    pub fn reads(&self) -> Reads<'_> {
+    pub fn reads(&self) -> OrgReads<'_> {
+        self.above().of(self.organization())
+    }
+
+    /// Reads inside the transaction what belongs to no organization, or to another.
+    #[must_use]
+    pub fn above(&self) -> Reads<'_> {
         Reads { db: Executor::Transaction(&self.db) }
     }
 
@@ -282,7 +291,7 @@ impl Tx {
     /// # Errors
     /// - [`Reason::RequestIdReused`] if it named another request.
     pub async fn replayed(&self, replay: &Replay) -> Result<Option<serde_json::Value>, Error> {
-        self.reads().replayed(replay, self.now).await
+        self.above().replayed(replay, self.now).await
     }
 
     /// Remembers `response` as the answer to this request id, for 24 hours.

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::decide::{decide, is_visible};
 use crate::domain::catalog::{Catalog, PermissionId, Role};
+use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held, MemberState};
-use crate::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
-use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::id::{GroupId, MembershipId, OrganizationId, ServiceAccountId, UserId};
+use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 
 /// One subject before one target of one organization.
@@ -30,6 +32,12 @@ pub struct Facts {
 /// One subject before several targets of one organization: what a writing call is judged by.
 #[derive(Clone, Debug)]
 pub struct Actor {
+    /// The organization; the nil id before one that is not there yet.
+    pub organization: OrganizationId,
+    /// The user or service account.
+    pub subject: Subject,
+    /// The moment at which all of it is evaluated.
+    pub now: Timestamp,
     /// The catalog the organization follows.
     pub catalog: Arc<Catalog>,
     /// Whether the organization is ACTIVE.
@@ -60,6 +68,45 @@ impl Actor {
     #[must_use]
     pub fn above(&self, target: &ResourceKey) -> Facts {
         self.at(Some(target)).above(1)
+    }
+
+    /// Returns whether the organization, and the place in it if one is named, exists in the actor's eyes.
+    #[must_use]
+    pub fn sees(&self, place: Option<&ResourceKey>) -> bool {
+        place.is_none_or(|key| self.knows(key)) && is_visible(&self.at(place), self.now)
+    }
+
+    /// Ensures that the organization, and the place in it if one is named, exists in the actor's eyes.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`], the same for what does not exist and for what may not be seen.
+    pub fn must_see(&self, place: Option<&ResourceKey>) -> Result<(), Error> {
+        // First, so that who does not see it is answered as for one that is not there, whatever else they name.
+        if !self.sees(None) {
+            return Err(Error::not_found("organization", self.organization));
+        }
+        match place {
+            Some(key) if !self.sees(place) => Err(Error::not_found("resource", key)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether the actor holds a permission at a place.
+    #[must_use]
+    pub fn holds(&self, permission: PermissionId, place: Option<&ResourceKey>) -> bool {
+        decide(&self.at(place), permission, self.now).is_allowed()
+    }
+
+    /// Ensures that the actor holds a permission at a place that they see.
+    ///
+    /// # Errors
+    /// - [`Reason::PermissionMissing`].
+    pub fn must_hold(&self, permission: PermissionId, place: Option<&ResourceKey>) -> Result<(), Error> {
+        if self.holds(permission, place) {
+            return Ok(());
+        }
+        let name = self.catalog.permission_name(permission);
+        Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
     }
 
     /// Says whether `target` is registered.

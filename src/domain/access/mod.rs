@@ -18,6 +18,6 @@ pub use ceiling::{
 pub use decide::{Decision, decide, is_visible, on_the_list};
 pub use explain::{AllowedBy, Explanation, Missing, Way, explain};
 pub use facts::{Actor, Facts, Node, Standing};
-pub use joining::{plan_joining, see};
+pub use joining::plan_joining;
 pub use moving::{Move, may_carry_out, may_let_in, may_move, may_shut_out};
 pub use unseen::{must_see_all, must_see_all_held_as, must_see_all_held_by};

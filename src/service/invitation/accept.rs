@@ -11,13 +11,12 @@ use crate::domain::catalog::{InvitationKind, PermissionId};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::{Grant, GrantSource, InvitationState, MemberState, UserState};
-use crate::domain::id::{MembershipId, OrganizationId, UserId};
+use crate::domain::id::{MembershipId, UserId};
 use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::password;
 use crate::domain::place::{Principal, ResourceKey, Subject};
 use crate::domain::time::Timestamp;
-use crate::service::context::see;
 use crate::service::mark::marks_of;
 use crate::service::seats::SeatsBefore;
 use crate::service::throttle::{Tried, Try};
@@ -104,7 +103,7 @@ impl Services {
                 Err(Error::new(Reason::SignInRequired, "the address has an account: sign in first"))
             }
             (None, None) => {
-                let organization = reads.organization(invitation.organization).await?;
+                let organization = reads.of(invitation.organization).organization().await?;
                 let organization = organization.ok_or_else(|| Error::internal("an invitation to nowhere"))?;
                 let catalog = reads.catalog(&organization.catalog).await?;
                 password::judge("password", &request.password, catalog.password())?;
@@ -126,7 +125,7 @@ async fn accept(
     joiner: Joiner,
     display_name: String,
 ) -> Result<(Tx, Accepted), Error> {
-    let invitation = invitation_by_token(&tx.reads(), &token).await?;
+    let invitation = invitation_by_token(&tx.above(), &token).await?;
     invitation.must_be_open(tx.now())?;
     match (&invitation.offered, &joiner) {
         (Offered::Mailbox { membership, .. }, _) => {
@@ -147,10 +146,10 @@ async fn accept_mailed(
     display_name: String,
 ) -> Result<(Tx, Accepted), Error> {
     let (organization, now) = (invitation.organization, tx.now());
-    let member = tx.reads().membership(organization, membership, now).await?;
+    let member = tx.reads().membership(membership, now).await?;
     let mut member = member.ok_or_else(|| Error::internal("an invitation without its membership"))?;
     let email = Email::parse("email", &member.email)?;
-    let grants = tx.reads().grants_of(organization, &[Principal::Membership(member.id)], now).await?.live;
+    let grants = tx.reads().grants_of(&[Principal::Membership(member.id)], now).await?.live;
     let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
     let sponsor = sponsor(&tx, &invitation, &places).await?;
     let brought: Vec<&Grant> = grants.iter().filter(|grant| grant.source == GrantSource::Invitation).collect();
@@ -158,12 +157,12 @@ async fn accept_mailed(
 
     let (Joiner::Known(user) | Joiner::New { user, .. }) = &joiner;
     let user = *user;
-    must_be_new_here(&tx, organization, user).await?;
+    must_be_new_here(&tx, user).await?;
     if !display_name.is_empty() {
         member.display_name = display_name;
     }
     if let Joiner::New { password_hash, .. } = &joiner {
-        if tx.reads().user_by_email(&email).await?.is_some() {
+        if tx.above().user_by_email(&email).await?.is_some() {
             return Err(Error::new(Reason::SignInRequired, "the address has an account by now: sign in first"));
         }
         tx.user_insert(user, &member.display_name, &email, password_hash).await?;
@@ -201,17 +200,17 @@ async fn accept_link(
     must_be_open_here(sponsor.catalog.invitation(), InvitationKind::Link, offered, PREFIX)?;
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
-    let planned = plan_joining(&sponsor, organization, principal, &assignments, (PREFIX, now));
+    let planned = plan_joining(&sponsor, principal, &assignments, PREFIX);
     let plan = planned.map_err(as_unsponsored)?;
 
-    must_be_new_here(&tx, organization, user).await?;
+    must_be_new_here(&tx, user).await?;
     must_not_be_barred(&tx, sealer, &invitation, user).await?;
-    let email = tx.reads().user_email(user).await?;
+    let email = tx.above().user_email(user).await?;
     let email = Email::parse("email", &email.ok_or_else(|| Error::internal("a user without an address"))?)?;
-    let found = tx.reads().membership_by_email(organization, &email).await?;
-    must_be_free(found.as_ref(), &tx.reads().invited_among(found.as_slice()).await?)?;
+    let found = tx.reads().membership_by_email(&email).await?;
+    must_be_free(found.as_ref(), &tx.above().invited_among(found.as_slice()).await?)?;
     let display_name = if display_name.is_empty() {
-        tx.reads().user_display_name(user).await?.unwrap_or_default()
+        tx.above().user_display_name(user).await?.unwrap_or_default()
     } else {
         display_name
     };
@@ -226,12 +225,12 @@ async fn accept_link(
 }
 
 /// Asks that a person with an account is still there, and has no place here yet. From then on nobody ends the account.
-async fn must_be_new_here(tx: &Tx, organization: OrganizationId, user: UserId) -> Result<(), Error> {
+async fn must_be_new_here(tx: &Tx, user: UserId) -> Result<(), Error> {
     tx.user_lock(user).await?;
-    if tx.reads().user_state(user).await?.is_some_and(|state| state != UserState::Active) {
+    if tx.above().user_state(user).await?.is_some_and(|state| state != UserState::Active) {
         return Err(Error::new(Reason::UserDisabled, "the account is no more, or shut out"));
     }
-    match tx.reads().membership_by_user(organization, user).await? {
+    match tx.reads().membership_by_user(user).await? {
         Some(member) => {
             Err(Error::new(Reason::MemberExists, "the caller is a member already").about("member", member.id))
         }
@@ -242,7 +241,7 @@ async fn must_be_new_here(tx: &Tx, organization: OrganizationId, user: UserId) -
 /// Gathers who answers for an invitation before the places that it names; they must still be one who invites, in an
 /// organization that is ACTIVE.
 async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Result<Actor, Error> {
-    let sponsor = tx.reads().anybody(invitation.organization, invitation.sponsor, places).await?;
+    let sponsor = tx.reads().anybody(invitation.sponsor, places, tx.now()).await?;
     if !sponsor.organization_is_active {
         return Err(Error::new(Reason::OrganizationState, "the organization is not active"));
     }
@@ -255,7 +254,7 @@ async fn sponsor(tx: &Tx, invitation: &Invitation, places: &[ResourceKey]) -> Re
 /// Ensures that the places of a link are those that it was made for: what was deleted took what was offered there with it,
 /// whatever has its name by now.
 async fn must_be_the_same(tx: &Tx, link: &Invitation, places: &[ResourceKey]) -> Result<(), Error> {
-    let found = tx.reads().resources_named(link.organization, places).await?;
+    let found = tx.reads().resources_named(places).await?;
     if found.iter().any(|resource| resource.created_at > link.created_at) { Err(unsponsored()) } else { Ok(()) }
 }
 
@@ -272,7 +271,7 @@ fn must_be_givable(sponsor: &Actor, invitation: &Invitation, brought: &[&Grant],
     }
     for (index, (grant, assignment)) in brought.iter().zip(&assignments).enumerate() {
         let Grant { principal, place, held, .. } = grant;
-        see(sponsor, invitation.organization, place.resource(), now).map_err(as_unsponsored)?;
+        sponsor.must_see(place.resource()).map_err(as_unsponsored)?;
         let field = format!("{PREFIX}assignments[{index}]");
         assignment.must_be_grantable(&sponsor.catalog, *principal, &field, now)?;
         may_give(&sponsor.at(place.resource()), held, *principal, now).map_err(as_unsponsored)?;
@@ -283,9 +282,9 @@ fn must_be_givable(sponsor: &Actor, invitation: &Invitation, brought: &[&Grant],
 /// Ensures that nobody comes back by a link that was made before they were removed: neither the same user nor, since a managed
 /// account goes with its membership, another one with the same address.
 async fn must_not_be_barred(tx: &Tx, sealer: &Sealer, link: &Invitation, user: UserId) -> Result<(), Error> {
-    let emails = tx.reads().user_emails(user).await?;
+    let emails = tx.above().user_emails(user).await?;
     let marks = marks_of(sealer, link.organization, Some(user), &emails)?;
-    if tx.reads().is_barred_from_link(link, &marks).await? {
+    if tx.above().is_barred_from_link(link, &marks).await? {
         let message = "who was removed from the organization does not come back by a link that was made before";
         return Err(Error::new(Reason::MemberRemoved, message));
     }

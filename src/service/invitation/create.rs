@@ -61,8 +61,8 @@ impl Services {
     ) -> Result<(Written<Invited>, Option<String>), Error> {
         let organization = request.organization;
         let places = places(&request.assignments);
-        let actor = self.store.reads().actor(organization, context.subject()?, &places).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &places, self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let secret = Secret::new(&self.world, SecretKind::Invitation);
         let inviting = self.prepare_inviting(context, &actor, request, &secret).await?;
         let link = matches!(inviting.to, To::Holders).then(|| self.settings.invitation_link(&secret));
@@ -132,7 +132,7 @@ impl Services {
             Subject::ServiceAccount(_) => None,
         };
         let (tell, invited_by) = inviter.unwrap_or_default();
-        let organization = reads.organization(organization).await?;
+        let organization = reads.of(organization).organization().await?;
         Ok(Mail::Invitation {
             to: email.text().to_owned(),
             organization: organization.map(|organization| organization.display_name).unwrap_or_default(),
@@ -161,8 +161,8 @@ fn must_be_nobodys(request: &CreateInvitation, violations: &mut Violations) {
 async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx, Invited), Error> {
     let (organization, now) = (inviting.organization, tx.now());
     let subject = context.subject()?;
-    let actor = tx.reads().actor(organization, subject, &places(&inviting.assignments)).await?;
-    context.authorize(&actor, organization, None, "", now)?;
+    let actor = tx.reads().actor(subject, &places(&inviting.assignments), tx.now()).await?;
+    context.authorize(&actor, None, "")?;
     // Once more: the catalog may be another by now.
     let policy = actor.catalog.invitation();
     let kind = if matches!(inviting.to, To::Holders) { InvitationKind::Link } else { InvitationKind::Email };
@@ -174,15 +174,15 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
     // Whoever comes by a link is a member who is not there yet; what they may get is judged as if they were.
     let membership: MembershipId = tx.id();
     let principal = Principal::Membership(membership);
-    let plan = plan_joining(&actor, organization, principal, &inviting.assignments, ("", now))?;
+    let plan = plan_joining(&actor, principal, &inviting.assignments, "")?;
     let expires_at = now.plus(inviting.lifetime.unwrap_or(policy.lifetime));
     let (offered, member, grants) = match inviting.to {
         To::Holders => (Offered::Link { assignments: inviting.assignments }, None, Vec::new()),
         To::Mailbox { email, display_name, mailing } => {
             let places = places(&inviting.assignments);
             let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &[], &places).await?;
-            let found = tx.reads().membership_by_email(organization, &email).await?;
-            must_be_free(found.as_ref(), &tx.reads().invited_among(found.as_slice()).await?)?;
+            let found = tx.reads().membership_by_email(&email).await?;
+            must_be_free(found.as_ref(), &tx.above().invited_among(found.as_slice()).await?)?;
             mailing.put(&mut tx, expires_at).await?;
             let mut member = Member::pending(membership, &email, display_name, now);
             tx.membership_insert(&member, &email).await?;

@@ -102,7 +102,7 @@ impl Services {
         let reads = self.store.reads();
         let invitation = invitation_by_token(&reads, token).await?;
         invitation.must_be_open(self.world.now())?;
-        let organization = reads.organization(invitation.organization).await?;
+        let organization = reads.of(invitation.organization).organization().await?;
         let kind = invitation.offered.kind();
         let (email, sign_in_required) = match invitation.offered {
             Offered::Mailbox { email, .. } => {

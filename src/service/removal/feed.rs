@@ -24,9 +24,9 @@ impl Services {
     ) -> Result<Read<(Vec<Removal>, Option<RemovalKey>)>, Error> {
         let token = self.token_before_reading(organization).await?;
         let reads = self.store.reads();
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
-        let mut page = reads.removal_page(organization, after, size + 1).await?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
+        let mut page = reads.of(organization).removal_page(after, size + 1).await?;
         let has_more = page.len() > size as usize;
         page.truncate(size as usize);
         let next = page.last().filter(|_| has_more);
@@ -47,8 +47,8 @@ impl Services {
         membership: MembershipId,
         listener: Arc<str>,
     ) -> Result<Written<Removal>, Error> {
-        let actor = self.store.reads().actor(organization, context.subject()?, &[]).await?;
-        context.authorize(&actor, organization, None, "", self.world.now())?;
+        let actor = self.store.reads().of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        context.authorize(&actor, None, "")?;
         let call = context.clone();
         let mut written = self
             .write(context, Lock::Organization(organization), move |tx| {
@@ -69,9 +69,9 @@ async fn acknowledge(
     membership: MembershipId,
     listener: Arc<str>,
 ) -> Result<(Tx, Removal), Error> {
-    let actor = tx.reads().actor(organization, context.subject()?, &[]).await?;
-    context.authorize(&actor, organization, None, "", tx.now())?;
-    let removal = tx.reads().removal(organization, membership).await?;
+    let actor = tx.reads().actor(context.subject()?, &[], tx.now()).await?;
+    context.authorize(&actor, None, "")?;
+    let removal = tx.reads().removal(membership).await?;
     let mut removal = removal.ok_or_else(|| Error::not_found("removal", membership))?;
     // One that the catalog named when the removal began is waited for still.
     if !removal.awaiting.contains(&listener) && !actor.catalog.removal().listeners.contains(&listener) {

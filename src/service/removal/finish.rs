@@ -106,11 +106,11 @@ impl Services {
 
 /// Clears a slice. Says whether nothing is left to do.
 async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: MembershipId) -> Result<(Tx, bool), Error> {
-    let removal = tx.reads().removal(organization, membership).await?;
+    let removal = tx.reads().removal(membership).await?;
     let Some(removal) = removal.filter(|removal| removal.is_due(tx.now())) else { return Ok((tx, true)) };
-    let mut owned = tx.reads().owned_by(organization, &[Principal::Membership(membership)], SLICE).await?;
+    let mut owned = tx.reads().owned_by(&[Principal::Membership(membership)], SLICE).await?;
     if owned.is_empty() {
-        let rows = tx.reads().grants_of(organization, &[Principal::Membership(membership)], tx.now()).await?.rows(0);
+        let rows = tx.reads().grants_of(&[Principal::Membership(membership)], tx.now()).await?.rows(0);
         if !rows.is_empty() {
             tx.grants_delete(&rows[..rows.len().min(FACTS_MAX)]).await?;
             return Ok((tx, false));
@@ -119,7 +119,7 @@ async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: Membe
         return Ok((tx, true));
     }
     let kept = if removal.assets == Assets::Delete {
-        below_which_others_own(&tx, organization, membership, &mut owned).await?
+        below_which_others_own(&tx, membership, &mut owned).await?
     } else {
         HashSet::new()
     };
@@ -129,7 +129,7 @@ async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: Membe
             Assets::Delete if kept.contains(&resource.key) => hand_over(&mut tx, organization, resource, None).await?,
             Assets::Keep => hand_over(&mut tx, organization, resource, None).await?,
             Assets::Transfer(to) => {
-                let heir = tx.reads().membership(organization, to, tx.now()).await?;
+                let heir = tx.reads().membership(to, tx.now()).await?;
                 let heir = heir.filter(|heir| heir.state != MemberState::Removing);
                 let heir = heir.map(|heir| Principal::Membership(heir.id));
                 hand_over(&mut tx, organization, resource, heir).await?;
@@ -153,11 +153,10 @@ async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: Membe
 /// it stays, and is nobody's. Leaves those out of `owned` of which that is not known yet.
 async fn below_which_others_own(
     tx: &Tx,
-    organization: OrganizationId,
     membership: MembershipId,
     owned: &mut Vec<Resource>,
 ) -> Result<HashSet<ResourceKey>, Error> {
-    let found = tx.reads().owned_by_others_below(organization, membership, KEPT_MAX).await?;
+    let found = tx.reads().owned_by_others_below(membership, KEPT_MAX).await?;
     if found.len() as u64 == KEPT_MAX
         && let Some((last, _)) = found.last()
     {
@@ -172,14 +171,14 @@ async fn below_which_others_own(
 /// Only what the database says.
 pub(super) async fn hand_over(
     tx: &mut Tx,
-    organization: OrganizationId,
+    _organization: OrganizationId,
     resource: Resource,
     owner: Option<Principal>,
 ) -> Result<(), Error> {
     let account = resource.service_account;
     tx.resource_update(&Resource { owner, ..resource }, "handed over").await?;
     if let Some(account) = account {
-        judge_anew(tx, organization, account, owner).await?;
+        judge_anew(tx, account, owner).await?;
     }
     Ok(())
 }

@@ -13,7 +13,6 @@ use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::removal::{Inventory, OwnedResource};
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
-use crate::service::context::{must_hold, see};
 use crate::service::etag::etag;
 use crate::service::{Context, Read, Services};
 use crate::store::Reads;
@@ -36,15 +35,15 @@ impl Services {
     ) -> Result<Read<Preview>, Error> {
         let token = self.token_before_reading(organization).await?;
         let (reads, now) = (self.store.reads(), self.world.now());
-        let actor = reads.actor(organization, context.subject()?, &[]).await?;
-        see(&actor, organization, None, now)?;
+        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
+        actor.must_see(None)?;
         if actor.standing.membership() != Some(membership) {
-            must_hold(&actor, PermissionId::MEMBER_REMOVE, None, now)?;
+            actor.must_hold(PermissionId::MEMBER_REMOVE, None)?;
         }
         let estate = Estate::of(&reads, organization, membership).await?;
         let places: Vec<ResourceKey> = estate.places().cloned().collect();
-        let actor = reads.actor(organization, context.subject()?, &places).await?;
-        let member = reads.membership(organization, membership, now).await?;
+        let actor = reads.of(organization).actor(context.subject()?, &places, self.world.now()).await?;
+        let member = reads.of(organization).membership(membership, now).await?;
         let member = member.ok_or_else(|| Error::not_found("member", membership))?;
         let invitations = invitations(&reads, context.subject()?, organization, &member, now).await?;
         let inventory = take(&reads, &actor, organization, (&member, invitations), &estate, now).await?;
@@ -66,10 +65,10 @@ impl Estate {
     /// # Errors
     /// Only what the database says.
     pub async fn of(reads: &Reads<'_>, organization: OrganizationId, member: MembershipId) -> Result<Self, Error> {
-        let owned = reads.owned_by(organization, &[Principal::Membership(member)], OWNED_MAX as u64 + 1).await?;
+        let owned = reads.of(organization).owned_by(&[Principal::Membership(member)], OWNED_MAX as u64 + 1).await?;
         let of_others = match owned.as_slice() {
             [] => Vec::new(),
-            _ => reads.owned_by_others_below(organization, member, TOLD_MAX as u64).await?,
+            _ => reads.of(organization).owned_by_others_below(member, TOLD_MAX as u64).await?,
         };
         Ok(Self { owned, of_others })
     }
@@ -132,13 +131,13 @@ pub(super) async fn invitations(
     let Some(sponsor) = member.user.map(Subject::User) else { return Ok(Vec::new()) };
     let (mut named, mut after) = (Vec::new(), None);
     loop {
-        let page = reads.invitations_sponsored(organization, sponsor, now, after, TOLD_MAX as u64).await?;
+        let page = reads.of(organization).invitations_sponsored(sponsor, now, after, TOLD_MAX as u64).await?;
         let is_last = page.len() < TOLD_MAX;
         after = page.last().map(|invitation| invitation.id);
         let offered = offered(reads, organization, page, now).await?;
         let places: Vec<ResourceKey> =
             offered.iter().flat_map(|(_, places)| places).filter_map(|place| place.resource().cloned()).collect();
-        let actor = reads.actor(organization, asker, &places).await?;
+        let actor = reads.of(organization).actor(asker, &places, now).await?;
         let is_seen = |place: &Place| {
             place.resource().is_none_or(|key| actor.knows(key) && is_visible(&actor.at(Some(key)), now))
         };
@@ -162,7 +161,7 @@ async fn offered(
         Offered::Link { .. } => None,
     });
     let mut held: HashMap<Principal, Vec<Place>> = HashMap::new();
-    for grant in reads.grants_of(organization, &members.collect::<Vec<_>>(), now).await?.live {
+    for grant in reads.of(organization).grants_of(&members.collect::<Vec<_>>(), now).await?.live {
         held.entry(grant.principal).or_default().push(grant.place);
     }
     let mut places = |offered| match offered {
@@ -179,5 +178,5 @@ pub(super) async fn is_managed(
     member: &Member,
 ) -> Result<bool, Error> {
     let Some(user) = member.user.filter(|_| member.is_made_here) else { return Ok(false) };
-    Ok(reads.users_elsewhere(organization, &[user]).await?.is_empty() && !reads.holds_above(user).await?)
+    Ok(reads.of(organization).users_elsewhere(&[user]).await?.is_empty() && !reads.holds_above(user).await?)
 }

@@ -16,7 +16,6 @@ use crate::domain::member::Member;
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::removal::{Assets, Inventory, Removal};
 use crate::domain::time::Timestamp;
-use crate::service::context::{must_hold, see};
 use crate::service::etag::must_match;
 use crate::service::mark::marks_of;
 use crate::service::{Context, Services, Written, text};
@@ -41,8 +40,8 @@ impl Services {
     ) -> Result<Written<Removed>, Error> {
         let organization = request.organization;
         let (reads, now) = (self.store.reads(), self.world.now());
-        let found = reads.actor(organization, context.subject()?, &[]).await.and_then(|actor| {
-            see(&actor, organization, None, now)?;
+        let found = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await.and_then(|actor| {
+            actor.must_see(None)?;
             whom(&actor, &request, now)
         });
         let membership = match (found, &context.replay) {
@@ -76,7 +75,7 @@ impl Services {
 fn whom(actor: &Actor, request: &RemoveMember, now: Timestamp) -> Result<MembershipId, Error> {
     match request.membership {
         Some(id) => {
-            must_hold(actor, PermissionId::MEMBER_REMOVE, None, now)?;
+            actor.must_hold(PermissionId::MEMBER_REMOVE, None)?;
             if actor.standing.membership() == Some(id) {
                 return Err(Error::new(Reason::SelfRemoval, "nobody removes themselves; leaving is an act of its own"));
             }
@@ -88,31 +87,31 @@ fn whom(actor: &Actor, request: &RemoveMember, now: Timestamp) -> Result<Members
 
 async fn remove(mut tx: Tx, context: Context, sealer: Sealer, request: RemoveMember) -> Result<(Tx, Removed), Error> {
     let (organization, now, subject) = (request.organization, tx.now(), context.subject()?);
-    let caller = tx.reads().actor(organization, subject, &[]).await?;
-    see(&caller, organization, None, now)?;
+    let caller = tx.reads().actor(subject, &[], tx.now()).await?;
+    caller.must_see(None)?;
     let principal = Principal::Membership(whom(&caller, &request, now)?);
     let Principal::Membership(id) = principal else { return Err(Error::internal("a member")) };
 
-    let grants = tx.reads().grants_of(organization, &[principal], now).await?;
-    let groups = tx.reads().groups_of(&[id]).await?;
+    let grants = tx.reads().grants_of(&[principal], now).await?;
+    let groups = tx.above().groups_of(&[id]).await?;
     let groups: Vec<Principal> = groups.into_iter().map(|(_, group)| Principal::Group(group)).collect();
-    let by_groups = tx.reads().grants_of(organization, &groups, now).await?.live;
+    let by_groups = tx.reads().grants_of(&groups, now).await?.live;
     let all: Vec<&Grant> = grants.live.iter().chain(&by_groups).collect();
-    let estate = Estate::of(&tx.reads(), organization, id).await?;
+    let estate = Estate::of(&tx.above(), organization, id).await?;
     let places = all.iter().filter_map(|grant| grant.place.resource()).chain(estate.places());
     let places: Vec<ResourceKey> = places.cloned().collect();
-    let actor = tx.reads().actor(organization, subject, &places).await?;
-    let member = tx.reads().membership(organization, id, now).await?;
+    let actor = tx.reads().actor(subject, &places, tx.now()).await?;
+    let member = tx.reads().membership(id, now).await?;
     let member = member.ok_or_else(|| Error::not_found("member", id))?;
     if member.state == MemberState::Removing {
         return Err(Error::new(Reason::MemberState, "the member is being removed already").about("member", id));
     }
     may_go(&actor, &request, &all, now)?;
-    let invitations = invitations(&tx.reads(), subject, organization, &member, now).await?;
-    let inventory = take(&tx.reads(), &actor, organization, (&member, invitations), &estate, now).await?;
+    let invitations = invitations(&tx.above(), subject, organization, &member, now).await?;
+    let inventory = take(&tx.above(), &actor, organization, (&member, invitations), &estate, now).await?;
     must_match(&request.etag, &inventory)?;
     inventory.must_be_decided(request.assets, actor.catalog.features().assets)?;
-    may_dispose(&tx, &actor, organization, request.assets, &inventory, id).await?;
+    may_dispose(&tx, &actor, request.assets, &inventory, id).await?;
 
     if !request.reason.is_empty() {
         tx.because(request.reason);
@@ -165,7 +164,6 @@ fn may_go(actor: &Actor, request: &RemoveMember, grants: &[&Grant], now: Timesta
 async fn may_dispose(
     tx: &Tx,
     actor: &Actor,
-    organization: OrganizationId,
     assets: Assets,
     inventory: &Inventory,
     leaver: MembershipId,
@@ -174,7 +172,7 @@ async fn may_dispose(
         Assets::Keep => return Ok(()),
         Assets::Delete => Verb::Delete,
         Assets::Transfer(to) => {
-            let found = tx.reads().membership(organization, to, tx.now()).await?;
+            let found = tx.reads().membership(to, tx.now()).await?;
             let found = found.filter(|member| to != leaver && member.state != MemberState::Removing);
             if found.is_none() {
                 return Err(Error::not_found("member", to));
@@ -184,7 +182,7 @@ async fn may_dispose(
     };
     for owned in &inventory.owned {
         let Some((kind, _)) = actor.catalog.resource_type(&owned.key.kind) else { continue };
-        must_hold(actor, PermissionId::of_type(kind, verb), Some(&owned.key), tx.now())?;
+        actor.must_hold(PermissionId::of_type(kind, verb), Some(&owned.key))?;
     }
     Ok(())
 }
@@ -192,7 +190,7 @@ async fn may_dispose(
 /// Ensures that who is removed does not come back by a link that is open now: the user, nor whoever has an address of theirs.
 async fn bar_from_links(tx: &Tx, sealer: &Sealer, organization: OrganizationId, member: &Member) -> Result<(), Error> {
     let mut emails = match member.user {
-        Some(user) => tx.reads().user_emails(user).await?,
+        Some(user) => tx.above().user_emails(user).await?,
         None => Vec::new(),
     };
     emails.push(member.email.clone());
@@ -213,13 +211,13 @@ async fn close(
     if let Some(user) = member.user {
         tx.user_lock(user).await?;
     }
-    let user_deleted = is_managed(&tx.reads(), organization, member).await?;
+    let user_deleted = is_managed(&tx.above(), organization, member).await?;
     let before = tx.counters().clone();
     for grant in &grants.live {
         tx.counters().count(&actor.catalog, grant, member.state, -1);
     }
     cardinality::judge(&actor.catalog, &before, tx.counters())?;
-    let groups = tx.reads().groups_of(&[member.id]).await?;
+    let groups = tx.above().groups_of(&[member.id]).await?;
     // Somebody who is being removed holds nothing, whatever rows there are: those that do not fit go with the slices.
     let room = tx.room().saturating_sub(groups.len() + OTHER_FACTS);
     let mut rows = grants.rows(room);

@@ -12,6 +12,9 @@ use super::worlds::{Home, World};
 pub fn actor_of(world: &World, subject: Subject) -> Actor {
     let chains: HashMap<_, _> = world.resources.keys().map(|key| (key.clone(), chain(world, key))).collect();
     Actor {
+        organization: OrganizationId(uuid::Uuid::nil()),
+        subject,
+        now: NOW,
         catalog: world.catalog(),
         organization_is_active: world.organization == OrganizationState::Active,
         standing: standing(world, subject),
