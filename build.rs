@@ -1,13 +1,13 @@
 //! Generates, from `proto/`: messages, servers and clients; the descriptor set for reflection; `enum Rpc`, which
-//! carries what each RPC asks of its caller; and how a request id is set. No protoc is needed.
+//! carries what each RPC asks of its caller; and what each request says of how it is carried out. No protoc is needed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MessageDescriptor, MethodDescriptor, Value};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -87,21 +87,31 @@ fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// Writes how the request id of each request that has one is set.
+/// Writes what each request says of its organization and of how it is carried out.
 fn requests(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let inputs: BTreeSet<String> = methods
-        .map(|method| method.input())
-        .filter(|input| input.get_field_by_name("request_id").is_some())
-        .map(|input| input.name().to_owned())
-        .collect();
+    let inputs: BTreeMap<String, MessageDescriptor> =
+        methods.map(|method| method.input()).map(|input| (input.name().to_owned(), input)).collect();
     let mut text = String::new();
-    for input in inputs {
-        writeln!(
-            text,
-            "impl Request for crate::proto::{input} {{\n    fn set_request_id(&mut self, request_id: String) {{\n        \
-             self.request_id = request_id;\n    }}\n}}"
-        )?;
+    for (name, input) in inputs {
+        if input.get_field_by_name("organization_id").is_some() {
+            writeln!(
+                text,
+                "impl OfOrganization for crate::proto::{name} {{\n    fn organization_id(&self) -> &str {{\n        \
+                 &self.organization_id\n    }}\n}}"
+            )?;
+        }
+        if input.get_field_by_name("request_id").is_some() {
+            let validate_only =
+                if input.get_field_by_name("validate_only").is_some() { "self.validate_only" } else { "false" };
+            writeln!(
+                text,
+                "impl Mutating for crate::proto::{name} {{\n    fn request_id(&self) -> &str {{\n        \
+                 &self.request_id\n    }}\n\n    fn set_request_id(&mut self, request_id: String) {{\n        \
+                 self.request_id = request_id;\n    }}\n\n    fn validate_only(&self) -> bool {{\n        \
+                 {validate_only}\n    }}\n}}"
+            )?;
+        }
     }
     Ok(text)
 }
@@ -130,5 +140,11 @@ fn requirement(method: &MethodDescriptor, access: &ExtensionDescriptor) -> Resul
     if text("permission").is_empty() {
         return Err(format!("{} has no access option", method.full_name()).into());
     }
-    Ok(format!("Required::Permission {{ permission: {:?}, place: {:?} }}", text("permission"), text("place")))
+    let feature = match text("feature").as_str() {
+        "" => "None",
+        "groups" => "Some(Feature::Groups)",
+        other => return Err(format!("{} asks for an unknown feature {other}", method.full_name()).into()),
+    };
+    let (permission, place) = (text("permission"), text("place"));
+    Ok(format!("Required::Permission {{ permission: {permission:?}, place: {place:?}, feature: {feature} }}"))
 }

@@ -15,7 +15,16 @@ pub enum Required {
         permission: &'static str,
         /// Path of the request field that names the place; empty for the organization.
         place: &'static str,
+        /// What the organization's catalog must have, if anything.
+        feature: Option<Feature>,
     },
+}
+
+/// A part of Guildhall that a catalog has or leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Feature {
+    /// Groups of members.
+    Groups,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rpc.rs"));

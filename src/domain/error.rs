@@ -445,7 +445,7 @@ impl Violations {
         if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
     }
 
-    fn into_error(self) -> Error {
+    pub(super) fn into_error(self) -> Error {
         let mut reasons = self.0.iter().map(|violation| violation.reason);
         let first = reasons.next().unwrap_or(Reason::RequestInvalid);
         let reason = if reasons.all(|reason| reason == first) { first } else { Reason::RequestInvalid };

@@ -40,7 +40,35 @@ impl Group {
     }
 }
 
-/// Asks that the catalog has groups at all.
+/// What a request writes of a group; what is `None` stays as it is.
+#[derive(Clone, Debug)]
+pub struct GroupFields {
+    /// For people.
+    pub display_name: Option<String>,
+    /// The product's own name for it, or that it has none.
+    pub external_id: Option<Option<String>>,
+    /// The product's own.
+    pub metadata: Option<Metadata>,
+}
+
+impl GroupFields {
+    /// Returns `group` with these fields written.
+    #[must_use]
+    pub fn written_on(&self, mut group: Group) -> Group {
+        if let Some(display_name) = &self.display_name {
+            group.display_name.clone_from(display_name);
+        }
+        if let Some(external_id) = &self.external_id {
+            group.external_id.clone_from(external_id);
+        }
+        if let Some(metadata) = &self.metadata {
+            group.metadata.clone_from(metadata);
+        }
+        group
+    }
+}
+
+/// Ensures that the catalog has groups at all.
 ///
 /// # Errors
 /// - [`Reason::FeatureOff`].

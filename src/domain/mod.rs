@@ -11,6 +11,7 @@ pub mod contact;
 pub mod email;
 pub mod error;
 pub mod fact;
+pub mod fields;
 pub mod group;
 pub mod id;
 pub mod inheritance;

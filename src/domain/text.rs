@@ -8,6 +8,12 @@ use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use unicode_normalization::UnicodeNormalization;
 
+use super::error::{Error, Reason};
+
+/// Most bytes of a name.
+const NAME_BYTES_MAX: usize = 200;
+/// Most bytes of a reason.
+const REASON_BYTES_MAX: usize = 1_000;
 /// Drawn as nothing, and yet counted among the symbols: the Braille pattern without dots.
 const BLANK: char = '\u{2800}';
 
@@ -49,6 +55,45 @@ pub fn is_visible(text: &str) -> bool {
         !c.is_whitespace() && !c.is_control() && c != BLANK && (c.is_ascii() || !(is_ignorable(c) || is_format()))
     };
     text.chars().any(is_seen)
+}
+
+/// Takes a name that must be there.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`] if nothing of it can be seen.
+/// - [`Reason::TextMalformed`] above 200 bytes, or with control characters.
+pub fn required_name(field: &str, text: &str) -> Result<String, Error> {
+    let name = name(field, text)?;
+    if name.is_empty() {
+        return Err(Error::invalid(field, Reason::FieldRequired, "is required"));
+    }
+    Ok(name)
+}
+
+/// Takes a name that may be empty, in NFC. Spaces around it are dropped; what is drawn as nothing is no name.
+///
+/// # Errors
+/// - [`Reason::TextMalformed`] above 200 bytes, or with control characters.
+pub fn name(field: &str, text: &str) -> Result<String, Error> {
+    let name = normalized(text.trim());
+    if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        let message = "must be at most 200 bytes without control characters";
+        return Err(Error::invalid(field, Reason::TextMalformed, message));
+    }
+    Ok(if is_visible(&name) { name } else { String::new() })
+}
+
+/// Takes why something is done, which may be empty. Spaces around it are dropped.
+///
+/// # Errors
+/// - [`Reason::TextMalformed`] above 1000 bytes, or with control characters other than line feeds.
+pub fn reason(field: &str, text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.len() > REASON_BYTES_MAX || text.chars().any(|c| c.is_control() && c != '\n') {
+        let message = "must be at most 1000 bytes without control characters but line feeds";
+        return Err(Error::invalid(field, Reason::TextMalformed, message));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

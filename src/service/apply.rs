@@ -109,7 +109,7 @@ impl Affected {
     /// # Errors
     /// Only what the database says.
     pub async fn add_groups(&mut self, tx: &Tx, members: &[MembershipId]) -> Result<(), Error> {
-        self.groups = tx.above().groups_of(members).await?;
+        self.groups = tx.reads().groups_of(members).await?;
         let groups: BTreeSet<Principal> = self.groups.iter().map(|(_, group)| Principal::Group(*group)).collect();
         self.held.retain(|grant| !groups.contains(&grant.principal));
         let groups: Vec<Principal> = groups.into_iter().collect();
@@ -169,7 +169,7 @@ pub(super) async fn apply(
     let swept = affected.in_the_way_of(plan);
     must_be_within_bounds(plan, affected, swept.len(), field)?;
     let places = plan.granted.iter().filter_map(|(_, given)| given.place.resource().cloned()).map(Some).collect();
-    let seats = SeatsBefore::count(tx, catalog, affected.organization, places).await?;
+    let seats = SeatsBefore::count(tx, catalog, places).await?;
     let before = tx.counters().clone();
     let revoked: Vec<Grant> = plan.gone().cloned().collect();
     for grant in &revoked {
@@ -191,7 +191,7 @@ pub(super) async fn apply(
     for (group, members) in left {
         tx.group_members_delete(group, &members).await?;
     }
-    seats.must_suffice(tx, catalog, affected.organization).await?;
+    seats.must_suffice(tx, catalog).await?;
     Ok(Changed { granted, revoked, left: plan.left.clone() })
 }
 
@@ -208,7 +208,7 @@ async fn groups_to_leave(
         Principal::Membership(id) => Some(*id),
         Principal::Group(_) | Principal::Everyone | Principal::ServiceAccount(_) | Principal::User(_) => None,
     });
-    tx.above().groups_of(&members.collect::<Vec<_>>()).await
+    tx.reads().groups_of(&members.collect::<Vec<_>>()).await
 }
 
 /// Asks that one commit takes the plan with what is swept for it, and that no group holds more than it may.

@@ -323,10 +323,10 @@ async fn act(
         BulkAct::Move(act) => {
             let (_, to, verb) = act.states();
             let ids: Vec<MembershipId> = moved.iter().map(|member| member.id).collect();
-            let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &ids, &places).await?;
+            let seats = SeatsBefore::of_members(&tx, &actor.catalog, &ids, &places).await?;
             *tx.counters() = counters;
             tx.memberships_move(&moved, to, verb).await?;
-            seats.must_suffice(&tx, &actor.catalog, organization).await?;
+            seats.must_suffice(&tx, &actor.catalog).await?;
         }
         BulkAct::Grant(_) | BulkAct::Revoke(_) => {
             apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "act").await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::must_be_operator;
+use super::call::must_be_operator;
 use super::{Context, Services, Written};
 use crate::auth::hash_of;
 use crate::domain::assignment::Assignment;
@@ -172,7 +172,7 @@ impl Services {
             Error::invalid("name", Reason::CatalogUnknown, message)
         })?;
         if !context.validate_only {
-            must_be_operator(&self.store.reads(), context.subject()?).await?;
+            must_be_operator(self.store.reads(), context.subject()?).await?;
             // A default role may take the place of one that has expired: the commit has no room for many of these.
             self.sweep_organization(organization, self.world.now()).await?;
         }
@@ -205,7 +205,7 @@ async fn put(
     row: CatalogRow,
     catalog: Arc<Catalog>,
 ) -> Result<(Tx, ShownCatalog), Error> {
-    must_be_operator(&tx.above(), context.subject()?).await?;
+    must_be_operator(tx.above(), context.subject()?).await?;
     let there = tx.above().catalog_row(&row.name, Some(row.version)).await?;
     let row = match there {
         None => {
@@ -228,7 +228,7 @@ async fn switch(
     key: Arc<str>,
     catalog: Arc<Catalog>,
 ) -> Result<(Tx, Switched), Error> {
-    must_be_operator(&tx.above(), context.subject()?).await?;
+    must_be_operator(tx.above(), context.subject()?).await?;
     let found = tx.reads().organization().await?;
     let mut found = found.ok_or_else(|| Error::not_found("organization", organization))?;
     if found.catalog == key {

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::call::may_call;
 use super::{Activity, Services};
 use crate::authz::{Requirement, View};
 use crate::changelog::Author;
 use crate::clock::Monotonic;
 use crate::domain::access::{Actor, is_visible};
-use crate::domain::catalog::{OPERATOR, PermissionId};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::service_account::ServiceAccount;
 use crate::domain::time::Timestamp;
-use crate::rpc::{Required, Rpc};
-use crate::store::Reads;
+use crate::rpc::Rpc;
 
 pub use crate::authz::Caller;
 pub use crate::store::Replay;
@@ -81,30 +80,8 @@ impl Context {
     pub fn authorize(&self, actor: &Actor, place: Option<&ResourceKey>, kind: &str) -> Result<(), Error> {
         actor.must_see(None)?;
         self.note(actor.organization, actor.now);
-        if place.is_some() {
-            actor.must_see(place)?;
-        }
-        let Required::Permission { permission, .. } = self.rpc.required() else { return Ok(()) };
-        actor.must_hold(permission_asked(actor, permission, kind)?, place)
+        may_call(self.rpc, actor, place, kind)
     }
-}
-
-/// Reads the permission of a method option, for a resource of the type `kind`.
-fn permission_asked(actor: &Actor, option: &str, kind: &str) -> Result<PermissionId, Error> {
-    let unknown = || {
-        let message = "is not declared by the organization's catalog";
-        Error::invalid("resource.type", Reason::ResourceTypeUnknown, message)
-    };
-    let declared = actor.catalog.resource_type(kind);
-    if option == "{visible_by}" {
-        return declared.map(|(_, kind)| kind.visible_by).ok_or_else(unknown);
-    }
-    if option.contains("{type}") && declared.is_none() {
-        return Err(unknown());
-    }
-    let name = option.replace("{type}", kind);
-    let asked = actor.catalog.permission(&name);
-    asked.ok_or_else(|| Error::internal(format!("an RPC asks for {name}, which no catalog has")))
 }
 
 impl Services {
@@ -134,17 +111,6 @@ impl Services {
         }
         Ok(())
     }
-}
-
-/// Asks that `subject` is an operator, by the tables.
-///
-/// # Errors
-/// - [`Reason::OperatorRequired`].
-pub(super) async fn must_be_operator(reads: &Reads<'_>, subject: Subject) -> Result<(), Error> {
-    if reads.holds_at_installation(subject, OPERATOR).await? {
-        return Ok(());
-    }
-    Err(Error::new(Reason::OperatorRequired, "only operators may do this"))
 }
 
 /// Asks that a service account exists in the caller's eyes: one that is bound to a resource is seen by whoever sees that.

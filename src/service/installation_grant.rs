@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::must_be_operator;
+use super::call::must_be_operator;
 use super::{Context, Services, Written};
 use crate::domain::catalog::{Catalog, OPERATOR};
 use crate::domain::error::{Error, Reason, Violations};
@@ -71,7 +71,7 @@ async fn change(
         tx.user_lock(user).await?;
     }
     tx.lock_installation().await?;
-    must_be_operator(&tx.above(), caller).await?;
+    must_be_operator(tx.above(), caller).await?;
     must_be_possible(&tx.above(), &deltas).await?;
 
     let mut changed = InstallationChanged::default();

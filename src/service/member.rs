@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::seats::SeatsBefore;
-use super::{Context, Services, Written, etag, text};
+use super::{Context, Services, Written, etag};
 use crate::domain::access::{Actor, Move, decide, may_move, plan_joining};
 use crate::domain::assignment::Assignment;
 use crate::domain::cardinality;
@@ -18,6 +18,7 @@ use crate::domain::id::{GroupId, MembershipId, OrganizationId};
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::metadata::{Metadata, external_id};
 use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::store::{Lock, Tx};
 
@@ -265,7 +266,7 @@ async fn make(
     }
     must_be_new(&tx, &members).await?;
 
-    let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &[], &places).await?;
+    let seats = SeatsBefore::of_members(&tx, &actor.catalog, &[], &places).await?;
     tx.memberships_insert(&members).await?;
     let (before, mut grants) = (tx.counters().clone(), Vec::new());
     for (principal, assignment) in plans.iter().flat_map(|plan| &plan.granted) {
@@ -275,7 +276,7 @@ async fn make(
     }
     tx.grants_insert(&grants).await?;
     cardinality::judge(&actor.catalog, &before, tx.counters())?;
-    seats.must_suffice(&tx, &actor.catalog, organization).await?;
+    seats.must_suffice(&tx, &actor.catalog).await?;
     let members = members.into_iter().map(|(member, _)| member).collect();
     Ok((tx, CreatedMembers { members, grants, shows_private: may_update(&actor, now) }))
 }
@@ -362,7 +363,7 @@ async fn move_state(
     ids: Vec<MembershipId>,
     act: Move,
 ) -> Result<(Tx, ChangedMembers), Error> {
-    let belongings = tx.above().groups_of(&ids).await?;
+    let belongings = tx.reads().groups_of(&ids).await?;
     let groups: BTreeSet<GroupId> = belongings.iter().map(|(_, group)| *group).collect();
     let themselves = ids.iter().map(|id| Principal::Membership(*id));
     let principals: Vec<Principal> = themselves.chain(groups.into_iter().map(Principal::Group)).collect();
@@ -387,7 +388,7 @@ async fn move_state(
         may_move(&actor, *id, &held, act, tx.now())?;
     }
     let (from, to, verb) = act.states();
-    let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &ids, &places).await?;
+    let seats = SeatsBefore::of_members(&tx, &actor.catalog, &ids, &places).await?;
     let before = tx.counters().clone();
     for member in &mut found {
         member.must_be(from, verb)?;
@@ -396,7 +397,7 @@ async fn move_state(
     tx.counters().move_state(&actor.catalog, &grants, from, to);
     cardinality::judge(&actor.catalog, &before, tx.counters())?;
     tx.memberships_move(&found, to, verb).await?;
-    seats.must_suffice(&tx, &actor.catalog, organization).await?;
+    seats.must_suffice(&tx, &actor.catalog).await?;
     let shows_private = may_update(&actor, tx.now());
     Ok((tx, ChangedMembers { members: found, shows_private }))
 }

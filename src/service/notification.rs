@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::required_name;
 use super::{Context, Read, Services, Written};
 use crate::auth::Unsubscription;
 use crate::domain::access::Actor;
@@ -14,6 +13,7 @@ use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
 use crate::domain::recipient::{Recipient, listing_roles, merge};
+use crate::domain::text::required_name;
 use crate::domain::time::Timestamp;
 use crate::mail::Mail;
 use crate::store::{Lock, Reads, Tx};

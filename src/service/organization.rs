@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::context::must_be_operator;
+use super::call::must_be_operator;
 use super::mailing::Mailing;
-use super::text::required_name;
 use super::{Context, Read, Services, Written, etag};
 use crate::auth::{Secret, SecretKind};
 use crate::domain::access::{Actor, decide, may_give};
@@ -23,6 +22,7 @@ use crate::domain::member::Member;
 use crate::domain::metadata::{Metadata, external_id};
 use crate::domain::organization::{Organization, slug};
 use crate::domain::place::{Principal, Subject};
+use crate::domain::text::required_name;
 use crate::domain::time::Timestamp;
 use crate::mail::Mail;
 use crate::store::{Lock, Tx};
@@ -130,7 +130,7 @@ impl Services {
                 let actor = reads.actor_above(founded_by, catalog, self.world.now()).await?;
                 may_found(&actor, &plan_founder(catalog, Principal::Membership(self.world.id()))?, self.world.now())?;
             }
-            None => must_be_operator(&reads, founded_by).await?,
+            None => must_be_operator(reads, founded_by).await?,
         }
         let mut violations = Violations::default();
         let display_name = violations.take(required_name("display_name", &request.display_name))?;

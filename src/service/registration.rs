@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::shown::{Shown, show};
-use super::text::name;
 use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Node, is_visible};
 use crate::domain::catalog::Verb;
@@ -19,6 +18,7 @@ use crate::domain::resource::{
     Resource, creator_assignments, may_stand_under, must_be_fit_to_own, must_fit_under, must_have, sees_every,
 };
 use crate::domain::service_account::ServiceAccount;
+use crate::domain::text::name;
 use crate::domain::time::Timestamp;
 use crate::rpc::Rpc;
 use crate::store::{Lock, Tx};

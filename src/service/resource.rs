@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::etag::must_match;
 use super::shown::{Shown, show};
-use super::text::name;
 use super::{Context, Read, Services, Written};
 use crate::domain::error::{Error, Violations};
 use crate::domain::id::OrganizationId;
 use crate::domain::metadata::Metadata;
 use crate::domain::place::ResourceKey;
+use crate::domain::text::name;
 use crate::store::{Lock, Tx};
 
 /// Asks for what is written on a resource to change. What is `None` stays.

@@ -275,7 +275,7 @@ async fn complete(
     principals.push(Principal::Everyone);
     let members: Vec<MembershipId> = rows.iter().map(|row| row.member.id).collect();
     let mut groups: HashMap<MembershipId, Vec<Principal>> = HashMap::new();
-    for (member, group) in reads.groups_of(&members).await? {
+    for (member, group) in reads.of(organization).groups_of(&members).await? {
         groups.entry(member).or_default().push(Principal::Group(group));
     }
     let in_use: HashSet<Principal> = groups.values().flatten().copied().collect();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::context::must_be_operator;
+use super::call::must_be_operator;
 use super::{Context, Read, Services, Written};
 use crate::domain::catalog::{Catalog, PermissionId, SeatPolicy, Verb};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::place::ResourceKey;
 use crate::domain::seats::Seats;
-use crate::store::{Lock, Reads, Tx};
+use crate::store::{Lock, Tx};
 
 impl Services {
     /// Shows how many may sit and how many do: in the organization to whoever may list its members, on the list of a
@@ -69,7 +69,7 @@ async fn set_limit(
     place: Option<ResourceKey>,
     limit: Option<u32>,
 ) -> Result<(Tx, Seats), Error> {
-    must_be_operator(&tx.above(), context.subject()?).await?;
+    must_be_operator(tx.above(), context.subject()?).await?;
     let found = tx.reads().organization().await?;
     let found = found.ok_or_else(|| Error::not_found("organization", organization))?;
     let catalog = tx.reads().catalog_of(&found.catalog).await?;
@@ -123,7 +123,6 @@ impl SeatsBefore {
     pub async fn of_members(
         tx: &Tx,
         catalog: &Catalog,
-        organization: OrganizationId,
         members: &[MembershipId],
         places: &[ResourceKey],
     ) -> Result<Self, Error> {
@@ -132,7 +131,7 @@ impl SeatsBefore {
         unnamed.retain(|key| !places.contains(key));
         let named = std::iter::once(None).chain(places.iter().cloned().map(Some));
         let all = named.chain(unnamed.iter().cloned().map(Some)).collect();
-        Ok(Self { unnamed, ..Self::count(tx, catalog, organization, all).await? })
+        Ok(Self { unnamed, ..Self::count(tx, catalog, all).await? })
     }
 
     /// Counts, before an act that may take seats at `places` (the organization is `None`). Asks the database nothing
@@ -140,12 +139,7 @@ impl SeatsBefore {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn count(
-        tx: &Tx,
-        catalog: &Catalog,
-        organization: OrganizationId,
-        places: Vec<Option<ResourceKey>>,
-    ) -> Result<Self, Error> {
+    pub async fn count(tx: &Tx, catalog: &Catalog, places: Vec<Option<ResourceKey>>) -> Result<Self, Error> {
         let mut counted = Self::default();
         for place in places {
             if counted.counted.iter().any(|(other, _)| *other == place) {
@@ -154,7 +148,7 @@ impl SeatsBefore {
             if let Some(policy) = policy_at(catalog, place.as_ref())
                 && tx.reads().seat_limit(place.as_ref()).await?.is_some()
             {
-                let seats = now_at(&tx.above(), tx, catalog, organization, policy, place.as_ref()).await?;
+                let seats = now_at(tx, catalog, policy, place.as_ref()).await?;
                 counted.counted.push((place, seats));
             }
         }
@@ -165,10 +159,10 @@ impl SeatsBefore {
     ///
     /// # Errors
     /// - [`Reason::SeatsExhausted`].
-    pub async fn must_suffice(self, tx: &Tx, catalog: &Catalog, organization: OrganizationId) -> Result<(), Error> {
+    pub async fn must_suffice(self, tx: &Tx, catalog: &Catalog) -> Result<(), Error> {
         for (place, before) in self.counted {
             let Some(policy) = policy_at(catalog, place.as_ref()) else { continue };
-            let after = now_at(&tx.above(), tx, catalog, organization, policy, place.as_ref()).await?;
+            let after = now_at(tx, catalog, policy, place.as_ref()).await?;
             let judged = after.must_be_there(before, place.as_ref());
             if place.is_some_and(|key| self.unnamed.contains(&key)) {
                 let message = "all seats are taken on a list that comes with it";
@@ -181,16 +175,9 @@ impl SeatsBefore {
     }
 }
 
-async fn now_at(
-    reads: &Reads<'_>,
-    tx: &Tx,
-    catalog: &Catalog,
-    organization: OrganizationId,
-    policy: &SeatPolicy,
-    place: Option<&ResourceKey>,
-) -> Result<Seats, Error> {
+async fn now_at(tx: &Tx, catalog: &Catalog, policy: &SeatPolicy, place: Option<&ResourceKey>) -> Result<Seats, Error> {
     match place {
-        Some(key) => reads.of(organization).resource_seats(key, catalog, policy, tx.now()).await,
-        None => reads.of(organization).seats(policy, tx.now()).await,
+        Some(key) => tx.reads().resource_seats(key, catalog, policy, tx.now()).await,
+        None => tx.reads().seats(policy, tx.now()).await,
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::context::see_account;
-use super::text::required_name;
 use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, is_visible, may_let_in, may_shut_out};
 use crate::domain::error::{Error, Reason};
@@ -11,6 +10,7 @@ use crate::domain::fact::Grant;
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::service_account::ServiceAccount;
+use crate::domain::text::required_name;
 use crate::store::{Grants, Lock, Tx};
 
 /// How often more is looked for for one page, where the tables do not agree with the index.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Affected, Changed, apply};
-use super::context::must_be_operator;
-use super::{Context, Services, Written, text};
+use super::call::must_be_operator;
+use super::{Context, Services, Written};
 use crate::domain::access::{Actor, may_give, may_take};
 use crate::domain::assignment::{Plan, plan_transfer};
 use crate::domain::catalog::{Catalog, Role};
@@ -15,6 +15,7 @@ use crate::domain::fact::{Grant, GrantSource, Held, MemberState};
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::member::Member;
 use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::mail::Mail;
 use crate::store::{Lock, Tx};
@@ -163,7 +164,7 @@ async fn from_whom(
     if let Some(own) = own.filter(|own| request.from.is_none_or(|from| from == *own)) {
         return Ok(Some(own));
     }
-    match must_be_operator(&tx.above(), context.subject()?).await {
+    match must_be_operator(tx.above(), context.subject()?).await {
         Err(error) if error.kind() == Kind::PermissionDenied => {
             let message = "only who holds the role hands it on";
             let refusal = Error::new(Reason::RoleNotGrantable, message).about("role", &request.role);

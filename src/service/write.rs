@@ -8,10 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
-use super::{Context, Services};
+use super::{Context, Services, Written};
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::OrganizationId;
-use crate::domain::revision::{Position, Token};
 use crate::locked;
 use crate::store::{Committed, Lock, Tx};
 
@@ -20,32 +18,12 @@ const ATTEMPTS_MAX: u32 = 6;
 /// How long the first pause between two tries is, about; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
-/// What a write has brought.
-#[derive(Clone, Debug)]
-pub struct Written<T> {
-    /// The answer.
-    pub value: T,
-    /// The revision at which it stands; none if nothing was to be committed.
-    pub token: Option<Token>,
-    /// Whether this is the answer to an earlier request with the same id.
-    pub is_replay: bool,
-}
-
 /// What one commit of a call has brought: a call that takes more than one commit goes on after each part.
 pub(super) enum Slice<T> {
     /// A part of it is done. That is not the answer, and is not remembered.
     Part(T),
     /// All of it is done: the answer.
     Whole(T),
-}
-
-/// What a read has brought.
-#[derive(Clone, Debug)]
-pub struct Read<T> {
-    /// The answer.
-    pub value: T,
-    /// A revision that it takes in.
-    pub token: Token,
 }
 
 impl Services {
@@ -128,10 +106,6 @@ impl Services {
         unreachable!("the last attempt returns")
     }
 
-    fn is_late(&self, context: &Context) -> bool {
-        context.deadline.is_some_and(|deadline| self.world.clock.monotonic() >= deadline)
-    }
-
     async fn write_once<T, Act, Acting>(
         &self,
         context: &Context,
@@ -143,7 +117,7 @@ impl Services {
         Act: Fn(Tx) -> Acting,
         Acting: Future<Output = Result<(Tx, Slice<T>), Error>>,
     {
-        let tx = self.store.begin(lock, context.author()).await?;
+        let tx = self.store.begin(lock, context.author(), context.validate_only).await?;
         if let Some(replay) = &context.replay
             && let Some(response) = tx.replayed(replay).await?
         {
@@ -170,35 +144,5 @@ impl Services {
         let committed = tx.commit().await?;
         let token = committed.organization.and_then(|position| self.token(lock, position, committed.installation));
         Ok((Written { value, token, is_replay: false }, committed))
-    }
-
-    /// Brings the index of this process up to date before the caller is answered, and wakes the mail worker if there is
-    /// work for it.
-    async fn publish(&self, lock: Lock, committed: Committed) {
-        let organization = match lock {
-            Lock::Organization(id) | Lock::NewOrganization(id) => committed.organization.map(|position| (id, position)),
-            Lock::Installation => None,
-        };
-        self.engine.committed(organization, committed.installation).await;
-        if committed.has_mail {
-            self.mail.notify_one();
-        }
-    }
-
-    fn token(&self, lock: Lock, position: Position, installation: Option<Position>) -> Option<Token> {
-        let (Lock::Organization(organization) | Lock::NewOrganization(organization)) = lock else { return None };
-        // What this server knows to have counted before: whoever asks elsewhere at the write's revision gets it as well.
-        let installation = installation.unwrap_or_else(|| self.engine.installation().position());
-        Some(Token { epoch: self.engine.epoch(), organization, position, installation })
-    }
-
-    /// Returns a revision that whatever is read after this takes in. That there is such an organization is not ensured here: who
-    /// reads asks for the actor next, whose absence is the same as their not seeing it.
-    pub(super) async fn token_before_reading(&self, organization: OrganizationId) -> Result<Token, Error> {
-        // The tables hold what the index has taken in, and more.
-        let installation = self.engine.installation().position();
-        let position = self.store.reads().of(organization).position().await?;
-        let position = position.unwrap_or_default();
-        Ok(Token { epoch: self.engine.epoch(), organization, position, installation })
     }
 }

@@ -1,6 +1,6 @@
 //! Gathering what a writing call is judged by: one subject before the targets it names, in at most three statements.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryResult, Statement, Value};
@@ -14,7 +14,7 @@ use crate::domain::access::{Actor, Node, Standing};
 use crate::domain::catalog::{Catalog, named_by};
 use crate::domain::error::Error;
 use crate::domain::fact::{Grant, MemberState, OrganizationState, Scope, UserState};
-use crate::domain::id::{GroupId, MembershipId, OrganizationId, UserId};
+use crate::domain::id::{GrantId, GroupId, MembershipId, OrganizationId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 
@@ -109,7 +109,7 @@ impl OrgReads<'_> {
         let found = found.ok_or_else(|| Error::not_found("organization", self.organization))?;
         let standing = match (owner, subject, found.standing) {
             (Principal::Membership(id), Subject::User(user), _) => {
-                let groups = self.above().groups_of(&[id]).await?.into_iter().map(|(_, group)| group).collect();
+                let groups = self.groups_of(&[id]).await?.into_iter().map(|(_, group)| group).collect();
                 Standing::Person { user, is_active: true, membership: Some((id, MemberState::Active)), groups }
             }
             (_, _, Standing::Machine { id, is_at_home, .. }) => Standing::Machine { id, is_enabled: true, is_at_home },
@@ -119,6 +119,25 @@ impl OrgReads<'_> {
         let grants = self.grants_at(subject, &standing, &chains).await?;
         let found = Some(Found { standing, ..found });
         self.acting(subject, Gathered { found, chains, grants }, now).await
+    }
+
+    /// Returns the actor with facts about `places` too. Nothing is read where all of them are known.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn widened(&self, mut actor: Actor, places: &[ResourceKey]) -> Result<Actor, Error> {
+        let unknown: BTreeSet<&ResourceKey> = places.iter().filter(|place| !actor.knows(place)).collect();
+        if unknown.is_empty() {
+            return Ok(actor);
+        }
+        let unknown: Vec<ResourceKey> = unknown.into_iter().cloned().collect();
+        let chains = self.chains(&unknown).await?;
+        let grants = self.grants_at(actor.subject, &actor.standing, &chains).await?;
+        let known: HashSet<GrantId> = actor.grants.iter().map(|grant| grant.id).collect();
+        let new = grants.iter().filter(|grant| !known.contains(&grant.id));
+        actor.grants = actor.grants.iter().chain(new).cloned().collect();
+        actor.chains.extend(chains);
+        Ok(actor)
     }
 
     async fn standing(&self, subject: Subject) -> Result<Option<Found>, Error> {

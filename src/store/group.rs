@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use sea_orm::sea_query::Query;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::encoding::state;
 use super::entity::{group_members, groups, memberships};
-use super::{OrgReads, PageBuilder, Reads, Tx};
+use super::{OrgReads, PageBuilder, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, MemberState};
@@ -122,9 +124,7 @@ impl OrgReads<'_> {
             }
         }
     }
-}
 
-impl Reads<'_> {
     /// Reads who is in a group, at most `size` of them, from after `after` on.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Reads<'_> {
         after: Option<MembershipId>,
         size: u32,
     ) -> Result<GroupMemberPage, Error> {
-        let mut found = group_members::Entity::find().filter(group_members::Column::GroupId.eq(group.0));
+        let mut found = self.in_groups().filter(group_members::Column::GroupId.eq(group.0));
         if let Some(after) = after {
             found = found.filter(group_members::Column::MembershipId.gt(after.0));
         }
@@ -146,6 +146,7 @@ impl Reads<'_> {
         let next = rows.last().filter(|_| has_more).map(|row| row.membership_id.into());
 
         let people = memberships::Entity::find()
+            .filter(memberships::Column::OrganizationId.eq(self.organization.0))
             .filter(memberships::Column::Id.is_in(rows.iter().map(|row| row.membership_id)))
             .order_by_asc(memberships::Column::Id)
             .all(&self.db)
@@ -167,7 +168,7 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn group_members(&self, group: GroupId) -> Result<Vec<MembershipId>, Error> {
-        let rows = group_members::Entity::find().filter(group_members::Column::GroupId.eq(group.0)).all(&self.db);
+        let rows = self.in_groups().filter(group_members::Column::GroupId.eq(group.0)).all(&self.db);
         Ok(rows.await?.into_iter().map(|row| row.membership_id.into()).collect())
     }
 
@@ -180,7 +181,7 @@ impl Reads<'_> {
         group: GroupId,
         members: &[MembershipId],
     ) -> Result<(HashSet<MembershipId>, usize), Error> {
-        let all = group_members::Entity::find().filter(group_members::Column::GroupId.eq(group.0));
+        let all = self.in_groups().filter(group_members::Column::GroupId.eq(group.0));
         let count = all.clone().count(&self.db).await?;
         let among = group_members::Column::MembershipId.is_in(members.iter().map(|member| member.0));
         let rows = all.filter(among).all(&self.db).await?;
@@ -197,8 +198,13 @@ impl Reads<'_> {
             return Ok(Vec::new());
         }
         let among = group_members::Column::MembershipId.is_in(members.iter().map(|member| member.0));
-        let rows = group_members::Entity::find().filter(among).all(&self.db).await?;
+        let rows = self.in_groups().filter(among).all(&self.db).await?;
         Ok(rows.into_iter().map(|row| (row.membership_id.into(), row.group_id.into())).collect())
+    }
+
+    /// Selects who is in which group of the organization.
+    fn in_groups(&self) -> Select<group_members::Entity> {
+        group_members::Entity::find().filter(group_members::Column::OrganizationId.eq(self.organization.0))
     }
 }
 
@@ -224,8 +230,12 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn group_update(&mut self, group: &Group) -> Result<(), Error> {
-        let row = groups::ActiveModel { id: Set(group.id.0), ..written(group)? };
-        groups::Entity::update(row).exec(&self.db).await?;
+        groups::Entity::update_many()
+            .set(written(group)?)
+            .filter(groups::Column::Id.eq(group.id.0))
+            .filter(groups::Column::OrganizationId.eq(self.organization().0))
+            .exec(&self.db)
+            .await?;
         self.group_change(group, "updated");
         Ok(())
     }
@@ -235,7 +245,10 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn group_delete(&mut self, group: &Group) -> Result<(), Error> {
-        groups::Entity::delete_by_id(group.id.0).exec(&self.db).await?;
+        groups::Entity::delete_by_id(group.id.0)
+            .filter(groups::Column::OrganizationId.eq(self.organization().0))
+            .exec(&self.db)
+            .await?;
         let fields = serde_json::json!({ "act": "deleted", "display_name": group.display_name });
         self.change(Change::of(Fact::GroupGone { id: group.id }).about(group.id.0, fields));
         Ok(())
@@ -267,6 +280,7 @@ impl Tx {
     pub async fn group_members_delete(&mut self, group: GroupId, members: &[MembershipId]) -> Result<(), Error> {
         for members in members.chunks(ROWS_MAX) {
             group_members::Entity::delete_many()
+                .filter(group_members::Column::OrganizationId.eq(self.organization().0))
                 .filter(group_members::Column::GroupId.eq(group.0))
                 .filter(group_members::Column::MembershipId.is_in(members.iter().map(|member| member.0)))
                 .exec(&self.db)

@@ -31,6 +31,15 @@ pub enum Lock {
 }
 
 impl Lock {
+    /// Returns the organization that is locked, if one is.
+    #[must_use]
+    pub fn organization(self) -> Option<OrganizationId> {
+        match self {
+            Self::Organization(id) | Self::NewOrganization(id) => Some(id),
+            Self::Installation => None,
+        }
+    }
+
     fn scope(self) -> Scope {
         match self {
             Self::Organization(id) | Self::NewOrganization(id) => Scope::Organization(id),
@@ -50,6 +59,7 @@ pub struct Tx {
     changes: Vec<Change>,
     installation_changes: Vec<Change>,
     pub(super) has_mail: bool,
+    is_dry: bool,
     /// The request id whose answer is stored with the commit.
     remembered: Option<Replay>,
     // Last: the next writer gets the permit when the transaction is over.
@@ -95,12 +105,12 @@ pub(super) const WRITING: TransactionOptions = TransactionOptions {
 const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
 
 impl Store {
-    /// Waits for the write permit, begins, and takes the lock.
+    /// Waits for the write permit, begins, and takes the lock. One that is dry is never committed.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] if there is no such organization.
     /// - [`Reason::OrganizationBusy`] if the permit would not come, or did not come, in time.
-    pub async fn begin(&self, lock: Lock, author: Author) -> Result<Tx, Error> {
+    pub async fn begin(&self, lock: Lock, author: Author, is_dry: bool) -> Result<Tx, Error> {
         let permit = self.queue.enter(lock.scope()).await?;
         let db = self.writer.begin(WRITING, self.in_transaction).await?;
 
@@ -130,6 +140,7 @@ impl Store {
             changes: Vec::new(),
             installation_changes: Vec::new(),
             has_mail: false,
+            is_dry,
             remembered: None,
             _permit: permit,
         })
@@ -241,6 +252,12 @@ impl Tx {
     pub async fn lock_installation(&self) -> Result<(), Error> {
         changelog::head_lock(&self.db, Scope::Installation).await?;
         Ok(())
+    }
+
+    /// Returns whether everything is done but the commit (`validate_only`).
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.is_dry
     }
 
     /// Keeps with the commit why it is made, in the words of who makes it.

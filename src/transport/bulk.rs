@@ -20,7 +20,7 @@ pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<BulkMembersResponse, S
 
 /// Serves `BulkMembers`. What is refused of the call as a whole is refused before the first answer.
 pub(super) async fn bulk(edge: &Edge, call: &Call, message: BulkMembersRequest) -> Result<Chunks, Error> {
-    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let context = call.mutation(&message)?;
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let mut violations = Violations::default();
     let selection = violations.take(selection(message.selection))?;

@@ -99,42 +99,53 @@ impl Call {
         }
     }
 
-    /// Gives the context of a mutation.
+    /// Returns the context of a mutation.
     ///
     /// # Errors
     /// - [`Reason::IdMalformed`] for a request id that is no UUID.
-    pub fn mutation<T: Request>(&self, message: &T, request_id: &str, validate_only: bool) -> Result<Context, Error> {
+    pub fn mutation<T: Mutating>(&self, message: &T) -> Result<Context, Error> {
         let mut context = self.reading();
-        context.validate_only = validate_only;
-        if !request_id.is_empty() {
-            let request = RequestId::parse("request_id", request_id)?;
+        context.validate_only = message.validate_only();
+        if !message.request_id().is_empty() {
+            let request = RequestId::parse("request_id", message.request_id())?;
             let caller = self.caller.as_ref().map(|caller| match caller.subject {
                 Subject::User(id) => id.0,
                 Subject::ServiceAccount(id) => id.0,
             });
             let caller = caller.ok_or_else(|| Error::new(Reason::CredentialMissing, "a credential is needed"))?;
-            context.replay =
-                Some(Replay { caller, request, hash: request_hash(self.rpc, message, request_id, request) });
+            context.replay = Some(Replay { caller, request, hash: request_hash(self.rpc, message, request) });
         }
         Ok(context)
     }
 }
 
-/// A message that names a mutation by a request id.
-pub(super) trait Request: Message + Clone {
+/// A message that names an organization.
+pub(super) trait OfOrganization {
+    /// Returns the id as it was written.
+    fn organization_id(&self) -> &str;
+}
+
+/// A message that asks for a change.
+pub(super) trait Mutating: Message + Clone {
+    /// Returns the request id as it was written; empty for none.
+    fn request_id(&self) -> &str;
+
     /// Writes another text of the request id.
     fn set_request_id(&mut self, request_id: String);
+
+    /// Returns whether everything but the commit is to be done.
+    fn validate_only(&self) -> bool;
 }
 
 include!(concat!(env!("OUT_DIR"), "/requests.rs"));
 
 /// Hashes a method and a request, so that a request id stands for one request only. The id itself is a UUID, whatever case
 /// it is written in.
-fn request_hash<T: Request>(rpc: Rpc, message: &T, written: &str, request: RequestId) -> [u8; 32] {
+fn request_hash<T: Mutating>(rpc: Rpc, message: &T, request: RequestId) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(rpc.path());
     let canonical = request.to_string();
-    if written == canonical {
+    if message.request_id() == canonical {
         hash.update(message.encode_to_vec());
     } else {
         let mut message = message.clone();

@@ -59,7 +59,7 @@ impl CatalogService for Catalogs {
 
 impl Catalogs {
     async fn put(&self, call: &Call, message: PutCatalogRequest) -> Result<PutCatalogResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         if message.yaml.is_empty() {
             return Err(Error::invalid("yaml", Reason::FieldRequired, "is required"));
         }
@@ -103,7 +103,7 @@ impl Catalogs {
         call: &Call,
         message: SetOrganizationCatalogRequest,
     ) -> Result<SetOrganizationCatalogResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let to = name(message.name, message.version);
         let set = self.0.services.set_organization_catalog(&context, organization, &to).await?;

@@ -20,7 +20,7 @@ impl Resources {
         call: &Call,
         message: &AddContactRequest,
     ) -> Result<AddContactResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let request = AddContact { organization, key, email: message.email.clone() };
         let added = self.0.services.add_contact(&context, request).await?;
@@ -32,7 +32,7 @@ impl Resources {
         call: &Call,
         message: &RemoveContactRequest,
     ) -> Result<RemoveContactResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let id = ContactId::parse("contact_id", &message.contact_id)?;
         let removed = self.0.services.remove_contact(&context, RemoveContact { organization, key, id }).await?;
@@ -108,7 +108,7 @@ impl Resources {
         call: &Call,
         message: &NotifyResourceRequest,
     ) -> Result<NotifyResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let (subject, text) = (message.subject.clone(), message.text.clone());
         let request = NotifyResource { organization, key, subject, text };

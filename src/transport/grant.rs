@@ -29,7 +29,7 @@ impl Roles {
         call: &Call,
         message: &ChangeInstallationGrantsRequest,
     ) -> Result<ChangeInstallationGrantsResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         if message.deltas.is_empty() || message.deltas.len() > DELTAS_MAX {
             return Err(Error::invalid("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}")));
         }
@@ -51,7 +51,7 @@ impl Roles {
         call: &Call,
         message: &ChangeGrantsRequest,
     ) -> Result<ChangeGrantsResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let changed = self.0.services.change_grants(&context, decode(message)?).await?;
         Ok(ChangeGrantsResponse {
             granted: changed.value.granted.into_iter().map(grant).collect(),

@@ -2,20 +2,24 @@
 
 use std::collections::HashSet;
 
-use tonic::{Request, Response, Status};
-
 use super::call::{Call, Edge};
-use super::convert::{Mask, group, group_member, metadata, read_each, token};
+use super::convert::{Mask, group, group_member, metadata, optional_id, read_each, token};
+use super::handle::{Decode, handlers};
 use super::page::page_size;
 use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::fields::all;
+use crate::domain::group::GroupFields;
 use crate::domain::id::{GroupId, MembershipId, OrganizationId};
+use crate::domain::metadata::external_id;
+use crate::domain::text::required_name;
 use crate::proto;
 use crate::proto::group_service_server::GroupService;
 use crate::service::{
-    ChangeGroupMembers, CreateGroup, DeleteGroup, GroupName, ListGroupMembers, ListGroups, UpdateGroup,
+    ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupName, GroupView,
+    ListGroupMembers, ListGroups, Read, UpdateGroup, Written,
 };
 
-/// Most members that come in and go out by one call.
+/// Most members that are added and removed by one call.
 const MEMBERS_MAX: usize = 100;
 /// What an update writes.
 const FIELDS: &[&str] = &["display_name", "external_id", "metadata"];
@@ -23,145 +27,138 @@ const FIELDS: &[&str] = &["display_name", "external_id", "metadata"];
 /// Serves groups.
 pub(super) struct Groups(pub Edge);
 
-/// Declares the handlers: each decodes, calls and encodes in the method of [`Groups`] that is named beside it.
-macro_rules! handlers {
-    ($($rpc:ident => $serve:ident($request:ident) -> $response:ident;)+) => {
-        #[tonic::async_trait]
-        impl GroupService for Groups {$(
-            async fn $rpc(
-                &self,
-                request: Request<proto::$request>,
-            ) -> Result<Response<proto::$response>, Status> {
-                let (call, message) = Call::open(request)?;
-                call.close(self.$serve(&call, message).await)
-            }
-        )+}
-    };
-}
-
 handlers! {
-    create_group => create(CreateGroupRequest) -> CreateGroupResponse;
-    get_group => get(GetGroupRequest) -> GetGroupResponse;
-    look_up_group => look_up(LookUpGroupRequest) -> LookUpGroupResponse;
-    list_groups => list(ListGroupsRequest) -> ListGroupsResponse;
-    update_group => update(UpdateGroupRequest) -> UpdateGroupResponse;
-    delete_group => delete(DeleteGroupRequest) -> DeleteGroupResponse;
-    change_group_members => change_members(ChangeGroupMembersRequest) -> ChangeGroupMembersResponse;
-    list_group_members => list_members(ListGroupMembersRequest) -> ListGroupMembersResponse;
+    GroupService for Groups {
+        create_group(CreateGroupRequest) -> CreateGroupResponse: mutation CreateGroup;
+        get_group(GetGroupRequest) -> GetGroupResponse: query GetGroup;
+        look_up_group(LookUpGroupRequest) -> LookUpGroupResponse: query GetGroup;
+        list_groups(ListGroupsRequest) -> ListGroupsResponse: by list;
+        update_group(UpdateGroupRequest) -> UpdateGroupResponse: mutation UpdateGroup;
+        delete_group(DeleteGroupRequest) -> DeleteGroupResponse: mutation DeleteGroup;
+        change_group_members(ChangeGroupMembersRequest) -> ChangeGroupMembersResponse: mutation ChangeGroupMembers;
+        list_group_members(ListGroupMembersRequest) -> ListGroupMembersResponse: by list_members;
+    }
 }
 
-impl Groups {
-    async fn create(
-        &self,
-        call: &Call,
-        message: proto::CreateGroupRequest,
-    ) -> Result<proto::CreateGroupResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
-        let request = CreateGroup {
-            organization: OrganizationId::parse("organization_id", &message.organization_id)?,
-            display_name: message.display_name,
-            external_id: message.external_id,
-            metadata: metadata("metadata", message.metadata)?,
-        };
-        let made = self.0.services.create_group(&context, request).await?;
-        Ok(proto::CreateGroupResponse { group: Some(group(made.value)), revision: token(made.token) })
+impl Decode<proto::CreateGroupRequest> for CreateGroup {
+    fn decode(message: proto::CreateGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+        let (display_name, external_id, metadata) = all((
+            required_name("display_name", &message.display_name),
+            external_id("external_id", &message.external_id),
+            metadata("metadata", message.metadata),
+        ))?;
+        let fields =
+            GroupFields { display_name: Some(display_name), external_id: Some(external_id), metadata: Some(metadata) };
+        Ok(Self { fields })
     }
+}
 
-    async fn get(&self, call: &Call, message: proto::GetGroupRequest) -> Result<proto::GetGroupResponse, Error> {
-        let (organization, id) = ids(&message.organization_id, &message.group_id)?;
-        let found = self.0.services.group(&call.reading(), organization, &GroupName::Id(id)).await?;
-        Ok(proto::GetGroupResponse { group: Some(group(found.value)), revision: token(Some(found.token)) })
+impl From<Written<GroupView>> for proto::CreateGroupResponse {
+    fn from(created: Written<GroupView>) -> Self {
+        Self { group: Some(group(created.value)), revision: token(created.token) }
     }
+}
 
-    async fn look_up(
-        &self,
-        call: &Call,
-        message: proto::LookUpGroupRequest,
-    ) -> Result<proto::LookUpGroupResponse, Error> {
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let name = GroupName::External(message.external_id);
-        let found = self.0.services.group(&call.reading(), organization, &name).await?;
-        Ok(proto::LookUpGroupResponse { group: Some(group(found.value)), revision: token(Some(found.token)) })
+impl Decode<proto::GetGroupRequest> for GetGroup {
+    fn decode(message: proto::GetGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { name: GroupName::Id(GroupId::parse("group_id", &message.group_id)?) })
     }
+}
 
-    async fn list(&self, call: &Call, message: proto::ListGroupsRequest) -> Result<proto::ListGroupsResponse, Error> {
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let mut violations = Violations::default();
-        let member = match message.membership_id.as_str() {
-            "" => Some(None),
-            id => violations.take(MembershipId::parse("membership_id", id))?.map(Some),
-        };
-        let query = format!("groups of {:?} in {organization}", member.flatten());
-        let size = violations.take(page_size(message.page_size))?;
-        let after = violations.take(self.0.page_key(&query, &message.page_token))?;
-        violations.finish()?;
-        let (Some(member), Some(size), Some(after)) = (member, size, after) else { return Err(unread()) };
-
-        let request = ListGroups { organization, member, size, after };
-        let page = self.0.services.list_groups(&call.reading(), &request).await?;
-        let (groups, next) = (page.value.groups, page.value.next);
-        let paged = self.0.page(&query, groups, next, |shown| Ok(shown.group.name_key()), group)?;
-        Ok(proto::ListGroupsResponse {
-            groups: paged.items,
-            next_page_token: paged.next_page_token,
-            revision: token(Some(page.token)),
-        })
+impl From<Read<GroupView>> for proto::GetGroupResponse {
+    fn from(found: Read<GroupView>) -> Self {
+        Self { group: Some(group(found.value)), revision: token(Some(found.token)) }
     }
+}
 
-    async fn update(
-        &self,
-        call: &Call,
-        message: proto::UpdateGroupRequest,
-    ) -> Result<proto::UpdateGroupResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
-        let (organization, id) = ids(&message.organization_id, &message.group_id)?;
+impl Decode<proto::LookUpGroupRequest> for GetGroup {
+    fn decode(message: proto::LookUpGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+        let name = external_id("external_id", &message.external_id)?;
+        let name = name.ok_or_else(|| Error::invalid("external_id", Reason::FieldRequired, "is required"))?;
+        Ok(Self { name: GroupName::External(name) })
+    }
+}
+
+impl From<Read<GroupView>> for proto::LookUpGroupResponse {
+    fn from(found: Read<GroupView>) -> Self {
+        Self { group: Some(group(found.value)), revision: token(Some(found.token)) }
+    }
+}
+
+impl Decode<proto::UpdateGroupRequest> for UpdateGroup {
+    fn decode(message: proto::UpdateGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+        let id = GroupId::parse("group_id", &message.group_id)?;
         let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());
         let takes_external_id = mask.takes("external_id", !message.external_id.is_empty());
         let takes_metadata = mask.takes("metadata", message.metadata.is_some());
-        let request = UpdateGroup {
-            organization,
-            id,
-            display_name: takes_name.then_some(message.display_name),
-            external_id: takes_external_id.then_some(message.external_id),
-            metadata: takes_metadata.then(|| metadata("metadata", message.metadata)).transpose()?,
-            etag: message.etag,
-        };
-        let changed = self.0.services.update_group(&context, request).await?;
-        Ok(proto::UpdateGroupResponse { group: Some(group(changed.value)), revision: token(changed.token) })
+        let (display_name, external_id, metadata) = all((
+            takes_name.then(|| required_name("display_name", &message.display_name)).transpose(),
+            takes_external_id.then(|| external_id("external_id", &message.external_id)).transpose(),
+            takes_metadata.then(|| metadata("metadata", message.metadata)).transpose(),
+        ))?;
+        Ok(Self { id, fields: GroupFields { display_name, external_id, metadata }, etag: message.etag })
     }
+}
 
-    async fn delete(
-        &self,
-        call: &Call,
-        message: proto::DeleteGroupRequest,
-    ) -> Result<proto::DeleteGroupResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
-        let (organization, id) = ids(&message.organization_id, &message.group_id)?;
-        let request = DeleteGroup { organization, id, etag: message.etag };
-        let gone = self.0.services.delete_group(&context, request).await?;
-        Ok(proto::DeleteGroupResponse {
-            removed_members: count(gone.value.members),
-            revoked_grants: count(gone.value.grants),
-            revision: token(gone.token),
-        })
+impl From<Written<GroupView>> for proto::UpdateGroupResponse {
+    fn from(changed: Written<GroupView>) -> Self {
+        Self { group: Some(group(changed.value)), revision: token(changed.token) }
     }
+}
 
-    async fn change_members(
-        &self,
-        call: &Call,
-        message: proto::ChangeGroupMembersRequest,
-    ) -> Result<proto::ChangeGroupMembersResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
-        let (organization, group) = ids(&message.organization_id, &message.group_id)?;
+impl Decode<proto::DeleteGroupRequest> for DeleteGroup {
+    fn decode(message: proto::DeleteGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { id: GroupId::parse("group_id", &message.group_id)?, etag: message.etag })
+    }
+}
+
+impl From<Written<DeletedGroup>> for proto::DeleteGroupResponse {
+    fn from(deleted: Written<DeletedGroup>) -> Self {
+        Self {
+            removed_members: count(deleted.value.members),
+            revoked_grants: count(deleted.value.grants),
+            revision: token(deleted.token),
+        }
+    }
+}
+
+impl Decode<proto::ChangeGroupMembersRequest> for ChangeGroupMembers {
+    fn decode(message: proto::ChangeGroupMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+        let group = GroupId::parse("group_id", &message.group_id)?;
         let (add, remove) = members(&message.add_membership_ids, &message.remove_membership_ids)?;
-        let request = ChangeGroupMembers { organization, group, add, remove };
-        let changed = self.0.services.change_group_members(&context, request).await?;
+        Ok(Self { group, add, remove })
+    }
+}
+
+impl From<Written<ChangedGroupMembers>> for proto::ChangeGroupMembersResponse {
+    fn from(changed: Written<ChangedGroupMembers>) -> Self {
         let texts = |members: Vec<MembershipId>| members.iter().map(ToString::to_string).collect();
-        Ok(proto::ChangeGroupMembersResponse {
+        Self {
             added_membership_ids: texts(changed.value.added),
             removed_membership_ids: texts(changed.value.removed),
             revision: token(changed.token),
+        }
+    }
+}
+
+impl Groups {
+    async fn list(&self, call: &Call, message: proto::ListGroupsRequest) -> Result<proto::ListGroupsResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let query = format!("groups of {:?} in {organization}", message.membership_id);
+        let (member, size, after) = all((
+            optional_id("membership_id", &message.membership_id, MembershipId::parse),
+            page_size(message.page_size),
+            self.0.page_key(&query, &message.page_token),
+        ))?;
+
+        let listed = self.0.services.query(&call.reading(), organization, &ListGroups { member, size, after }).await?;
+        let (groups, next) = (listed.value.groups, listed.value.next);
+        let page = self.0.page(&query, groups, next, |view| Ok(view.group.name_key()), group)?;
+        Ok(proto::ListGroupsResponse {
+            groups: page.items,
+            next_page_token: page.next_page_token,
+            revision: token(Some(listed.token)),
         })
     }
 
@@ -170,31 +167,24 @@ impl Groups {
         call: &Call,
         message: proto::ListGroupMembersRequest,
     ) -> Result<proto::ListGroupMembersResponse, Error> {
-        let (organization, group) = ids(&message.organization_id, &message.group_id)?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let group = GroupId::parse("group_id", &message.group_id)?;
         let query = format!("members of group {group} in {organization}");
-        let mut violations = Violations::default();
-        let size = violations.take(page_size(message.page_size))?;
-        let after = violations.take(self.0.page_key(&query, &message.page_token))?;
-        violations.finish()?;
-        let (Some(size), Some(after)) = (size, after) else { return Err(unread()) };
+        let (size, after) = all((page_size(message.page_size), self.0.page_key(&query, &message.page_token)))?;
 
-        let request = ListGroupMembers { organization, group, size, after };
-        let page = self.0.services.list_group_members(&call.reading(), request).await?;
-        let (members, next) = (page.value.members, page.value.next);
-        let paged = self.0.page(&query, members, next, |member| Ok(member.membership), group_member)?;
+        let listed =
+            self.0.services.query(&call.reading(), organization, &ListGroupMembers { group, size, after }).await?;
+        let (members, next) = (listed.value.members, listed.value.next);
+        let page = self.0.page(&query, members, next, |member| Ok(member.membership), group_member)?;
         Ok(proto::ListGroupMembersResponse {
-            members: paged.items,
-            next_page_token: paged.next_page_token,
-            revision: token(Some(page.token)),
+            members: page.items,
+            next_page_token: page.next_page_token,
+            revision: token(Some(listed.token)),
         })
     }
 }
 
-fn ids(organization: &str, group: &str) -> Result<(OrganizationId, GroupId), Error> {
-    Ok((OrganizationId::parse("organization_id", organization)?, GroupId::parse("group_id", group)?))
-}
-
-/// Reads who comes in and who goes out: from 1 to 100 together, each named once.
+/// Reads who is added and who is removed: from 1 to 100 together, each named once.
 fn members(add: &[String], remove: &[String]) -> Result<(Vec<MembershipId>, Vec<MembershipId>), Error> {
     if !(1..=MEMBERS_MAX).contains(&(add.len() + remove.len())) {
         let message = format!("must be from 1 to {MEMBERS_MAX} with those of remove_membership_ids");
@@ -216,8 +206,4 @@ fn members(add: &[String], remove: &[String]) -> Result<(Vec<MembershipId>, Vec<
 
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-fn unread() -> Error {
-    Error::internal("a field without a value or a violation")
 }

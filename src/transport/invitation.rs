@@ -49,7 +49,7 @@ impl InvitationService for Invitations {
 
 impl Invitations {
     async fn create(&self, call: &Call, message: CreateInvitationRequest) -> Result<CreateInvitationResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let (invited, link) = self.0.services.create_invitation(&context, decode(message)?).await?;
         let is_link = invited.value.invitation.offered.kind() == InvitationKind::Link;
         Ok(CreateInvitationResponse {

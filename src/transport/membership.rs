@@ -173,7 +173,7 @@ impl MembershipService for Memberships {
 
 impl Memberships {
     async fn create(&self, call: &Call, message: CreateMemberRequest) -> Result<CreateMemberResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let Some(new) = message.member else {
             return Err(Error::invalid("member", Reason::FieldRequired, "is required"));
@@ -193,7 +193,7 @@ impl Memberships {
         call: &Call,
         message: BatchCreateMembersRequest,
     ) -> Result<BatchCreateMembersResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let (mut violations, mut new) = (Violations::default(), Vec::new());
         for (index, member) in message.requests.into_iter().enumerate() {
@@ -208,7 +208,7 @@ impl Memberships {
     }
 
     async fn update(&self, call: &Call, message: UpdateMemberRequest) -> Result<UpdateMemberResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let (organization, id) = ids(&message.organization_id, &message.membership_id)?;
         let mask = Mask::parse(message.update_mask.as_ref(), &["display_name", "external_id", "metadata"])?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());
@@ -227,14 +227,14 @@ impl Memberships {
     }
 
     async fn disable(&self, call: &Call, message: &DisableMemberRequest) -> Result<DisableMemberResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, id) = ids(&message.organization_id, &message.membership_id)?;
         let written = self.0.services.disable_members(&context, organization, vec![id]).await?;
         Ok(DisableMemberResponse { member: first(written.value), revision: token(written.token) })
     }
 
     async fn enable(&self, call: &Call, message: &EnableMemberRequest) -> Result<EnableMemberResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, id) = ids(&message.organization_id, &message.membership_id)?;
         let written = self.0.services.enable_members(&context, organization, vec![id]).await?;
         Ok(EnableMemberResponse { member: first(written.value), revision: token(written.token) })
@@ -245,7 +245,7 @@ impl Memberships {
         call: &Call,
         message: &BatchDisableMembersRequest,
     ) -> Result<BatchDisableMembersResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let ids = batch(&message.requests)?;
         let written = self.0.services.disable_members(&context, organization, ids).await?;
@@ -257,7 +257,7 @@ impl Memberships {
         call: &Call,
         message: &BatchEnableMembersRequest,
     ) -> Result<BatchEnableMembersResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let ids = batch(&message.requests)?;
         let written = self.0.services.enable_members(&context, organization, ids).await?;

@@ -14,6 +14,7 @@ mod dispatch;
 mod explain;
 mod grant;
 mod group;
+mod handle;
 mod http_endpoints;
 mod invitation;
 mod layer;

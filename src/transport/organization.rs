@@ -87,7 +87,7 @@ impl Organizations {
         call: &Call,
         message: CreateOrganizationRequest,
     ) -> Result<CreateOrganizationResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let request = CreateOrganization {
             display_name: message.display_name,
             catalog: message.catalog,
@@ -145,7 +145,7 @@ impl Organizations {
         call: &Call,
         message: UpdateOrganizationRequest,
     ) -> Result<UpdateOrganizationResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let id = OrganizationId::parse("organization_id", &message.organization_id)?;
         let fields = ["display_name", "slug", "external_id", "metadata"];
         let mask = Mask::parse(message.update_mask.as_ref(), &fields)?;
@@ -167,7 +167,7 @@ impl Organizations {
     }
 
     async fn transfer(&self, call: &Call, message: TransferRoleRequest) -> Result<TransferRoleResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let from = Some(message.from_membership_id.as_str()).filter(|id| !id.is_empty());
         let request = TransferRole {
             organization: OrganizationId::parse("organization_id", &message.organization_id)?,
@@ -196,7 +196,7 @@ impl Organizations {
     }
 
     async fn set_seats(&self, call: &Call, message: &SetSeatLimitRequest) -> Result<SetSeatLimitResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let place = optional_key("resource", message.resource.as_ref())?;
         let set = self.0.services.set_seat_limit(&context, organization, place, message.limit).await?;

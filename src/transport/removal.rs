@@ -57,7 +57,7 @@ pub(super) async fn remove(
     message: RemoveMemberRequest,
 ) -> Result<RemoveMemberResponse, Error> {
     use proto::remove_member_request::Assets as Named;
-    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let context = call.mutation(&message)?;
     let named = match message.assets {
         None => None,
         Some(Named::TransferTo(to)) => Some(Disposal::Transfer(to)),
@@ -85,7 +85,7 @@ pub(super) async fn leave(
     message: LeaveOrganizationRequest,
 ) -> Result<LeaveOrganizationResponse, Error> {
     use proto::leave_organization_request::Assets as Named;
-    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let context = call.mutation(&message)?;
     let named = match message.assets {
         None => None,
         Some(Named::TransferTo(to)) => Some(Disposal::Transfer(to)),
@@ -131,7 +131,7 @@ pub(super) async fn acknowledge(
     call: &Call,
     message: AcknowledgeRemovalRequest,
 ) -> Result<AcknowledgeRemovalResponse, Error> {
-    let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+    let context = call.mutation(&message)?;
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let membership = MembershipId::parse("membership_id", &message.membership_id)?;
     let listener = required_listener(&message.listener)?;

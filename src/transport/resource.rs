@@ -81,7 +81,7 @@ impl Resources {
         call: &Call,
         message: &RegisterResourceRequest,
     ) -> Result<RegisterResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let registered = self.0.services.register_resource(&context, decode(message)?).await?;
         Ok(RegisterResourceResponse { resource: Some(resource(registered.value)), revision: token(registered.token) })
     }
@@ -93,7 +93,7 @@ impl Resources {
     }
 
     async fn update(&self, call: &Call, message: &UpdateResourceRequest) -> Result<UpdateResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let mask = Mask::parse(message.update_mask.as_ref(), &["display_name", "metadata"])?;
         let display_name =
@@ -106,7 +106,7 @@ impl Resources {
     }
 
     async fn relocate(&self, call: &Call, message: &MoveResourceRequest) -> Result<MoveResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let parent = optional_key("parent", message.parent.as_ref())?;
         let request = MoveResource { organization, key, parent, etag: message.etag.clone() };
@@ -126,7 +126,7 @@ impl Resources {
         call: &Call,
         message: &SetResourceOwnerRequest,
     ) -> Result<SetResourceOwnerResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let owner = optional_owner(message.owner.as_ref())?;
         let request = SetResourceOwner { organization, key, owner, etag: message.etag.clone() };
@@ -139,7 +139,7 @@ impl Resources {
     }
 
     async fn delete(&self, call: &Call, message: &DeleteResourceRequest) -> Result<DeleteResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let request = DeleteResource { organization, key, etag: message.etag.clone() };
         let deleted = self.0.services.delete_resource(&context, request).await?;
@@ -151,7 +151,7 @@ impl Resources {
     }
 
     async fn share(&self, call: &Call, message: &ShareResourceRequest) -> Result<ShareResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let expires_at = message.expire_time.as_ref().map(|at| instant("expire_time", at)).transpose()?;
         let deltas = deltas(&key, &message.principals, &message.role, expires_at, Act::Grant)?;
@@ -164,7 +164,7 @@ impl Resources {
     }
 
     async fn unshare(&self, call: &Call, message: &UnshareResourceRequest) -> Result<UnshareResourceResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let deltas = deltas(&key, &message.principals, &message.role, None, Act::Revoke)?;
         let changed = self.0.services.share_resource(&context, ShareResource { organization, key, deltas }).await?;

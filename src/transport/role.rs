@@ -119,7 +119,7 @@ impl Roles {
     }
 
     async fn create(&self, call: &Call, message: &CreateRoleRequest) -> Result<CreateRoleResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let role = new_role(required(message.role.as_ref())?)?;
         let written = self.0.services.create_role(&context, organization, role).await?;
@@ -127,7 +127,7 @@ impl Roles {
     }
 
     async fn update(&self, call: &Call, message: &UpdateRoleRequest) -> Result<UpdateRoleResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let role = required(message.role.as_ref())?;
         let request = UpdateRole {
@@ -143,7 +143,7 @@ impl Roles {
     }
 
     async fn delete(&self, call: &Call, message: DeleteRoleRequest) -> Result<DeleteRoleResponse, Error> {
-        let context = call.mutation(&message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(&message)?;
         let request = DeleteRole {
             organization: OrganizationId::parse("organization_id", &message.organization_id)?,
             name: message.name.into(),

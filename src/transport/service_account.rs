@@ -52,7 +52,7 @@ impl ServiceAccounts {
         call: &Call,
         message: &CreateServiceAccountRequest,
     ) -> Result<CreateServiceAccountResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let request = CreateServiceAccount {
             organization: OrganizationId::parse("organization_id", &message.organization_id)?,
             display_name: message.display_name.clone(),
@@ -103,7 +103,7 @@ impl ServiceAccounts {
         call: &Call,
         message: &DisableServiceAccountRequest,
     ) -> Result<DisableServiceAccountResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, id) = ids(&message.organization_id, &message.service_account_id)?;
         let done = self.0.services.disable_service_account(&context, organization, id).await?;
         let account = Some(service_account(done.value));
@@ -115,7 +115,7 @@ impl ServiceAccounts {
         call: &Call,
         message: &EnableServiceAccountRequest,
     ) -> Result<EnableServiceAccountResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, id) = ids(&message.organization_id, &message.service_account_id)?;
         let done = self.0.services.enable_service_account(&context, organization, id).await?;
         let account = Some(service_account(done.value));
@@ -127,7 +127,7 @@ impl ServiceAccounts {
         call: &Call,
         message: &DeleteServiceAccountRequest,
     ) -> Result<DeleteServiceAccountResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, id) = ids(&message.organization_id, &message.service_account_id)?;
         let done = self.0.services.delete_service_account(&context, organization, id).await?;
         let account = Some(service_account(done.value));
@@ -135,7 +135,7 @@ impl ServiceAccounts {
     }
 
     async fn create_key(&self, call: &Call, message: &CreateApiKeyRequest) -> Result<CreateApiKeyResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, service_account) = ids(&message.organization_id, &message.service_account_id)?;
         let expires_at = message.expire_time.as_ref().map(|at| instant("expire_time", at)).transpose()?;
         let request = CreateApiKey { organization, service_account, expires_at, replaces: None };
@@ -170,7 +170,7 @@ impl ServiceAccounts {
     }
 
     async fn revoke_key(&self, call: &Call, message: &RevokeApiKeyRequest) -> Result<RevokeApiKeyResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, service_account) = ids(&message.organization_id, &message.service_account_id)?;
         let key = ApiKeyId::parse("api_key_id", &message.api_key_id)?;
         let request = RevokeApiKey { organization, service_account, key };
@@ -179,7 +179,7 @@ impl ServiceAccounts {
     }
 
     async fn rotate_key(&self, call: &Call, message: &RotateApiKeyRequest) -> Result<RotateApiKeyResponse, Error> {
-        let context = call.mutation(message, &message.request_id, message.validate_only)?;
+        let context = call.mutation(message)?;
         let (organization, service_account) = ids(&message.organization_id, &message.service_account_id)?;
         let replaces = Some(ApiKeyId::parse("api_key_id", &message.api_key_id)?);
         let expires_at = message.expire_time.as_ref().map(|at| instant("expire_time", at)).transpose()?;

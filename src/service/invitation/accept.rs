@@ -16,11 +16,12 @@ use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::password;
 use crate::domain::place::{Principal, ResourceKey, Subject};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::service::mark::marks_of;
 use crate::service::seats::SeatsBefore;
 use crate::service::throttle::{Tried, Try};
-use crate::service::{Context, Services, Written, text};
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Reads, Tx};
 
 /// How the paths of violations begin: what is wrong stands in the invitation, not in the request.
@@ -168,7 +169,7 @@ async fn accept_mailed(
         tx.user_insert(user, &member.display_name, &email, password_hash).await?;
         member.is_made_here = true;
     }
-    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, organization, &[member.id], &places).await?;
+    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, &[member.id], &places).await?;
     member.user = Some(user);
     member.state = MemberState::Active;
     tx.membership_update(&member, "accepted").await?;
@@ -178,7 +179,7 @@ async fn accept_mailed(
     let before = tx.counters().clone();
     tx.counters().move_state(&sponsor.catalog, &grants, MemberState::Pending, MemberState::Active);
     cardinality::judge(&sponsor.catalog, &before, tx.counters())?;
-    seats.must_suffice(&tx, &sponsor.catalog, organization).await?;
+    seats.must_suffice(&tx, &sponsor.catalog).await?;
     Ok((tx, Accepted { organization, member }))
 }
 
@@ -216,10 +217,10 @@ async fn accept_link(
     };
     let mut member = Member::pending(membership, &email, display_name, tx.now());
     (member.user, member.state) = (Some(user), MemberState::Active);
-    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, organization, &[], &places(&assignments)).await?;
+    let seats = SeatsBefore::of_members(&tx, &sponsor.catalog, &[], &places(&assignments)).await?;
     tx.membership_insert(&member, &email).await?;
     give(&mut tx, &sponsor, &plan, member.state).await?;
-    seats.must_suffice(&tx, &sponsor.catalog, organization).await?;
+    seats.must_suffice(&tx, &sponsor.catalog).await?;
     member.roles = plan.role_names();
     Ok((tx, Accepted { organization, member }))
 }

@@ -15,11 +15,12 @@ use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::place::{Principal, Subject};
+use crate::domain::text;
 use crate::domain::time::{Timestamp, must_last};
 use crate::mail::Mail;
 use crate::service::mailing::Mailing;
 use crate::service::seats::SeatsBefore;
-use crate::service::{Context, Services, Written, text};
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Shortest time that an invitation can be open.
@@ -180,14 +181,14 @@ async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx,
         To::Holders => (Offered::Link { assignments: inviting.assignments }, None, Vec::new()),
         To::Mailbox { email, display_name, mailing } => {
             let places = places(&inviting.assignments);
-            let seats = SeatsBefore::of_members(&tx, &actor.catalog, organization, &[], &places).await?;
+            let seats = SeatsBefore::of_members(&tx, &actor.catalog, &[], &places).await?;
             let found = tx.reads().membership_by_email(&email).await?;
             must_be_free(found.as_ref(), &tx.above().invited_among(found.as_slice()).await?)?;
             mailing.put(&mut tx, expires_at).await?;
             let mut member = Member::pending(membership, &email, display_name, now);
             tx.membership_insert(&member, &email).await?;
             let grants = give(&mut tx, &actor, &plan, member.state).await?;
-            seats.must_suffice(&tx, &actor.catalog, organization).await?;
+            seats.must_suffice(&tx, &actor.catalog).await?;
             member.roles = plan.role_names();
             (Offered::Mailbox { membership, email: member.email.clone() }, Some(member), grants)
         }

@@ -15,10 +15,11 @@ use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::member::Member;
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::removal::{Assets, Inventory, Removal};
+use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::service::etag::must_match;
 use crate::service::mark::marks_of;
-use crate::service::{Context, Services, Written, text};
+use crate::service::{Context, Services, Written};
 use crate::store::{Grants, Lock, Tx};
 
 /// Facts of the first commit that are neither grants nor resources: the membership, its invitation, and others like these.
@@ -93,7 +94,7 @@ async fn remove(mut tx: Tx, context: Context, sealer: Sealer, request: RemoveMem
     let Principal::Membership(id) = principal else { return Err(Error::internal("a member")) };
 
     let grants = tx.reads().grants_of(&[principal], now).await?;
-    let groups = tx.above().groups_of(&[id]).await?;
+    let groups = tx.reads().groups_of(&[id]).await?;
     let groups: Vec<Principal> = groups.into_iter().map(|(_, group)| Principal::Group(group)).collect();
     let by_groups = tx.reads().grants_of(&groups, now).await?.live;
     let all: Vec<&Grant> = grants.live.iter().chain(&by_groups).collect();
@@ -217,7 +218,7 @@ async fn close(
         tx.counters().count(&actor.catalog, grant, member.state, -1);
     }
     cardinality::judge(&actor.catalog, &before, tx.counters())?;
-    let groups = tx.above().groups_of(&[member.id]).await?;
+    let groups = tx.reads().groups_of(&[member.id]).await?;
     // Somebody who is being removed holds nothing, whatever rows there are: those that do not fit go with the slices.
     let room = tx.room().saturating_sub(groups.len() + OTHER_FACTS);
     let mut rows = grants.rows(room);

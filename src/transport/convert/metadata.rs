@@ -12,7 +12,7 @@ use crate::proto;
 ///
 /// # Errors
 /// - [`Reason::MetadataMalformed`] for what would come back as something else: a number that is none or infinite, a NUL, a
-///   value without a kind.
+///   value without a kind; and above the bounds of [`Metadata::must_fit`].
 pub(in crate::transport) fn metadata(field: &str, message: Option<proto::Metadata>) -> Result<Metadata, Error> {
     let message = message.unwrap_or_default();
     let part = |name: &str, part: Option<Struct>| {
@@ -20,7 +20,9 @@ pub(in crate::transport) fn metadata(field: &str, message: Option<proto::Metadat
         read.map_err(|fault| Error::invalid(format!("{field}.{name}"), Reason::MetadataMalformed, fault))
     };
     let (public, private) = (part("public", message.public)?, part("private", message.private)?);
-    Ok(Metadata { public: public.unwrap_or_default(), private: private.unwrap_or_default() })
+    let metadata = Metadata { public: public.unwrap_or_default(), private: private.unwrap_or_default() };
+    metadata.must_fit(field)?;
+    Ok(metadata)
 }
 
 /// Writes metadata, the private part only if `shows_private`; absent if there is none.

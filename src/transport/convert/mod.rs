@@ -88,6 +88,18 @@ pub(super) fn parse_token(field: &str, text: &str) -> Result<Token, Error> {
     Token::from_bytes(&bytes).ok_or_else(refuse)
 }
 
+/// Reads an id that need not be there.
+///
+/// # Errors
+/// What `parse` refuses.
+pub(super) fn optional_id<T>(
+    field: &str,
+    text: &str,
+    parse: impl FnOnce(&str, &str) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    if text.is_empty() { Ok(None) } else { parse(field, text).map(Some) }
+}
+
 /// Writes a resource's name.
 pub(super) fn resource_ref(key: &ResourceKey) -> proto::ResourceRef {
     proto::ResourceRef { r#type: key.kind.to_string(), id: key.id.to_string() }

@@ -11,7 +11,8 @@ use crate::domain::organization::Organization;
 use crate::domain::recipient::Recipient;
 use crate::domain::service_account::{ApiKey, ServiceAccount};
 use crate::proto;
-use crate::service::{GroupMember, Shown, ShownGroup, etag};
+use crate::service::{GroupView, Shown, etag};
+use crate::store::GroupMember;
 
 /// Writes an organization without the private part of its metadata.
 pub fn organization(organization: Organization) -> proto::Organization {
@@ -92,8 +93,8 @@ pub fn member_state(state: MemberState) -> proto::MemberState {
     }
 }
 
-pub fn group(shown: ShownGroup) -> proto::Group {
-    let ShownGroup { group, etag } = shown;
+pub fn group(view: GroupView) -> proto::Group {
+    let GroupView { group, etag } = view;
     proto::Group {
         id: group.id.to_string(),
         display_name: group.display_name,
