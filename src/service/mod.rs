@@ -5,41 +5,28 @@
 //! is awaited. A service never imports another service's file: what two share is a rule and stands in `domain`, or is
 //! how every write goes and stands in `write` and `context`.
 
-mod access;
 mod activity;
-mod api_key;
 mod apply;
 mod bearer;
-mod browsing;
-mod bulk;
 mod call;
 mod catalog;
+mod check;
 mod clearing;
 mod contact;
 mod context;
-mod deletion;
 mod etag;
-mod explain;
 mod grant;
 mod group;
-mod holding;
 mod installation;
-mod installation_grant;
 mod invitation;
-mod listing;
 mod mailing;
 mod mark;
 mod member;
 mod mutation;
 mod notification;
 mod organization;
-mod ownership;
-mod registration;
-mod relocation;
-mod removal;
 mod resource;
 mod role;
-mod roster;
 mod run;
 mod seats;
 mod service_account;
@@ -49,7 +36,6 @@ mod sought;
 mod sweeping;
 mod throttle;
 mod time;
-mod transfer;
 mod write;
 
 use std::sync::Arc;
@@ -58,49 +44,50 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-pub use access::Checked;
 pub use activity::{Activity, keep_activity};
-pub use api_key::{ApiKeys, CreateApiKey, IssuedKey, ListApiKeys, RevokeApiKey};
 pub use apply::Changed;
 pub use bearer::{Bearer, Bearers, Permit, keep_keys};
-pub use browsing::{BrowseResources, BrowsedResources};
-pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
 pub use call::Call;
 pub use catalog::{CatalogName, Catalogs, ShownCatalog, Switched};
+pub use check::{
+    Checked, ExplainCheck, ExplainItem, ExplainSubject, Explained, ListResources, ListSubjects, TokenTrouble, Verdict,
+};
 pub use contact::{AddContact, ContactLink, Contacts, ListContacts, RemoveContact};
 pub use context::{Caller, Context, Replay};
-pub use deletion::{DeleteResource, Deleted};
 pub use etag::etag;
-pub use explain::{ExplainCheck, ExplainItem, ExplainSubject, Explained, TokenTrouble, Verdict};
-pub use grant::{ChangeGrants, ShareResource};
+pub use grant::{
+    ChangeGrants, InstallationChanged, InstallationDelta, ListGrants, ShareResource, SummarizeGrants, Summary,
+};
 pub use group::{
     ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupName, GroupView,
     Groups, ListGroupMembers, ListGroups, UpdateGroup,
 };
-pub use holding::{ListGrants, SummarizeGrants, Summary};
 pub use installation::{FirstStart, HandOver, StartError, start};
-pub use installation_grant::{InstallationChanged, InstallationDelta};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
-pub use listing::{ListResources, ListSubjects};
-pub use member::{ChangedMembers, CreatedMembers, NewMember, UpdateMember};
+pub use member::{
+    Bulk, BulkAct, BulkMembers, BulkResult, ChangedMembers, CreatedMembers, FoundMember, ListMembers, MemberName,
+    Members, MyMemberships, NewMember, Preview, RemoveMember, Removed, Selection, UpdateMember, keep_removals,
+};
 pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};
 pub use organization::{CreateOrganization, Founded, OrganizationName, OrganizationView, UpdateOrganization};
-pub use ownership::{HandedOver, SetResourceOwner};
-pub use registration::{Outcome, RegisterResource};
-pub use relocation::{MoveResource, MovedResource};
-pub use removal::{Preview, RemoveMember, Removed, keep_removals};
-pub use resource::UpdateResource;
-pub use role::{DeleteRole, DeletedRole, RoleChanges, Roles, UpdateRole, UpdatedRole, WrittenRole};
-pub use roster::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
+pub use resource::{
+    BrowseResources, BrowsedResources, DeleteResource, Deleted, HandedOver, MoveResource, MovedResource, Outcome,
+    RegisterResource, SetResourceOwner, UpdateResource,
+};
+pub use role::{
+    DeleteRole, DeletedRole, RoleChanges, Roles, TransferRole, Transferred, UpdateRole, UpdatedRole, WrittenRole,
+};
 pub use run::{Read, Written};
-pub use service_account::{CreateServiceAccount, ListServiceAccounts, ServiceAccounts};
+pub use service_account::{
+    ApiKeys, CreateApiKey, CreateServiceAccount, IssuedKey, ListApiKeys, ListServiceAccounts, RevokeApiKey,
+    ServiceAccounts,
+};
 pub use session::{SignIn, SignedIn};
 pub use shown::Shown;
 pub use sweeping::keep_grants;
 pub use throttle::{Throttle, keep_refusals};
 pub use time::{keep_time, unrecorded};
-pub use transfer::{TransferRole, Transferred};
 
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::shown::{Shown, show};
-use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Node, is_visible};
 use crate::domain::catalog::Verb;
 use crate::domain::error::{Error, Kind, Reason};
@@ -21,6 +19,8 @@ use crate::domain::service_account::ServiceAccount;
 use crate::domain::text::name;
 use crate::domain::time::Timestamp;
 use crate::rpc::Rpc;
+use crate::service::shown::{Shown, show};
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Asks for a resource to be registered.

@@ -1,13 +1,14 @@
 //! Roles: those of the catalog, shown; those of the organization, made, changed and deleted (AX-23).
 
+mod transfer;
+
+pub use transfer::{TransferRole, Transferred};
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::{Affected, Changed, apply};
-use super::etag::{etag, must_match};
-use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, may_give, may_shape, may_take, may_take_role, must_see_all_held_as};
 use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan, plan_member};
 use crate::domain::catalog::{
@@ -19,6 +20,9 @@ use crate::domain::id::{InvitationId, OrganizationId};
 use crate::domain::invitation::Invitation;
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
+use crate::service::apply::{Affected, Changed, apply};
+use crate::service::etag::{etag, must_match};
+use crate::service::{Context, Read, Services, Written};
 use crate::store::{Lock, Reads, Tx};
 
 /// Most grants that are moved when their role is deleted: each is one that goes and one that comes.

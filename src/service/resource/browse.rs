@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 
-use super::shown::{Shown, show};
-use super::{Context, Read, Services};
 use crate::authz::{Requirement, Seen, View};
 use crate::domain::access::is_visible;
 use crate::domain::error::{Error, Reason};
@@ -15,6 +13,8 @@ use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::resource::{Resource, Under};
 use crate::domain::time::Timestamp;
 use crate::domain::words::Query;
+use crate::service::shown::{Shown, show};
+use crate::service::{Context, Read, Services};
 use crate::store::{BrowseKey, Reads, WEIGHT_MAX};
 
 /// How many rows are read at once.

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::{Affected, Changed, apply};
-use super::call::must_be_operator;
-use super::{Context, Services, Written};
 use crate::domain::access::{Actor, may_give, may_take};
 use crate::domain::assignment::{Plan, plan_transfer};
 use crate::domain::catalog::{Catalog, Role};
@@ -18,6 +15,9 @@ use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::mail::Mail;
+use crate::service::apply::{Affected, Changed, apply};
+use crate::service::call::must_be_operator;
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Asks for a role to change hands.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
-use super::{Caller, Context, Read, Services};
 use crate::authz::ItemFault;
 use crate::domain::access::{Actor, Explanation, Missing, Standing, decide, explain, is_visible};
 use crate::domain::catalog::PermissionId;
@@ -14,6 +13,7 @@ use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::revision::Token;
 use crate::domain::time::Timestamp;
+use crate::service::{Caller, Context, Read, Services};
 use crate::store::Snapshot;
 
 /// Asks why one check is answered as it is.

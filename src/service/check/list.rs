@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Context, Services};
 use crate::authz::{Denial, Page, PermissionHeld, Requirement, SubjectKey, View, Viewer, Whom, may_ask_about};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
+use crate::service::{Context, Services};
 
 /// Asks on which resources a subject has a permission.
 #[derive(Clone, Debug)]

@@ -3,8 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::sought::Sought;
-use super::{Context, Read, Services};
 use crate::domain::access::{Actor, decide};
 use crate::domain::catalog::{PermissionId, Reach};
 use crate::domain::email::Email;
@@ -16,6 +14,8 @@ use crate::domain::metadata::Metadata;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::roster::{Filter, Order, Position, Query};
 use crate::domain::time::Timestamp;
+use crate::service::sought::Sought;
+use crate::service::{Context, Read, Services};
 use crate::store::{PageBuilder, Reads, RosterPage, RosterQuery, RosterRow};
 
 /// Most places that one row names.

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::clearing::Clearing;
-use super::etag::must_match;
-use super::write::Slice;
-use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Node, is_visible};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Grant;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
 use crate::domain::time::Timestamp;
+use crate::service::clearing::Clearing;
+use crate::service::etag::must_match;
+use crate::service::write::Slice;
+use crate::service::{Context, Services, Written};
 use crate::store::{Branch, Lock, Tx};
 
 /// Most facts of one commit; what takes more is cleared in slices.

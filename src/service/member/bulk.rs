@@ -9,9 +9,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::apply::{Affected, apply};
-use super::seats::SeatsBefore;
-use super::{Context, Replay, Services};
 use crate::auth::hash_of;
 use crate::domain::access::{Actor, Move, may_carry_out, may_give, may_move, may_take, may_touch};
 use crate::domain::assignment::{Act, Assignment, Before, Delta, Plan, plan};
@@ -25,6 +22,9 @@ use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::revision::Token;
 use crate::domain::roster::{Filter, Order, Position, Query};
 use crate::domain::time::Timestamp;
+use crate::service::apply::{Affected, apply};
+use crate::service::seats::SeatsBefore;
+use crate::service::{Context, Replay, Services};
 use crate::store::{Lock, RosterQuery, Tx};
 
 /// Most members of a chunk.

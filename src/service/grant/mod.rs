@@ -1,11 +1,15 @@
 //! Granting and revoking: one atomic batch of deltas, under the ceiling over the whole result.
 
+mod installation;
+mod list;
+
+pub use installation::{InstallationChanged, InstallationDelta};
+pub use list::{ListGrants, SummarizeGrants, Summary};
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::apply::{Affected, Changed, apply};
-use super::{Context, Services, Written};
 use crate::domain::access::{Actor, Facts, may_carry_out, may_give, may_take, may_touch};
 use crate::domain::assignment::{Act, Delta, plan};
 #[cfg(doc)]
@@ -16,6 +20,8 @@ use crate::domain::id::OrganizationId;
 use crate::domain::matrix::Matrix;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::time::{Timestamp, must_be_ahead};
+use crate::service::apply::{Affected, Changed, apply};
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Asks for grants to change.

@@ -1,9 +1,11 @@
 //! Service accounts: made, listed, shut out, let in again, ended.
 
+mod api_key;
+
+pub use api_key::{ApiKeys, CreateApiKey, IssuedKey, ListApiKeys, RevokeApiKey};
+
 use std::sync::Arc;
 
-use super::context::see_account;
-use super::{Context, Read, Services, Written};
 use crate::domain::access::{Actor, is_visible, may_let_in, may_shut_out};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Grant;
@@ -11,6 +13,8 @@ use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::service_account::ServiceAccount;
 use crate::domain::text::required_name;
+use crate::service::context::see_account;
+use crate::service::{Context, Read, Services, Written};
 use crate::store::{Grants, Lock, Tx};
 
 /// How often more is looked for for one page, where the tables do not agree with the index.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::call::must_be_operator;
-use super::{Context, Services, Written};
 use crate::domain::catalog::{Catalog, OPERATOR};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held, UserState};
 use crate::domain::id::UserId;
 use crate::domain::place::{Place, Principal, Subject};
+use crate::service::call::must_be_operator;
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Reads, Tx};
 
 /// What is granted or revoked above organizations.

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::see_account;
-use super::{Context, Read, Services, Written};
 use crate::auth::{Secret, SecretKind};
 use crate::domain::access::may_let_in;
 use crate::domain::error::{Error, Reason};
@@ -13,6 +11,8 @@ use crate::domain::id::{ApiKeyId, OrganizationId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::service_account::{ApiKey, ServiceAccount};
 use crate::domain::time::{Timestamp, must_be_ahead};
+use crate::service::context::see_account;
+use crate::service::{Context, Read, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Asks for an API key.

@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::etag::must_match;
-use super::shown::{Shown, show};
-use super::{Context, Services, Written};
 use crate::domain::access::{
     Actor, Facts, Node, gains_nothing_by_moving, is_visible, may_give, may_take, must_see_all,
 };
@@ -19,6 +16,9 @@ use crate::domain::inheritance::{Inherited, inherited};
 use crate::domain::place::ResourceKey;
 use crate::domain::resource::{may_stand_under, must_fit_under, must_have};
 use crate::domain::time::Timestamp;
+use crate::service::etag::must_match;
+use crate::service::shown::{Shown, show};
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Most gains, and most losses, that an answer tells of one by one.

@@ -1,9 +1,9 @@
 //! Checks: answered from the index, at one pair of revisions.
 
-use super::{Context, Services};
 use crate::authz::{Answer, Questions, Requirement, View, may_ask};
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
+use crate::service::{Context, Services};
 
 /// Answers to some questions, all at one view.
 #[derive(Debug)]

@@ -1,12 +1,18 @@
 //! Members: made without an invitation, edited, shut out, let in again.
 
+mod bulk;
+mod list;
+mod removal;
+
+pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
+pub use list::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
+pub use removal::{Preview, RemoveMember, Removed, keep_removals};
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::seats::SeatsBefore;
-use super::{Context, Services, Written, etag};
 use crate::domain::access::{Actor, Move, decide, may_move, plan_joining};
 use crate::domain::assignment::Assignment;
 use crate::domain::cardinality;
@@ -20,6 +26,8 @@ use crate::domain::metadata::{Metadata, external_id};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
+use crate::service::seats::SeatsBefore;
+use crate::service::{Context, Services, Written, etag};
 use crate::store::{Lock, Tx};
 
 /// Most members of a batch.

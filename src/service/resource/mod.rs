@@ -1,15 +1,27 @@
 //! Resources: shown to whoever may see them, and what is written on them changed.
 
+mod browse;
+mod delete;
+mod owner;
+mod register;
+mod relocate;
+
+pub use browse::{BrowseResources, BrowsedResources};
+pub use delete::{DeleteResource, Deleted};
+pub use owner::{HandedOver, SetResourceOwner};
+pub use register::{Outcome, RegisterResource};
+pub use relocate::{MoveResource, MovedResource};
+
 use std::sync::Arc;
 
-use super::etag::must_match;
-use super::shown::{Shown, show};
-use super::{Context, Read, Services, Written};
 use crate::domain::error::{Error, Violations};
 use crate::domain::id::OrganizationId;
 use crate::domain::metadata::Metadata;
 use crate::domain::place::ResourceKey;
 use crate::domain::text::name;
+use crate::service::etag::must_match;
+use crate::service::shown::{Shown, show};
+use crate::service::{Context, Read, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Asks for what is written on a resource to change. What is `None` stays.

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::sought::Sought;
-use super::{Context, Read, Services};
 use crate::domain::access::is_visible;
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
 use crate::domain::id::{GrantId, OrganizationId};
 use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::service::sought::Sought;
+use crate::service::{Context, Read, Services};
 use crate::store::GrantPage;
 
 /// How many grants are read at once, and how often for one page: a page stays short only after very many that are not shown.

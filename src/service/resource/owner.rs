@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::only_seen;
-use super::clearing::judge_anew;
-use super::etag::must_match;
-use super::shown::{Shown, show};
-use super::{Context, Services, Written};
 use crate::domain::access::gains_nothing_by_owning;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Grant;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::must_be_fit_to_own;
+use crate::service::apply::only_seen;
+use crate::service::clearing::judge_anew;
+use crate::service::etag::must_match;
+use crate::service::shown::{Shown, show};
+use crate::service::{Context, Services, Written};
 use crate::store::{Lock, Tx};
 
 /// Asks for a resource to change hands.
