@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::call::must_be_operator;
-use super::{Context, Services, Written};
+use super::mutation::{AuthorizeAbove, Transaction};
+use super::{Authorize, Call, Context, Mutation, Services, Written};
 use crate::auth::hash_of;
+use crate::domain::access::Actor;
 use crate::domain::assignment::Assignment;
 use crate::domain::cardinality::{self, Counters};
 use crate::domain::catalog::{
@@ -17,9 +18,9 @@ use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held};
 use crate::domain::id::{InvitationId, OrganizationId};
 use crate::domain::invitation::Invitation;
-use crate::domain::place::{Place, Principal};
+use crate::domain::place::{Place, Principal, Subject};
 use crate::domain::time::Timestamp;
-use crate::store::{CatalogRow, Lock, Reads, Tx};
+use crate::store::{CatalogRow, Lock, OrgReads, Reads, Tx};
 
 /// Most members who are given the default role of a catalog when their organization comes to follow it.
 const DEFAULTS_MAX: u32 = 9_000;
@@ -28,9 +29,9 @@ const LINKS_MAX: usize = 1_000;
 /// Most texts that are read at a time for a page.
 const TEXTS_MAX: u32 = 16;
 
-/// One version of a catalog, as it is shown.
+/// One version of a catalog, as it is returned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ShownCatalog {
+pub struct CatalogView {
     /// Of all its versions.
     pub name: String,
     /// Of this text.
@@ -49,14 +50,14 @@ pub struct ShownCatalog {
 #[derive(Clone, Debug)]
 pub struct Catalogs {
     /// Presets first.
-    pub catalogs: Vec<ShownCatalog>,
+    pub catalogs: Vec<CatalogView>,
     /// After which name and version the next page begins, if there is one.
     pub next: Option<(String, u32)>,
 }
 
-/// An organization that follows another catalog.
+/// An organization that follows another catalog now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Switched {
+pub struct Followed {
     /// The key of the catalog that it follows.
     pub key: String,
     /// The first of its open links.
@@ -72,46 +73,78 @@ pub struct CatalogName {
     pub version: Option<u32>,
 }
 
+/// Puts one version of a catalog.
+///
+/// # Errors
+/// - [`Reason::CatalogInvalid`], a violation for each problem; [`Reason::NameTaken`]; [`Reason::OperatorRequired`].
+#[derive(Debug)]
+pub struct PutCatalog {
+    /// The text.
+    pub yaml: String,
+}
+
+/// A catalog whose text was read.
+struct ReadCatalog {
+    row: CatalogRow,
+    catalog: Catalog,
+}
+
+/// Has an organization follow another catalog.
+///
+/// # Errors
+/// - [`Reason::OperatorRequired`], [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`],
+///   [`Reason::ParentTypeNotAllowed`], [`Reason::RoleCardinality`].
+/// - [`Reason::NameTaken`] if an organization that follows that catalog has the slug or the external id.
+#[derive(Debug)]
+pub struct SetOrganizationCatalog {
+    /// Which.
+    pub name: CatalogName,
+}
+
+/// An organization that comes to follow a catalog.
+struct Follow {
+    request: SetOrganizationCatalog,
+    key: Arc<str>,
+    catalog: Arc<Catalog>,
+}
+
 impl Services {
     /// Puts one version of a catalog.
     ///
     /// # Errors
-    /// - [`Reason::CatalogInvalid`], a violation for each problem; [`Reason::NameTaken`]; [`Reason::OperatorRequired`].
+    /// As [`PutCatalog`].
     pub async fn put_catalog(
         self: &Arc<Self>,
         context: &Context,
-        yaml: String,
-    ) -> Result<Written<ShownCatalog>, Error> {
-        context.subject()?;
-        let catalog = read(&yaml)?;
+        request: PutCatalog,
+    ) -> Result<Written<CatalogView>, Error> {
+        let authorized = self.authorize_above(context, Lock::Installation, &request).await?;
+        let catalog = read(&request.yaml)?;
         if presets::preset(catalog.name()).is_some() {
             let message = "is the name of a preset; choose another";
             return Err(Error::new(Reason::NameTaken, message).about("catalog", catalog.name()));
         }
         let (name, version) = (catalog.name().to_string(), catalog.version());
-        let key: Arc<str> = key_of(&name, version, &hash_of(&yaml)).into();
-        let row = CatalogRow { key, name, version, yaml, created_at: self.world.now() };
-        let catalog = Arc::new(catalog);
-        let call = context.clone();
-        self.write(context, Lock::Installation, move |tx| put(tx, call.clone(), row.clone(), Arc::clone(&catalog)))
-            .await
+        let key: Arc<str> = key_of(&name, version, &hash_of(&request.yaml)).into();
+        let row = CatalogRow { key, name, version, yaml: request.yaml, created_at: self.world.now() };
+        self.commit(context, &authorized, ReadCatalog { row, catalog }).await
     }
 
     /// Shows one version of a catalog.
     ///
     /// # Errors
     /// - [`Reason::NotFound`].
-    pub async fn catalog(&self, name: &CatalogName) -> Result<ShownCatalog, Error> {
+    pub async fn catalog(&self, name: &CatalogName) -> Result<CatalogView, Error> {
         let unknown = || Error::not_found("catalog", &name.name);
         if let Some((preset, yaml)) = presets::text(&name.name) {
             let is_meant = name.version.is_none_or(|version| version == preset.version());
-            return if is_meant { Ok(shown_preset(&preset, yaml)) } else { Err(unknown()) };
+            return if is_meant { Ok(view_of_preset(&preset, yaml)) } else { Err(unknown()) };
         }
         if !is_name(&name.name) {
             return Err(unknown());
         }
         let row = self.store.reads().catalog_row(&name.name, name.version).await?;
-        shown(row.ok_or_else(unknown)?)
+        view(row.ok_or_else(unknown)?)
     }
 
     /// Lists catalogs, the presets on the first page.
@@ -122,7 +155,7 @@ impl Services {
         let mut catalogs = Vec::new();
         if after.is_none() {
             let texts = presets::presets().iter().filter_map(|preset| presets::text(preset.name()));
-            catalogs.extend(texts.map(|(preset, yaml)| shown_preset(&preset, yaml)));
+            catalogs.extend(texts.map(|(preset, yaml)| view_of_preset(&preset, yaml)));
         }
         let (mut missing, mut from) = (size, after);
         loop {
@@ -136,7 +169,7 @@ impl Services {
                 }
                 missing -= 1;
                 from = Some((row.name.clone(), row.version));
-                catalogs.push(ShownCatalog { yaml: String::new(), ..shown(row)? });
+                catalogs.push(CatalogView { yaml: String::new(), ..view(row)? });
             }
             if is_end {
                 return Ok(Catalogs { catalogs, next: None });
@@ -156,31 +189,24 @@ impl Services {
     /// Has an organization follow another catalog.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::CatalogUnknown`], [`Reason::CatalogIncompatible`], [`Reason::ParentTypeNotAllowed`],
-    ///   [`Reason::RoleCardinality`].
-    /// - [`Reason::NameTaken`] if an organization that follows that catalog has the slug or the external id.
+    /// As [`SetOrganizationCatalog`].
     pub async fn set_organization_catalog(
         self: &Arc<Self>,
         context: &Context,
         organization: OrganizationId,
-        name: &CatalogName,
-    ) -> Result<Written<Switched>, Error> {
-        context.subject()?;
-        let found = self.store.reads().catalog_named(&name.name, name.version).await?;
+        request: SetOrganizationCatalog,
+    ) -> Result<Written<Followed>, Error> {
+        let authorized = self.authorize(context, organization, &request).await?;
+        let found = self.store.reads().catalog_named(&request.name.name, request.name.version).await?;
         let (key, catalog) = found.ok_or_else(|| {
             let message = "names no preset and no catalog of this installation";
             Error::invalid("name", Reason::CatalogUnknown, message)
         })?;
         if !context.validate_only {
-            must_be_operator(self.store.reads(), context.subject()?).await?;
             // A default role may take the place of one that has expired: the commit has no room for many of these.
             self.sweep_organization(organization, self.world.now()).await?;
         }
-        let call = context.clone();
-        self.write(context, Lock::Organization(organization), move |tx| {
-            switch(tx, call.clone(), organization, Arc::clone(&key), Arc::clone(&catalog))
-        })
-        .await
+        self.commit_in(context, &authorized, Follow { request, key, catalog }).await
     }
 }
 
@@ -199,81 +225,101 @@ fn read(yaml: &str) -> Result<Catalog, Error> {
     })
 }
 
-async fn put(
-    mut tx: Tx,
-    context: Context,
-    row: CatalogRow,
-    catalog: Arc<Catalog>,
-) -> Result<(Tx, ShownCatalog), Error> {
-    must_be_operator(tx.above(), context.subject()?).await?;
-    let there = tx.above().catalog_row(&row.name, Some(row.version)).await?;
-    let row = match there {
-        None => {
-            tx.catalog_insert(&row).await?;
-            row
-        }
-        Some(there) if there.yaml == row.yaml => there,
-        Some(_) => {
-            let message = "this version is there with another text; a version never changes";
-            return Err(Error::new(Reason::NameTaken, message).about("catalog", &row.name));
-        }
-    };
-    Ok((tx, shown_row(row, &catalog)))
+impl AuthorizeAbove for PutCatalog {
+    type Actor = Subject;
+
+    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Subject, Error> {
+        call.operator().await
+    }
 }
 
-async fn switch(
-    mut tx: Tx,
-    context: Context,
-    organization: OrganizationId,
-    key: Arc<str>,
-    catalog: Arc<Catalog>,
-) -> Result<(Tx, Switched), Error> {
-    must_be_operator(tx.above(), context.subject()?).await?;
-    let found = tx.reads().organization().await?;
-    let mut found = found.ok_or_else(|| Error::not_found("organization", organization))?;
-    if found.catalog == key {
-        return Ok((tx, Switched { key: key.to_string(), links: Vec::new() }));
-    }
-    let now = tx.now();
-    let extended = tx.reads().in_use(now).await?.must_fit(&catalog)?;
-    let somebody = Principal::Membership(tx.id());
-    let mut links = Vec::new();
-    let look = |link: Invitation| {
-        if links.len() < LINKS_MAX {
-            links.push(link.id);
-        }
-        link.must_fit(&extended, somebody, now)
-    };
-    tx.reads().each_open_link(now, look).await?;
-    mails_must_fit(&tx.above(), organization, &extended, now).await?;
-    give_default_role(&mut tx, &extended).await?;
-    must_fit_together(&tx.above(), organization, &extended, now).await?;
+impl AuthorizeAbove for ReadCatalog {
+    type Actor = Subject;
 
-    let holders = tx.reads().role_holders(now).await?;
-    let counters = Counters::recounted(&extended, &holders);
-    cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member().await?)?;
-    *tx.counters() = counters;
-    found.catalog = Arc::clone(&key);
-    // Those of the product that it leaves are another product's from now on.
-    found.names_must_be_free(&tx.above().organizations_called_like(&found).await?)?;
-    tx.organization_catalog_update(&found).await?;
-    Ok((tx, Switched { key: key.to_string(), links }))
+    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Subject, Error> {
+        call.operator().await
+    }
+}
+
+impl Transaction for ReadCatalog {
+    type Output = CatalogView;
+
+    fn lock(&self) -> Lock {
+        Lock::Installation
+    }
+
+    async fn apply(&self, tx: &mut Tx, _operator: Subject) -> Result<CatalogView, Error> {
+        match tx.above().catalog_row(&self.row.name, Some(self.row.version)).await? {
+            None => {
+                tx.catalog_insert(&self.row).await?;
+                Ok(view_of_row(self.row.clone(), &self.catalog))
+            }
+            Some(there) if there.yaml == self.row.yaml => Ok(view_of_row(there, &self.catalog)),
+            Some(_) => {
+                let message = "this version is there with another text; a version never changes";
+                Err(Error::new(Reason::NameTaken, message).about("catalog", &self.row.name))
+            }
+        }
+    }
+}
+
+impl Authorize for SetOrganizationCatalog {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        call.operator().await
+    }
+}
+
+impl Authorize for Follow {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        self.request.authorize(call).await
+    }
+}
+
+impl Mutation for Follow {
+    type Output = Followed;
+
+    async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<Followed, Error> {
+        let found = tx.reads().organization().await?;
+        let mut found = found.ok_or_else(|| Error::not_found("organization", actor.organization))?;
+        if found.catalog == self.key {
+            return Ok(Followed { key: self.key.to_string(), links: Vec::new() });
+        }
+        let now = tx.now();
+        let extended = tx.reads().in_use(now).await?.must_fit(&self.catalog)?;
+        let somebody = Principal::Membership(tx.id());
+        let mut links = Vec::new();
+        let look = |link: Invitation| {
+            if links.len() < LINKS_MAX {
+                links.push(link.id);
+            }
+            link.must_fit(&extended, somebody, now)
+        };
+        tx.reads().each_open_link(now, look).await?;
+        mails_must_fit(tx.reads(), &extended, now).await?;
+        give_default_role(tx, &extended).await?;
+        must_fit_together(tx.reads(), &extended, now).await?;
+
+        let holders = tx.reads().role_holders(now).await?;
+        let counters = Counters::recounted(&extended, &holders);
+        cardinality::must_be_within(&extended, &counters, tx.reads().has_active_member().await?)?;
+        *tx.counters() = counters;
+        found.catalog = Arc::clone(&self.key);
+        // Those of the product that it leaves are another product's from now on.
+        found.names_must_be_free(&tx.above().organizations_called_like(&found).await?)?;
+        tx.organization_catalog_update(&found).await?;
+        Ok(Followed { key: self.key.to_string(), links })
+    }
 }
 
 /// Ensures that the open invitations to mailboxes could be made anew under `catalog`. What they bring are grants, which others
 /// look after.
-async fn mails_must_fit(
-    reads: &Reads<'_>,
-    organization: OrganizationId,
-    catalog: &Catalog,
-    now: Timestamp,
-) -> Result<(), Error> {
+async fn mails_must_fit(reads: OrgReads<'_>, catalog: &Catalog, now: Timestamp) -> Result<(), Error> {
     let policy = catalog.invitation();
     let is_closed = !policy.kinds.contains(&InvitationKind::Email);
     if !is_closed && !policy.role_required {
         return Ok(());
     }
-    match reads.of(organization).open_mailed_invitation(!is_closed, now).await? {
+    match reads.open_mailed_invitation(!is_closed, now).await? {
         Some(id) => {
             let message =
                 "the organization has an open invitation of a kind that the catalog does not open, or without a role";
@@ -304,26 +350,21 @@ async fn give_default_role(tx: &mut Tx, catalog: &Catalog) -> Result<(), Error> 
 }
 
 /// Asks that nobody holds two roles that the catalog keeps apart, or one without what it needs beside it.
-async fn must_fit_together(
-    reads: &Reads<'_>,
-    organization: OrganizationId,
-    catalog: &Catalog,
-    now: Timestamp,
-) -> Result<(), Error> {
+async fn must_fit_together(reads: OrgReads<'_>, catalog: &Catalog, now: Timestamp) -> Result<(), Error> {
     let name = |id: &RoleId| catalog.role(*id).name.to_string();
     for set in catalog.sets() {
         let refuse = |message| Err(Error::new(Reason::CatalogIncompatible, message).about("set", &set.name));
         let roles: Vec<String> = set.roles.iter().map(name).collect();
-        if reads.of(organization).holds_several(&roles).await? {
+        if reads.holds_several(&roles).await? {
             return refuse(format!("somebody holds several roles of the set {}", set.name));
         }
-        if set.is_required && reads.of(organization).holds_none(&roles, now).await? {
+        if set.is_required && reads.holds_none(&roles, now).await? {
             return refuse(format!("somebody holds no role of the set {}", set.name));
         }
     }
     for (_, role) in catalog.roles() {
         for required in &role.requires {
-            if reads.of(organization).holds_without(&role.name, &name(required), now).await? {
+            if reads.holds_without(&role.name, &name(required), now).await? {
                 let message = format!("somebody holds the role {} without one that it needs", role.name);
                 return Err(Error::new(Reason::CatalogIncompatible, message).about("role", &role.name));
             }
@@ -332,8 +373,8 @@ async fn must_fit_together(
     Ok(())
 }
 
-fn shown_preset(preset: &Catalog, yaml: &str) -> ShownCatalog {
-    ShownCatalog {
+fn view_of_preset(preset: &Catalog, yaml: &str) -> CatalogView {
+    CatalogView {
         name: preset.name().to_string(),
         version: preset.version(),
         description: preset.description().to_string(),
@@ -343,13 +384,13 @@ fn shown_preset(preset: &Catalog, yaml: &str) -> ShownCatalog {
     }
 }
 
-fn shown(row: CatalogRow) -> Result<ShownCatalog, Error> {
+fn view(row: CatalogRow) -> Result<CatalogView, Error> {
     let catalog = remember(&row.key, &row.yaml).map_err(Error::internal)?;
-    Ok(shown_row(row, &catalog))
+    Ok(view_of_row(row, &catalog))
 }
 
-fn shown_row(row: CatalogRow, catalog: &Catalog) -> ShownCatalog {
-    ShownCatalog {
+fn view_of_row(row: CatalogRow, catalog: &Catalog) -> CatalogView {
+    CatalogView {
         name: row.name,
         version: row.version,
         description: catalog.description().to_string(),

@@ -89,7 +89,7 @@ async fn make(
     hand_over: HandOver,
 ) -> Result<Option<Secret>, StartError> {
     let author = Author { actor: None, rpc: "first start", call_id: world.id::<Uuid>(), reason: None };
-    let mut tx = store.begin(Lock::Installation, author, false).await?;
+    let mut tx = store.begin(Lock::Installation, Vec::new(), author, false).await?;
     let row = InstallationRow { epoch: 1, key_check: sealer.seal(Purpose::KeyCheck, KEY_CHECK, world) };
     match tx.installation_insert(&row).await {
         Err(error) if error.reason == Reason::ConcurrentUpdate => return Ok(None),

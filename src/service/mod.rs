@@ -48,7 +48,7 @@ pub use activity::{Activity, keep_activity};
 pub use apply::Changed;
 pub use bearer::{Bearer, Bearers, Permit, keep_keys};
 pub use call::Call;
-pub use catalog::{CatalogName, Catalogs, ShownCatalog, Switched};
+pub use catalog::{CatalogName, CatalogView, Catalogs, Followed, PutCatalog, SetOrganizationCatalog};
 pub use check::{
     Checked, ExplainCheck, ExplainItem, ExplainSubject, Explained, ListResources, ListSubjects, TokenTrouble, Verdict,
 };
@@ -56,7 +56,8 @@ pub use contact::{AddContact, ContactLink, Contacts, ListContacts, RemoveContact
 pub use context::{Caller, Context, Replay};
 pub use etag::etag;
 pub use grant::{
-    ChangeGrants, InstallationChanged, InstallationDelta, ListGrants, ShareResource, SummarizeGrants, Summary,
+    ChangeGrants, ChangeInstallationGrants, InstallationChanged, InstallationDelta, ListGrants, ShareResource,
+    SummarizeGrants, Summary,
 };
 pub use group::{
     ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupName, GroupView,
@@ -70,7 +71,10 @@ pub use member::{
 };
 pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};
-pub use organization::{CreateOrganization, Founded, OrganizationName, OrganizationView, UpdateOrganization};
+pub use organization::{
+    CreateOrganization, CreatedOrganization, GetOrganization, GetSeats, OrganizationFields, OrganizationName,
+    OrganizationView, SetSeatLimit, UpdateOrganization,
+};
 pub use resource::{
     BrowseResources, BrowsedResources, DeleteResource, Deleted, HandedOver, MoveResource, MovedResource, Outcome,
     RegisterResource, SetResourceOwner, UpdateResource,

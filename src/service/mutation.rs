@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::call::Call;
 use crate::domain::access::Actor;
 use crate::domain::error::Error;
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{OrganizationId, UserId};
 use crate::store::{Lock, Reads, Tx};
 
 /// Who may run a use case in an organization.
@@ -63,6 +63,11 @@ pub trait Transaction: AuthorizeAbove + 'static {
 
     /// Returns what is locked.
     fn lock(&self) -> Lock;
+
+    /// Returns the users whose rows are locked, too, before anything is read.
+    fn users(&self) -> Vec<UserId> {
+        Vec::new()
+    }
 
     /// As [`Mutation::apply`].
     fn apply(&self, tx: &mut Tx, actor: Self::Actor) -> impl Future<Output = Result<Self::Output, Error>> + Send;

@@ -11,7 +11,7 @@ use super::mutation::{Authorize, AuthorizeAbove, In, Mutation, Query, Transactio
 use super::{Context, Services};
 use crate::domain::access::Actor;
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::revision::{Position, Token};
 use crate::locked;
 use crate::store::{Committed, Lock, Reads, Tx};
@@ -197,7 +197,7 @@ impl Services {
         lock: Lock,
         transaction: &T,
     ) -> Result<(Written<T::Output>, Committed), Error> {
-        let mut tx = match self.begin(context, lock).await? {
+        let mut tx = match self.begin(context, lock, transaction.users()).await? {
             Begun::Open(tx) => tx,
             Begun::Replayed(answer, token) => {
                 let value = serde_json::from_value(answer).map_err(Error::internal)?;
@@ -212,8 +212,8 @@ impl Services {
         Ok((Written { value, token, is_replay: false }, committed))
     }
 
-    async fn begin(&self, context: &Context, lock: Lock) -> Result<Begun, Error> {
-        let tx = self.store.begin(lock, context.author(), context.validate_only).await?;
+    async fn begin(&self, context: &Context, lock: Lock, users: Vec<UserId>) -> Result<Begun, Error> {
+        let tx = self.store.begin(lock, users, context.author(), context.validate_only).await?;
         if let Some(replay) = &context.replay
             && let Some(answer) = tx.replayed(replay).await?
         {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Context, Services};
+use super::mutation::{AuthorizeAbove, Transaction};
+use super::{Call, Context, Services};
 use crate::domain::error::{Error, Kind};
 use crate::domain::id::OrganizationId;
 use crate::domain::time::Timestamp;
 use crate::rpc::Rpc;
-use crate::store::{Lock, Tx};
+use crate::store::{Lock, Reads, Tx};
 use crate::workers::Pulse;
 
 /// About how often it is looked for grants that have expired.
@@ -65,8 +66,7 @@ impl Services {
         let context = Context::of_server(Rpc::ChangeGrants, self.world.id::<Uuid>());
         // Most often there is nothing, and no lock is taken.
         while !self.store.reads().of(organization).lapsed_grants(before, 1).await?.is_empty() {
-            let lock = Lock::Organization(organization);
-            match self.write(&context, lock, move |tx| sweep_slice(tx, before)).await {
+            match self.execute(&context, SweepSlice { organization, before }).await {
                 Ok(_) => {}
                 // The organization went meanwhile, and everything with it.
                 Err(error) if error.kind() == Kind::NotFound => return Ok(()),
@@ -77,9 +77,31 @@ impl Services {
     }
 }
 
-async fn sweep_slice(mut tx: Tx, before: Timestamp) -> Result<(Tx, ()), Error> {
-    let lapsed = tx.reads().lapsed_grants(before, SLICE).await?;
-    // Nothing is counted: a role with a bound is never held with an end.
-    tx.grants_delete(&lapsed).await?;
-    Ok((tx, ()))
+/// Deletes some of the grants of an organization that expired at `before` or earlier.
+struct SweepSlice {
+    organization: OrganizationId,
+    before: Timestamp,
+}
+
+impl AuthorizeAbove for SweepSlice {
+    type Actor = ();
+
+    /// The server decides: what expired counts for nothing.
+    async fn authorize(&self, _call: &Call<'_, Reads<'_>>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Transaction for SweepSlice {
+    type Output = ();
+
+    fn lock(&self) -> Lock {
+        Lock::Organization(self.organization)
+    }
+
+    async fn apply(&self, tx: &mut Tx, (): ()) -> Result<(), Error> {
+        let lapsed = tx.reads().lapsed_grants(self.before, SLICE).await?;
+        // Nothing is counted: a role with a bound is never held with an end.
+        tx.grants_delete(&lapsed).await
+    }
 }

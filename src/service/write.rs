@@ -117,7 +117,7 @@ impl Services {
         Act: Fn(Tx) -> Acting,
         Acting: Future<Output = Result<(Tx, Slice<T>), Error>>,
     {
-        let tx = self.store.begin(lock, context.author(), context.validate_only).await?;
+        let tx = self.store.begin(lock, Vec::new(), context.author(), context.validate_only).await?;
         if let Some(replay) = &context.replay
             && let Some(response) = tx.replayed(replay).await?
         {

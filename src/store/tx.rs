@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, SqliteTransactionMode,
-    TransactionOptions,
+    Statement, TransactionOptions, Value,
 };
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::changelog::{self, Author, Change, Log};
 use crate::domain::cardinality::Counters;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Fact, Scope};
-use crate::domain::id::{OrganizationId, RequestId};
+use crate::domain::id::{OrganizationId, RequestId, UserId};
 use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
@@ -28,6 +28,8 @@ pub enum Lock {
     NewOrganization(OrganizationId),
     /// Nothing but the installation's log, and that just before the commit.
     Installation,
+    /// The installation's log, before anything is read: for what depends on all that is held above organizations.
+    InstallationAtOnce,
 }
 
 impl Lock {
@@ -36,14 +38,14 @@ impl Lock {
     pub fn organization(self) -> Option<OrganizationId> {
         match self {
             Self::Organization(id) | Self::NewOrganization(id) => Some(id),
-            Self::Installation => None,
+            Self::Installation | Self::InstallationAtOnce => None,
         }
     }
 
     fn scope(self) -> Scope {
         match self {
             Self::Organization(id) | Self::NewOrganization(id) => Scope::Organization(id),
-            Self::Installation => Scope::Installation,
+            Self::Installation | Self::InstallationAtOnce => Scope::Installation,
         }
     }
 }
@@ -105,17 +107,22 @@ pub(super) const WRITING: TransactionOptions = TransactionOptions {
 const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
 
 impl Store {
-    /// Waits for the write permit, begins, and takes the lock. One that is dry is never committed.
+    /// Waits for the write permit, begins, and takes the lock; on `users` before that. One that is dry is never committed.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] if there is no such organization.
     /// - [`Reason::OrganizationBusy`] if the permit would not come, or did not come, in time.
-    pub async fn begin(&self, lock: Lock, author: Author, is_dry: bool) -> Result<Tx, Error> {
+    pub async fn begin(&self, lock: Lock, users: Vec<UserId>, author: Author, is_dry: bool) -> Result<Tx, Error> {
         let permit = self.queue.enter(lock.scope()).await?;
         let db = self.writer.begin(WRITING, self.in_transaction).await?;
+        users_lock(&db, users).await?;
 
         let log = match lock {
             Lock::Installation => None,
+            Lock::InstallationAtOnce => {
+                changelog::head_lock(&db, lock.scope()).await?;
+                None
+            }
             Lock::NewOrganization(_) => {
                 changelog::head_insert(&db, lock.scope()).await?;
                 changelog::head_lock(&db, lock.scope()).await?
@@ -177,6 +184,21 @@ impl Store {
         db.rollback().await?;
         Ok(Some(is_there))
     }
+}
+
+/// Locks users, always in one order. SQLite has one writer at a time, which needs no such lock.
+async fn users_lock(db: &Transaction, mut users: Vec<UserId>) -> Result<(), DbErr> {
+    users.sort();
+    users.dedup();
+    if users.is_empty() || db.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    for user in users {
+        let sql = "select id from users where id = $1 for no key update";
+        let values: [Value; 1] = [user.0.into()];
+        db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    }
+    Ok(())
 }
 
 /// What is in the database if, and only if, a transaction was committed.
@@ -243,15 +265,6 @@ impl Tx {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
-    }
-
-    /// Takes the lock on the installation's log now, so that what is judged about it stands until the commit.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn lock_installation(&self) -> Result<(), Error> {
-        changelog::head_lock(&self.db, Scope::Installation).await?;
-        Ok(())
     }
 
     /// Returns whether everything is done but the commit (`validate_only`).

@@ -1,12 +1,12 @@
 //! `CatalogService`.
 
-use tonic::{Request, Response, Status};
-
 use super::call::{Call, Edge};
 use super::convert::{timestamp, token};
+use super::handle::handlers;
 use super::page::page_size;
 use crate::domain::catalog::{Difference, named_by};
 use crate::domain::error::{Error, Reason};
+use crate::domain::fields::all;
 use crate::domain::id::OrganizationId;
 use crate::proto;
 use crate::proto::catalog_service_server::CatalogService;
@@ -15,45 +15,18 @@ use crate::proto::{
     ListCatalogsResponse, PutCatalogRequest, PutCatalogResponse, SetOrganizationCatalogRequest,
     SetOrganizationCatalogResponse,
 };
-use crate::service::{CatalogName, ShownCatalog};
+use crate::service::{CatalogName, CatalogView, PutCatalog, SetOrganizationCatalog};
 
 /// Serves catalogs.
 pub(super) struct Catalogs(pub Edge);
 
-#[tonic::async_trait]
-impl CatalogService for Catalogs {
-    async fn put_catalog(&self, request: Request<PutCatalogRequest>) -> Result<Response<PutCatalogResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.put(&call, message).await)
-    }
-
-    async fn get_catalog(&self, request: Request<GetCatalogRequest>) -> Result<Response<GetCatalogResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.get(message).await)
-    }
-
-    async fn list_catalogs(
-        &self,
-        request: Request<ListCatalogsRequest>,
-    ) -> Result<Response<ListCatalogsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.list(&message).await)
-    }
-
-    async fn diff_catalogs(
-        &self,
-        request: Request<DiffCatalogsRequest>,
-    ) -> Result<Response<DiffCatalogsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.diff(message).await)
-    }
-
-    async fn set_organization_catalog(
-        &self,
-        request: Request<SetOrganizationCatalogRequest>,
-    ) -> Result<Response<SetOrganizationCatalogResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.set(&call, message).await)
+handlers! {
+    CatalogService for Catalogs {
+        put_catalog(PutCatalogRequest) -> PutCatalogResponse: by put;
+        get_catalog(GetCatalogRequest) -> GetCatalogResponse: by get;
+        list_catalogs(ListCatalogsRequest) -> ListCatalogsResponse: by list;
+        diff_catalogs(DiffCatalogsRequest) -> DiffCatalogsResponse: by diff;
+        set_organization_catalog(SetOrganizationCatalogRequest) -> SetOrganizationCatalogResponse: by set;
     }
 }
 
@@ -66,19 +39,19 @@ impl Catalogs {
         if message.yaml.contains('\0') {
             return Err(Error::invalid("yaml", Reason::TextMalformed, "holds a NUL"));
         }
-        let put = self.0.services.put_catalog(&context, message.yaml).await?;
+        let put = self.0.services.put_catalog(&context, PutCatalog { yaml: message.yaml }).await?;
         Ok(PutCatalogResponse { catalog: Some(catalog(put.value)) })
     }
 
-    async fn get(&self, message: GetCatalogRequest) -> Result<GetCatalogResponse, Error> {
+    async fn get(&self, _call: &Call, message: GetCatalogRequest) -> Result<GetCatalogResponse, Error> {
         let found = self.0.services.catalog(&name(message.name, message.version)).await?;
         Ok(GetCatalogResponse { catalog: Some(catalog(found)) })
     }
 
-    async fn list(&self, message: &ListCatalogsRequest) -> Result<ListCatalogsResponse, Error> {
-        let (size, after) = (page_size(message.page_size)?, self.0.page_key("catalogs", &message.page_token)?);
+    async fn list(&self, _call: &Call, message: ListCatalogsRequest) -> Result<ListCatalogsResponse, Error> {
+        let (size, after) = all((page_size(message.page_size), self.0.page_key("catalogs", &message.page_token)))?;
         let page = self.0.services.catalogs(after, size).await?;
-        let key = |it: &ShownCatalog| Ok((it.name.clone(), it.version));
+        let key = |it: &CatalogView| Ok((it.name.clone(), it.version));
         let paged = self.0.page("catalogs", page.catalogs, page.next, key, |it| proto::Catalog {
             yaml: String::new(),
             ..catalog(it)
@@ -86,7 +59,7 @@ impl Catalogs {
         Ok(ListCatalogsResponse { catalogs: paged.items, next_page_token: paged.next_page_token })
     }
 
-    async fn diff(&self, message: DiffCatalogsRequest) -> Result<DiffCatalogsResponse, Error> {
+    async fn diff(&self, _call: &Call, message: DiffCatalogsRequest) -> Result<DiffCatalogsResponse, Error> {
         let other = if message.other_name.is_empty() { message.name.clone() } else { message.other_name };
         let (one, other) = (name(message.name, message.version), name(other, message.other_version));
         let differences = self.0.services.diff_catalogs(&one, &other).await?;
@@ -105,8 +78,8 @@ impl Catalogs {
     ) -> Result<SetOrganizationCatalogResponse, Error> {
         let context = call.mutation(&message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let to = name(message.name, message.version);
-        let set = self.0.services.set_organization_catalog(&context, organization, &to).await?;
+        let request = SetOrganizationCatalog { name: name(message.name, message.version) };
+        let set = self.0.services.set_organization_catalog(&context, organization, request).await?;
         let (name, version) = named_by(&set.value.key);
         let invitation_ids = set.value.links.iter().map(ToString::to_string).collect();
         Ok(SetOrganizationCatalogResponse {
@@ -122,13 +95,13 @@ fn name(name: String, version: u32) -> CatalogName {
     CatalogName { name, version: (version > 0).then_some(version) }
 }
 
-fn catalog(shown: ShownCatalog) -> proto::Catalog {
+fn catalog(view: CatalogView) -> proto::Catalog {
     proto::Catalog {
-        name: shown.name,
-        version: shown.version,
-        description: shown.description,
-        is_preset: shown.is_preset,
-        yaml: shown.yaml,
-        create_time: shown.created_at.map(timestamp),
+        name: view.name,
+        version: view.version,
+        description: view.description,
+        is_preset: view.is_preset,
+        yaml: view.yaml,
+        create_time: view.created_at.map(timestamp),
     }
 }

@@ -18,7 +18,7 @@ use crate::proto::{
     GrantSummary, GroupLeft, HolderShare, ListGrantsRequest, ListGrantsResponse, SummarizeGrantsRequest,
     SummarizeGrantsResponse,
 };
-use crate::service::{ChangeGrants, ListGrants, SummarizeGrants, Summary};
+use crate::service::{ChangeGrants, ChangeInstallationGrants, ListGrants, SummarizeGrants, Summary};
 
 /// Most deltas in one batch, those of matrices left aside.
 const DELTAS_MAX: usize = 100;
@@ -39,7 +39,8 @@ impl Roles {
             deltas.extend(violations.take(installation_delta(&format!("deltas[{index}]"), it))?);
         }
         violations.finish()?;
-        let changed = self.0.services.change_installation_grants(&context, deltas).await?.value;
+        let changed =
+            self.0.services.change_installation_grants(&context, ChangeInstallationGrants { deltas }).await?.value;
         Ok(ChangeInstallationGrantsResponse {
             granted: changed.granted.iter().map(installation_grant).collect(),
             revoked: changed.revoked.iter().map(installation_grant).collect(),

@@ -19,7 +19,7 @@ pub(super) trait Decode<Q>: Sized {
 
 impl Edge {
     /// Serves an RPC that changes an organization.
-    pub async fn mutate<Q, M, A>(&self, request: tonic::Request<Q>) -> Result<Response<A>, Status>
+    pub(super) async fn mutate<Q, M, A>(&self, request: tonic::Request<Q>) -> Result<Response<A>, Status>
     where
         Q: Mutating + OfOrganization,
         M: Mutation + Decode<Q>,
@@ -36,7 +36,7 @@ impl Edge {
     }
 
     /// Serves an RPC that reads an organization.
-    pub async fn query<Q, U, A>(&self, request: tonic::Request<Q>) -> Result<Response<A>, Status>
+    pub(super) async fn query<Q, U, A>(&self, request: tonic::Request<Q>) -> Result<Response<A>, Status>
     where
         Q: OfOrganization,
         U: Query + Decode<Q>,

@@ -1,83 +1,103 @@
 //! `OrganizationService`.
 
-use tonic::{Request, Response, Status};
-
 use super::call::{Call, Edge};
 use super::convert::{Mask, grant, invitation, member, metadata, optional_key, organization, organization_to, token};
+use super::handle::{Decode, handlers};
+use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
+use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::metadata::external_id;
-use crate::domain::organization::slug;
+use crate::domain::organization::{Organization, slug};
 use crate::domain::seats::Seats;
+use crate::domain::text::required_name;
 use crate::proto;
 use crate::proto::look_up_organization_request::Name;
 use crate::proto::organization_service_server::OrganizationService;
 use crate::proto::{
-    CreateOrganizationRequest, CreateOrganizationResponse, GetOrganizationRequest, GetOrganizationResponse,
-    GetSeatsRequest, GetSeatsResponse, LookUpOrganizationRequest, LookUpOrganizationResponse, SetSeatLimitRequest,
-    SetSeatLimitResponse, TransferRoleRequest, TransferRoleResponse, UpdateOrganizationRequest,
-    UpdateOrganizationResponse,
+    CreateOrganizationRequest, CreateOrganizationResponse, LookUpOrganizationRequest, LookUpOrganizationResponse,
+    TransferRoleRequest, TransferRoleResponse,
 };
 use crate::service::{
-    CreateOrganization, OrganizationName, OrganizationView, TransferRole, Transferred, UpdateOrganization,
+    CreateOrganization, GetOrganization, GetSeats, OrganizationFields, OrganizationName, OrganizationView, Read,
+    SetSeatLimit, TransferRole, Transferred, UpdateOrganization, Written,
 };
+
+/// What an update writes.
+const FIELDS: &[&str] = &["display_name", "slug", "external_id", "metadata"];
 
 /// Serves organizations.
 pub(super) struct Organizations(pub Edge);
 
-#[tonic::async_trait]
-impl OrganizationService for Organizations {
-    async fn create_organization(
-        &self,
-        request: Request<CreateOrganizationRequest>,
-    ) -> Result<Response<CreateOrganizationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.create(&call, message).await)
+handlers! {
+    OrganizationService for Organizations {
+        create_organization(CreateOrganizationRequest) -> CreateOrganizationResponse: by create;
+        get_organization(GetOrganizationRequest) -> GetOrganizationResponse: query GetOrganization;
+        look_up_organization(LookUpOrganizationRequest) -> LookUpOrganizationResponse: by look_up;
+        update_organization(UpdateOrganizationRequest) -> UpdateOrganizationResponse: mutation UpdateOrganization;
+        transfer_role(TransferRoleRequest) -> TransferRoleResponse: by transfer;
+        get_seats(GetSeatsRequest) -> GetSeatsResponse: query GetSeats;
+        set_seat_limit(SetSeatLimitRequest) -> SetSeatLimitResponse: mutation SetSeatLimit;
     }
+}
 
-    async fn get_organization(
-        &self,
-        request: Request<GetOrganizationRequest>,
-    ) -> Result<Response<GetOrganizationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.get(&call, &message).await)
+impl Decode<proto::GetOrganizationRequest> for GetOrganization {
+    fn decode(_message: proto::GetOrganizationRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self)
     }
+}
 
-    async fn look_up_organization(
-        &self,
-        request: Request<LookUpOrganizationRequest>,
-    ) -> Result<Response<LookUpOrganizationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.look_up(&call, message).await)
+impl From<Read<OrganizationView>> for proto::GetOrganizationResponse {
+    fn from(found: Read<OrganizationView>) -> Self {
+        let OrganizationView { organization, shows_private } = found.value;
+        Self { organization: Some(organization_to(organization, shows_private)), revision: token(Some(found.token)) }
     }
+}
 
-    async fn update_organization(
-        &self,
-        request: Request<UpdateOrganizationRequest>,
-    ) -> Result<Response<UpdateOrganizationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.update(&call, message).await)
+impl Decode<proto::UpdateOrganizationRequest> for UpdateOrganization {
+    fn decode(message: proto::UpdateOrganizationRequest, _edge: &Edge) -> Result<Self, Error> {
+        let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
+        let takes_name = mask.takes("display_name", !message.display_name.is_empty());
+        let takes_slug = mask.takes("slug", !message.slug.is_empty());
+        let takes_external_id = mask.takes("external_id", !message.external_id.is_empty());
+        let takes_metadata = mask.takes("metadata", message.metadata.is_some());
+        let (display_name, slug, external_id, metadata) = all((
+            takes_name.then(|| required_name("display_name", &message.display_name)).transpose(),
+            takes_slug.then(|| slug("slug", &message.slug)).transpose(),
+            takes_external_id.then(|| external_id("external_id", &message.external_id)).transpose(),
+            takes_metadata.then(|| metadata("metadata", message.metadata)).transpose(),
+        ))?;
+        Ok(Self { fields: OrganizationFields { display_name, slug, external_id, metadata }, etag: message.etag })
     }
+}
 
-    async fn transfer_role(
-        &self,
-        request: Request<TransferRoleRequest>,
-    ) -> Result<Response<TransferRoleResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.transfer(&call, message).await)
+impl From<Written<Organization>> for proto::UpdateOrganizationResponse {
+    fn from(changed: Written<Organization>) -> Self {
+        Self { organization: Some(organization_to(changed.value, true)), revision: token(changed.token) }
     }
+}
 
-    async fn get_seats(&self, request: Request<GetSeatsRequest>) -> Result<Response<GetSeatsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.seats(&call, &message).await)
+impl Decode<proto::GetSeatsRequest> for GetSeats {
+    fn decode(message: proto::GetSeatsRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { place: optional_key("resource", message.resource.as_ref())? })
     }
+}
 
-    async fn set_seat_limit(
-        &self,
-        request: Request<SetSeatLimitRequest>,
-    ) -> Result<Response<SetSeatLimitResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.set_seats(&call, &message).await)
+impl From<Read<Seats>> for proto::GetSeatsResponse {
+    fn from(found: Read<Seats>) -> Self {
+        Self { seats: Some(seats(found.value)), revision: token(Some(found.token)) }
+    }
+}
+
+impl Decode<proto::SetSeatLimitRequest> for SetSeatLimit {
+    fn decode(message: proto::SetSeatLimitRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { place: optional_key("resource", message.resource.as_ref())?, limit: message.limit })
+    }
+}
+
+impl From<Written<Seats>> for proto::SetSeatLimitResponse {
+    fn from(set: Written<Seats>) -> Self {
+        Self { seats: Some(seats(set.value)), revision: token(set.token) }
     }
 }
 
@@ -88,28 +108,22 @@ impl Organizations {
         message: CreateOrganizationRequest,
     ) -> Result<CreateOrganizationResponse, Error> {
         let context = call.mutation(&message)?;
+        let (display_name, founder_email) = all((
+            required_name("display_name", &message.display_name),
+            Email::parse("founder_email", &message.founder_email),
+        ))?;
         let request = CreateOrganization {
-            display_name: message.display_name,
+            display_name,
             catalog: message.catalog,
             catalog_version: (message.catalog_version > 0).then_some(message.catalog_version),
-            founder_email: message.founder_email,
+            founder_email,
         };
-        let founded = self.0.services.create_organization(&context, request).await?;
+        let created = self.0.services.create_organization(&context, request).await?;
         Ok(CreateOrganizationResponse {
-            organization: Some(organization(founded.value.organization)),
-            invitation: Some(invitation(founded.value.invitation)),
-            founder: Some(member(founded.value.founder)),
-            revision: token(founded.token),
-        })
-    }
-
-    async fn get(&self, call: &Call, message: &GetOrganizationRequest) -> Result<GetOrganizationResponse, Error> {
-        let id = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let found = self.0.services.organization(&call.reading(), id).await?;
-        let OrganizationView { organization, shows_private } = found.value;
-        Ok(GetOrganizationResponse {
-            organization: Some(organization_to(organization, shows_private)),
-            revision: token(Some(found.token)),
+            organization: Some(organization(created.value.organization)),
+            invitation: Some(invitation(created.value.invitation)),
+            founder: Some(member(created.value.founder)),
+            revision: token(created.token),
         })
     }
 
@@ -140,32 +154,6 @@ impl Organizations {
         })
     }
 
-    async fn update(
-        &self,
-        call: &Call,
-        message: UpdateOrganizationRequest,
-    ) -> Result<UpdateOrganizationResponse, Error> {
-        let context = call.mutation(&message)?;
-        let id = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let fields = ["display_name", "slug", "external_id", "metadata"];
-        let mask = Mask::parse(message.update_mask.as_ref(), &fields)?;
-        let takes_name = mask.takes("display_name", !message.display_name.is_empty());
-        let takes_slug = mask.takes("slug", !message.slug.is_empty());
-        let takes_external_id = mask.takes("external_id", !message.external_id.is_empty());
-        let takes_metadata = mask.takes("metadata", message.metadata.is_some());
-        let request = UpdateOrganization {
-            id,
-            display_name: takes_name.then_some(message.display_name),
-            slug: takes_slug.then_some(message.slug),
-            external_id: takes_external_id.then_some(message.external_id),
-            metadata: takes_metadata.then(|| metadata("metadata", message.metadata)).transpose()?,
-            etag: message.etag,
-        };
-        let written = self.0.services.update_organization(&context, request).await?;
-        let organization = Some(organization_to(written.value, true));
-        Ok(UpdateOrganizationResponse { organization, revision: token(written.token) })
-    }
-
     async fn transfer(&self, call: &Call, message: TransferRoleRequest) -> Result<TransferRoleResponse, Error> {
         let context = call.mutation(&message)?;
         let from = Some(message.from_membership_id.as_str()).filter(|id| !id.is_empty());
@@ -186,21 +174,6 @@ impl Organizations {
             kept: kept.into_iter().map(grant).collect(),
             revision: token(transferred.token),
         })
-    }
-
-    async fn seats(&self, call: &Call, message: &GetSeatsRequest) -> Result<GetSeatsResponse, Error> {
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let place = optional_key("resource", message.resource.as_ref())?;
-        let found = self.0.services.seats(&call.reading(), organization, place.as_ref()).await?;
-        Ok(GetSeatsResponse { seats: Some(seats(found.value)), revision: token(Some(found.token)) })
-    }
-
-    async fn set_seats(&self, call: &Call, message: &SetSeatLimitRequest) -> Result<SetSeatLimitResponse, Error> {
-        let context = call.mutation(message)?;
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let place = optional_key("resource", message.resource.as_ref())?;
-        let set = self.0.services.set_seat_limit(&context, organization, place, message.limit).await?;
-        Ok(SetSeatLimitResponse { seats: Some(seats(set.value)), revision: token(set.token) })
     }
 }
 

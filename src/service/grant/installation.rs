@@ -9,8 +9,8 @@ use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held, UserState};
 use crate::domain::id::UserId;
 use crate::domain::place::{Place, Principal, Subject};
-use crate::service::call::must_be_operator;
-use crate::service::{Context, Services, Written};
+use crate::service::mutation::{AuthorizeAbove, Transaction};
+use crate::service::{Call, Context, Services, Written};
 use crate::store::{Lock, Reads, Tx};
 
 /// What is granted or revoked above organizations.
@@ -35,75 +35,91 @@ pub struct InstallationChanged {
     pub revoked: Vec<Grant>,
 }
 
+/// Grants and revokes above organizations, all at one revision of the installation (TE-09).
+///
+/// # Errors
+/// - [`Reason::OperatorRequired`]; [`Reason::NotFound`] for a subject that is not there.
+/// - [`Reason::CatalogUnknown`], [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], under `deltas[i]`.
+/// - [`Reason::SelfRemoval`]; [`Reason::RoleCardinality`] if no operator would be left.
+#[derive(Debug)]
+pub struct ChangeInstallationGrants {
+    /// Applied in order, all or none.
+    pub deltas: Vec<InstallationDelta>,
+}
+
 impl Services {
-    /// Grants and revokes above organizations, all at one revision of the installation (TE-09).
+    /// Grants and revokes above organizations.
     ///
     /// # Errors
-    /// - [`Reason::OperatorRequired`]; [`Reason::NotFound`] for a subject that is not there.
-    /// - [`Reason::CatalogUnknown`], [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], under `deltas[i]`.
-    /// - [`Reason::SelfRemoval`]; [`Reason::RoleCardinality`] if no operator would be left.
+    /// As [`ChangeInstallationGrants`].
     pub async fn change_installation_grants(
         self: &Arc<Self>,
         context: &Context,
-        deltas: Vec<InstallationDelta>,
+        request: ChangeInstallationGrants,
     ) -> Result<Written<InstallationChanged>, Error> {
-        context.subject()?;
-        let call = context.clone();
-        self.write(context, Lock::Installation, move |tx| change(tx, call.clone(), deltas.clone())).await
+        self.execute(context, request).await
     }
 }
 
-async fn change(
-    mut tx: Tx,
-    context: Context,
-    deltas: Vec<InstallationDelta>,
-) -> Result<(Tx, InstallationChanged), Error> {
-    let caller = context.subject()?;
-    // Users before the installation, as whoever ends an account does: so that nobody holds anything who is no more.
-    let users = deltas.iter().filter_map(|delta| match delta.subject {
-        Subject::User(id) => Some(id),
-        Subject::ServiceAccount(_) => None,
-    });
-    let mut users: Vec<UserId> = users.collect();
-    users.sort();
-    users.dedup();
-    for user in users {
-        tx.user_lock(user).await?;
-    }
-    tx.lock_installation().await?;
-    must_be_operator(tx.above(), caller).await?;
-    must_be_possible(&tx.above(), &deltas).await?;
+impl AuthorizeAbove for ChangeInstallationGrants {
+    type Actor = Subject;
 
-    let mut changed = InstallationChanged::default();
-    for InstallationDelta { subject, place, role, is_grant } in deltas {
-        let (principal, held) = (subject.above(), Held::Role(role));
-        let there = tx.above().installation_grant(principal, &place, &held).await?;
-        match (there, is_grant) {
-            (None, true) => {
-                let source = GrantSource::Manual;
-                let grant = Grant { id: tx.id(), principal, place, held, expires_at: None, source };
-                tx.installation_grant_insert(&grant).await?;
-                changed.granted.push(grant);
-            }
-            (Some(grant), false) => {
-                if subject == caller {
-                    return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Subject, Error> {
+        call.operator().await
+    }
+}
+
+impl Transaction for ChangeInstallationGrants {
+    type Output = InstallationChanged;
+
+    /// The installation's log from the beginning: of two operators who revoke each other, the second one is asked for their
+    /// role when the first one's commit is done.
+    fn lock(&self) -> Lock {
+        Lock::InstallationAtOnce
+    }
+
+    /// So that nobody holds anything whose account is ended meanwhile.
+    fn users(&self) -> Vec<UserId> {
+        let users = self.deltas.iter().filter_map(|delta| match delta.subject {
+            Subject::User(id) => Some(id),
+            Subject::ServiceAccount(_) => None,
+        });
+        users.collect()
+    }
+
+    async fn apply(&self, tx: &mut Tx, caller: Subject) -> Result<InstallationChanged, Error> {
+        must_be_possible(tx.above(), &self.deltas).await?;
+        let mut changed = InstallationChanged::default();
+        for InstallationDelta { subject, place, role, is_grant } in &self.deltas {
+            let (principal, held) = (subject.above(), Held::Role(Arc::clone(role)));
+            let there = tx.above().installation_grant(principal, place, &held).await?;
+            match (there, is_grant) {
+                (None, true) => {
+                    let (place, source) = (place.clone(), GrantSource::Manual);
+                    let grant = Grant { id: tx.id(), principal, place, held, expires_at: None, source };
+                    tx.installation_grant_insert(&grant).await?;
+                    changed.granted.push(grant);
                 }
-                tx.installation_grant_delete(&grant).await?;
-                changed.revoked.push(grant);
+                (Some(grant), false) => {
+                    if *subject == caller {
+                        return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+                    }
+                    tx.installation_grant_delete(&grant).await?;
+                    changed.revoked.push(grant);
+                }
+                (Some(_), true) | (None, false) => {}
             }
-            (Some(_), true) | (None, false) => {}
         }
+        if tx.above().operator_count().await? == 0 {
+            let message = "an installation has at least one operator";
+            return Err(Error::new(Reason::RoleCardinality, message).about("role", OPERATOR));
+        }
+        Ok(changed)
     }
-    if tx.above().operator_count().await? == 0 {
-        let message = "an installation has at least one operator";
-        return Err(Error::new(Reason::RoleCardinality, message).about("role", OPERATOR));
-    }
-    Ok((tx, changed))
 }
 
-/// Asks that every subject is there and every role can be held at its place.
-async fn must_be_possible(reads: &Reads<'_>, deltas: &[InstallationDelta]) -> Result<(), Error> {
+/// Ensures that every subject is there and every role can be held at its place.
+async fn must_be_possible(reads: Reads<'_>, deltas: &[InstallationDelta]) -> Result<(), Error> {
     let mut violations = Violations::default();
     for (index, delta) in deltas.iter().enumerate() {
         let is_there = match delta.subject {

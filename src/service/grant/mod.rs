@@ -3,7 +3,7 @@
 mod installation;
 mod list;
 
-pub use installation::{InstallationChanged, InstallationDelta};
+pub use installation::{ChangeInstallationGrants, InstallationChanged, InstallationDelta};
 pub use list::{ListGrants, SummarizeGrants, Summary};
 
 use std::collections::btree_map::Entry;
