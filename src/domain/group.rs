@@ -150,7 +150,7 @@ mod tests {
     use crate::domain::access::{Node, Standing};
     use crate::domain::catalog::parse;
     use crate::domain::fact::{GrantSource, Held, MemberState};
-    use crate::domain::place::{Place, ResourceKey};
+    use crate::domain::place::{Place, ResourceKey, Subject};
 
     const CATALOG: &str = "
 name: yard

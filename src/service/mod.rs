@@ -60,8 +60,8 @@ pub use grant::{
     SummarizeGrants, Summary,
 };
 pub use group::{
-    ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupName, GroupView,
-    Groups, ListGroupMembers, ListGroups, UpdateGroup,
+    ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupMember, GroupName,
+    GroupView, Groups, ListGroupMembers, ListGroups, UpdateGroup,
 };
 pub use installation::{FirstStart, HandOver, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};

@@ -50,6 +50,13 @@ pub(super) struct Authorized<A = Actor> {
     pub actor: A,
 }
 
+impl<A> Authorized<A> {
+    /// Returns the proof with another form of who was authorized.
+    pub fn map<B>(self, form: impl FnOnce(A) -> B) -> Authorized<B> {
+        Authorized { lock: self.lock, actor: form(self.actor) }
+    }
+}
+
 /// How a transaction begins.
 #[expect(clippy::large_enum_variant, reason = "lives for one match")]
 enum Begun {

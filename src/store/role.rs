@@ -91,7 +91,7 @@ impl OrgReads<'_> {
     pub async fn role_holders(&self, now: Timestamp) -> Result<Vec<(Arc<str>, MemberState, i64)>, Error> {
         let sql = "select g.role, m.state, count(*) as holders from grants g join memberships m \
                    on m.id = g.principal_id where g.scope = $1 and g.principal_kind = 'membership' \
-                   and g.place_kind = 'self.organization' and (g.expires_at is null or g.expires_at > $2) \
+                   and g.place_kind = 'organization' and (g.expires_at is null or g.expires_at > $2) \
                    group by g.role, m.state";
         let mut held = Vec::new();
         for row in self.above().rows(sql, vec![self.organization.0.into(), now.as_micros().into()]).await? {
@@ -118,7 +118,7 @@ impl OrgReads<'_> {
     pub async fn members_without_a_role(&self, now: Timestamp, limit: u32) -> Result<Vec<MembershipId>, Error> {
         let sql = "select m.id from memberships m where m.organization_id = $1 and not exists \
                    (select 1 from grants g where g.scope = $1 and g.principal_kind = 'membership' \
-                   and g.principal_id = m.id and g.place_kind = 'self.organization' and g.role <> '' \
+                   and g.principal_id = m.id and g.place_kind = 'organization' and g.role <> '' \
                    and (g.expires_at is null or g.expires_at > $2)) order by m.id limit $3";
         let values = vec![self.organization.0.into(), now.as_micros().into(), i64::from(limit).into()];
         let rows = self.above().rows(sql, values).await?;
@@ -135,7 +135,7 @@ impl OrgReads<'_> {
         let sql = format!(
             "select 1 as one from memberships m where m.organization_id = $1 and not exists \
              (select 1 from grants g where g.scope = $1 and g.principal_kind = 'membership' \
-             and g.principal_id = m.id and g.place_kind = 'self.organization' and g.role in ({names}) \
+             and g.principal_id = m.id and g.place_kind = 'organization' and g.role in ({names}) \
              and (g.expires_at is null or g.expires_at > ${now})) limit 1",
             now = values.len(),
         );

@@ -82,7 +82,7 @@ impl OrgReads<'_> {
             "{BELOW} select g.* from below b join grants g on g.scope = $1 and g.place_kind = 'resource' \
              and g.place_type = b.type and g.place_id = b.id order by g.id"
         );
-        // The key of an self.organization's log is its id.
+        // The key of an organization's log is its id.
         let statement = self.below(top, &sql);
         let rows = grants::Entity::find().from_raw_sql(statement).all(&self.db).await?;
         rows.iter().map(grant).collect()

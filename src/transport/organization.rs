@@ -3,7 +3,6 @@
 use super::call::{Call, Edge};
 use super::convert::{Mask, grant, invitation, member, metadata, optional_key, organization, organization_to, token};
 use super::handle::{Decode, handlers};
-use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
@@ -108,15 +107,11 @@ impl Organizations {
         message: CreateOrganizationRequest,
     ) -> Result<CreateOrganizationResponse, Error> {
         let context = call.mutation(&message)?;
-        let (display_name, founder_email) = all((
-            required_name("display_name", &message.display_name),
-            Email::parse("founder_email", &message.founder_email),
-        ))?;
         let request = CreateOrganization {
-            display_name,
+            display_name: message.display_name,
             catalog: message.catalog,
             catalog_version: (message.catalog_version > 0).then_some(message.catalog_version),
-            founder_email,
+            founder_email: message.founder_email,
         };
         let created = self.0.services.create_organization(&context, request).await?;
         Ok(CreateOrganizationResponse {

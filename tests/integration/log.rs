@@ -195,7 +195,7 @@ on_both! {
             recount.count(&catalog, held, state.unwrap_or(MemberState::Disabled), 1);
         }
         let author = guildhall::changelog::Author { actor: None, rpc: "test", call_id: uuid::Uuid::nil(), reason: None };
-        let mut tx = store.begin(guildhall::store::Lock::Organization(id), author).await.unwrap();
+        let mut tx = store.begin(guildhall::store::Lock::Organization(id), Vec::new(), author, false).await.unwrap();
         assert_eq!(*tx.counters(), recount);
         assert_eq!(recount.of("owner").active, 1);
         tx.rollback().await.unwrap();

@@ -76,6 +76,8 @@ mod streams;
 #[cfg(test)]
 mod surface;
 #[cfg(test)]
+mod tenancy;
+#[cfg(test)]
 mod two_worlds;
 #[cfg(test)]
 mod wire;

@@ -19,6 +19,8 @@ use crate::domain::id::GroupId;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::store::{Grants, OrgReads};
 
+pub use crate::store::GroupMember;
+
 /// A group as the caller may see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupView {

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::auth::{Secret, SecretKind};
 use crate::domain::access::{Actor, may_give};
-use crate::domain::assignment::{Plan, plan_founder};
+use crate::domain::assignment::plan_founder;
 use crate::domain::catalog::{Catalog, PermissionId};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{GrantSource, InvitationState, OrganizationState};
+use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
 use crate::domain::metadata::Metadata;
 use crate::domain::organization::Organization;
 use crate::domain::place::Principal;
+use crate::domain::text::required_name;
 use crate::mail::Mail;
 use crate::service::call::must_be_operator;
 use crate::service::mailing::Mailing;
@@ -29,7 +32,8 @@ use crate::store::{Lock, Reads, Tx};
 /// # Errors
 /// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`]; [`Reason::CatalogUnknown`], for an operator, and
 ///   [`Reason::OperatorRequired`], for others, where the catalog is not there.
-/// - [`Reason::RateLimited`] past a limit of mails.
+/// - [`Reason::FieldRequired`], [`Reason::TextMalformed`], [`Reason::EmailMalformed`]; [`Reason::RateLimited`] past a limit
+///   of mails.
 #[derive(Clone, Debug)]
 pub struct CreateOrganization {
     /// For people.
@@ -39,7 +43,7 @@ pub struct CreateOrganization {
     /// Of an operator's catalog; `None` for the newest.
     pub catalog_version: Option<u32>,
     /// Where the founder's invitation goes.
-    pub founder_email: Email,
+    pub founder_email: String,
 }
 
 /// A new organization and its founder's invitation.
@@ -53,18 +57,16 @@ pub struct CreatedOrganization {
     pub founder: Member,
 }
 
-/// A caller who may create an organization under a catalog.
-#[derive(Clone, Debug)]
-pub struct Creator {
-    actor: Actor,
-    catalog_key: Arc<str>,
-    catalog: Arc<Catalog>,
-}
+/// A catalog that is there, with its key, and a caller who may create an organization under it.
+type Creator = (Arc<str>, Arc<Catalog>, Actor);
 
 /// An organization that is created, with all that was prepared for it before the lock.
 struct PreparedOrganization {
-    request: CreateOrganization,
     id: OrganizationId,
+    catalog_key: Arc<str>,
+    catalog: Arc<Catalog>,
+    display_name: String,
+    founder_email: Email,
     token_hash: [u8; 32],
     mailing: Mailing,
 }
@@ -81,7 +83,14 @@ impl Services {
     ) -> Result<Written<CreatedOrganization>, Error> {
         let id = self.world.id();
         let authorized = self.authorize_above(context, Lock::NewOrganization(id), &request).await?;
-        let prepared = self.prepare_organization(id, request, &authorized.actor);
+        // What is wrong with the fields is returned at once, with a catalog that is not there.
+        let (display_name, founder_email, creator) = all((
+            required_name("display_name", &request.display_name),
+            Email::parse("founder_email", &request.founder_email),
+            authorized.actor.clone().ok_or_else(unknown_catalog),
+        ))?;
+        let authorized = authorized.map(|_| creator.2.clone());
+        let prepared = self.prepare_organization(id, display_name, founder_email, creator);
         let mut created = self.commit(context, &authorized, prepared).await?;
         if created.is_replay {
             // What was locked is not what was created then. The answer stands, with or without a revision.
@@ -93,47 +102,45 @@ impl Services {
     fn prepare_organization(
         &self,
         id: OrganizationId,
-        request: CreateOrganization,
-        creator: &Creator,
+        display_name: String,
+        founder_email: Email,
+        (catalog_key, catalog, actor): Creator,
     ) -> PreparedOrganization {
         let secret = Secret::new(&self.world, SecretKind::Invitation);
         let mail = Mail::Invitation {
-            to: request.founder_email.text().to_owned(),
-            organization: request.display_name.clone(),
+            to: founder_email.text().to_owned(),
+            organization: display_name.clone(),
             invited_by: None,
             link: self.settings.invitation_link(&secret),
-            expires_at: self.world.now().plus(creator.catalog.invitation().lifetime),
+            expires_at: self.world.now().plus(catalog.invitation().lifetime),
             tell: None,
         };
-        let mailing = self.mailing(creator.actor.subject, id, &request.founder_email, mail);
-        // The version that the mail was written for, whatever becomes the newest meanwhile. A preset has one alone.
-        let request = CreateOrganization { catalog_version: Some(creator.catalog.version()), ..request };
-        PreparedOrganization { request, id, token_hash: secret.hash(), mailing }
+        let mailing = self.mailing(actor.subject, id, &founder_email, mail);
+        let token_hash = secret.hash();
+        PreparedOrganization { id, catalog_key, catalog, display_name, founder_email, token_hash, mailing }
     }
 }
 
 impl AuthorizeAbove for CreateOrganization {
-    type Actor = Creator;
+    /// `None` for an operator where the catalog is not there.
+    type Actor = Option<Creator>;
 
-    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Creator, Error> {
+    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Option<Creator>, Error> {
         let subject = call.context.subject()?;
         let Some((catalog_key, catalog)) = call.reads.catalog_named(&self.catalog, self.catalog_version).await? else {
             must_be_operator(call.reads, subject).await?;
-            let message = "names no preset and no catalog of this installation";
-            return Err(Error::invalid("catalog", Reason::CatalogUnknown, message));
+            return Ok(None);
         };
-        let actor = call.reads.actor_above(subject, &catalog, call.now).await?;
-        let founder = Principal::Membership(MembershipId(uuid::Uuid::nil()));
-        may_create(&actor, &plan_founder(&catalog, founder)?)?;
-        Ok(Creator { actor, catalog_key, catalog })
+        let actor = may_create(call, &catalog).await?;
+        Ok(Some((catalog_key, catalog, actor)))
     }
 }
 
 impl AuthorizeAbove for PreparedOrganization {
-    type Actor = Creator;
+    type Actor = Actor;
 
-    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Creator, Error> {
-        self.request.authorize(call).await
+    async fn authorize(&self, call: &Call<'_, Reads<'_>>) -> Result<Actor, Error> {
+        may_create(call, &self.catalog).await
     }
 }
 
@@ -144,16 +151,16 @@ impl Transaction for PreparedOrganization {
         Lock::NewOrganization(self.id)
     }
 
-    async fn apply(&self, tx: &mut Tx, creator: Creator) -> Result<CreatedOrganization, Error> {
-        let Creator { actor, catalog_key, catalog } = creator;
+    async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<CreatedOrganization, Error> {
+        let (catalog, email) = (&self.catalog, &self.founder_email);
         let (now, membership): (_, MembershipId) = (tx.now(), tx.id());
-        let plan = plan_founder(&catalog, Principal::Membership(membership))?;
+        let plan = plan_founder(catalog, Principal::Membership(membership))?;
         let expires_at = now.plus(catalog.invitation().lifetime);
         self.mailing.clone().put(tx, expires_at).await?;
         let organization = Organization {
             id: self.id,
-            display_name: self.request.display_name.clone(),
-            catalog: catalog_key,
+            display_name: self.display_name.clone(),
+            catalog: Arc::clone(&self.catalog_key),
             state: OrganizationState::Active,
             created_at: now,
             slug: None,
@@ -162,13 +169,12 @@ impl Transaction for PreparedOrganization {
         };
         tx.organization_insert(&organization).await?;
 
-        let email = &self.request.founder_email;
         let mut founder = Member::pending(membership, email, String::new(), now);
         tx.membership_insert(&founder, email).await?;
         for (principal, assignment) in &plan.granted {
             let grant = assignment.to_grant(tx.id(), *principal, GrantSource::Invitation);
             tx.grant_insert(&grant).await?;
-            tx.counters().count(&catalog, &grant, founder.state, 1);
+            tx.counters().count(catalog, &grant, founder.state, 1);
         }
 
         let invitation = Invitation {
@@ -187,9 +193,17 @@ impl Transaction for PreparedOrganization {
     }
 }
 
-/// Ensures that the actor may create an organization of the product, and give its founder what `plan` says.
-fn may_create(actor: &Actor, plan: &Plan) -> Result<(), Error> {
+/// Returns the caller, who may create an organization of the product, and give its founder what the catalog says.
+async fn may_create(call: &Call<'_, Reads<'_>>, catalog: &Arc<Catalog>) -> Result<Actor, Error> {
+    let actor = call.reads.actor_above(call.context.subject()?, catalog, call.now).await?;
     actor.must_hold(PermissionId::ORGANIZATION_CREATE, None)?;
-    let there = actor.at(None);
-    plan.granted.iter().try_for_each(|(founder, given)| may_give(&there, &given.held, *founder, actor.now))
+    let founder = Principal::Membership(MembershipId(Uuid::nil()));
+    for (founder, given) in &plan_founder(catalog, founder)?.granted {
+        may_give(&actor.at(None), &given.held, *founder, call.now)?;
+    }
+    Ok(actor)
+}
+
+fn unknown_catalog() -> Error {
+    Error::invalid("catalog", Reason::CatalogUnknown, "names no preset and no catalog of this installation")
 }

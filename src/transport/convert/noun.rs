@@ -11,8 +11,7 @@ use crate::domain::organization::Organization;
 use crate::domain::recipient::Recipient;
 use crate::domain::service_account::{ApiKey, ServiceAccount};
 use crate::proto;
-use crate::service::{GroupView, Shown, etag};
-use crate::store::GroupMember;
+use crate::service::{GroupMember, GroupView, Shown, etag};
 
 /// Writes an organization without the private part of its metadata.
 pub fn organization(organization: Organization) -> proto::Organization {

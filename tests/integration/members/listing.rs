@@ -416,12 +416,12 @@ on_both! {
                     if std::env::var("GUILDHALL_PLANS").is_ok() {
                         let began_at = SystemClock.monotonic();
                         for _ in 0..10 {
-                            store.reads().roster_page(id, &query).await.unwrap();
+                            store.reads().of(id).roster_page(&query).await.unwrap();
                         }
                         let took = SystemClock.monotonic().since(began_at) / 10;
                         println!("TOOK {took:?} {order_by}, {words:?}, {filter:?} {depth}\n");
                     }
-                    for (sql, plan) in store.reads().roster_plans(id, &query).await.unwrap() {
+                    for (sql, plan) in store.reads().of(id).roster_plans(&query).await.unwrap() {
                         let about = format!("{order_by}, {words:?}, {filter:?}\n{sql}\n{plan}");
                         if std::env::var("GUILDHALL_PLANS").is_ok() {
                             println!("{about}\n");

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use guildhall::domain::access::{Actor, Facts, Node, Standing};
 use guildhall::domain::fact::{OrganizationState, UserState};
+use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::{ResourceKey, Subject};
+use guildhall::domain::time::Timestamp;
 
 use super::worlds::{Home, World};
 
@@ -14,7 +16,7 @@ pub fn actor_of(world: &World, subject: Subject) -> Actor {
     Actor {
         organization: OrganizationId(uuid::Uuid::nil()),
         subject,
-        now: NOW,
+        now: Timestamp::from_micros(0),
         catalog: world.catalog(),
         organization_is_active: world.organization == OrganizationState::Active,
         standing: standing(world, subject),
