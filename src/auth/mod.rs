@@ -7,6 +7,7 @@ mod fingerprint;
 mod password;
 mod seal;
 mod secret;
+mod signing_key;
 mod token;
 mod unsubscription;
 
@@ -14,5 +15,6 @@ pub use fingerprint::Counted;
 pub use password::{Passwords, Turn};
 pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
 pub use secret::{Secret, SecretKind, hash_of, kind_of};
-pub use token::{AccessToken, Claims, SigningKey, Tokens, looks_like_jwt};
+pub use signing_key::SigningKey;
+pub use token::{AccessToken, Claims, Tokens, looks_like_jwt};
 pub use unsubscription::Unsubscription;

@@ -5,14 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use super::signing_key::{SigningKey, kid};
 use crate::clock::World;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{SessionId, UserId};
@@ -23,86 +21,6 @@ const TOKEN_BYTES_MAX: usize = 4_096;
 
 /// The audience of the tokens that Guildhall's own RPCs take.
 const AUDIENCE: &str = "guildhall";
-
-/// Bytes of a seed, and of a public key.
-const KEY_BYTES: usize = 32;
-
-/// What stands before the seed in PKCS #8 version 1 (RFC 8410, 7).
-const PKCS8_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-
-/// A key that signs access tokens (Ed25519).
-pub struct SigningKey {
-    id: Uuid,
-    seed: SecretBox<[u8; KEY_BYTES]>,
-    public_key: [u8; KEY_BYTES],
-}
-
-impl SigningKey {
-    /// Draws a new key; `id` stands in the tokens' header as `kid`.
-    #[must_use]
-    pub fn generate(id: Uuid, world: &World) -> Self {
-        Self::from_boxed(id, SecretBox::init_with(|| world.random()))
-    }
-
-    /// Takes a key that was kept as its seed.
-    #[must_use]
-    pub fn from_seed(id: Uuid, seed: [u8; KEY_BYTES]) -> Self {
-        Self::from_boxed(id, SecretBox::init_with(|| seed))
-    }
-
-    fn from_boxed(id: Uuid, seed: SecretBox<[u8; KEY_BYTES]>) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose_secret()).expect("any 32 bytes are a seed");
-        let mut public_key = [0; KEY_BYTES];
-        public_key.copy_from_slice(pair.public_key().as_ref());
-        Self { id, seed, public_key }
-    }
-
-    /// Gives what stands in the tokens' header as `kid`.
-    #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.id
-    }
-
-    /// Gives the 32 bytes that the key is made of. They are kept sealed, and nowhere else.
-    #[must_use]
-    pub fn seed(&self) -> &[u8] {
-        self.seed.expose_secret()
-    }
-
-    /// Gives the public half, 32 bytes (RFC 8032, 5.1.5).
-    #[must_use]
-    pub fn public_key(&self) -> &[u8] {
-        &self.public_key
-    }
-
-    fn encoding_key(&self) -> EncodingKey {
-        let der = Zeroizing::new([PKCS8_PREFIX.as_slice(), self.seed()].concat());
-        EncodingKey::from_ed_der(&der)
-    }
-
-    /// Gives the public half as a JWK (RFC 8037, 2).
-    fn jwk(&self) -> serde_json::Value {
-        serde_json::json!({
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": URL_SAFE_NO_PAD.encode(self.public_key),
-            "kid": kid(self.id),
-            "use": "sig",
-            "alg": "EdDSA",
-        })
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-fn kid(id: Uuid) -> String {
-    id.hyphenated().to_string()
-}
 
 /// An access token that was just made.
 pub struct AccessToken {
@@ -186,7 +104,7 @@ impl Tokens {
     pub fn new(issuer: String, keys: Vec<SigningKey>, lifetime: Duration, world: World) -> Result<Self, Error> {
         let newest = keys.first().ok_or_else(|| Error::internal("there is no key to sign access tokens with"))?;
         let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(kid(newest.id));
+        header.kid = Some(kid(newest.id()));
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&issuer]);
         validation.set_audience(&[AUDIENCE]);
@@ -196,7 +114,7 @@ impl Tokens {
         validation.validate_nbf = false;
         let signer = newest.encoding_key();
         let jwks = serde_json::json!({ "keys": keys.iter().map(SigningKey::jwk).collect::<Vec<_>>() });
-        let verifier = |key: SigningKey| (kid(key.id), DecodingKey::from_ed_der(key.public_key()));
+        let verifier = |key: SigningKey| (kid(key.id()), DecodingKey::from_ed_der(key.public_key()));
         let verifiers = keys.into_iter().map(verifier).collect();
         let shared = Shared { issuer, lifetime, world, signer, header, verifiers, validation, jwks };
         let tokens = Self { shared: Arc::new(shared) };
@@ -319,7 +237,10 @@ mod tests {
     use std::pin::Pin;
     use std::sync::atomic::{AtomicI64, Ordering};
 
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
+    use ring::signature::Ed25519KeyPair;
     use serde_json::{Value, json};
 
     use super::*;
@@ -579,12 +500,6 @@ mod tests {
             "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
         }] });
         assert_eq!(tokens.jwks(), expected);
-    }
-
-    #[test]
-    fn debugging_a_key_shows_no_seed() {
-        let shown = format!("{:?}", key());
-        assert_eq!(shown, "SigningKey { id: 018f4e9a-7b3c-7def-8a12-0123456789ab, .. }");
     }
 
     proptest! {
