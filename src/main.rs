@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use guildhall::app::{self, App, store_settings};
+use guildhall::auth::install_jwt_crypto;
 use guildhall::clock::World;
 use guildhall::config::{self, Config};
 use guildhall::service::HandOver;
@@ -41,8 +42,9 @@ const PRINTING: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Before anything asks for TLS. Only a second call fails, and there is none.
+    // Before anything asks for TLS or signs a token. Only a second call fails, and there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    install_jwt_crypto();
     let outcome = match arguments().command {
         Command::Serve(config) => serve(&config).await,
         Command::Migrate(config) => migrate(&config).await,

@@ -4,6 +4,7 @@
 //! whether it still counts is asked by `service`. May import `domain`, `clock` and `locked`.
 
 mod fingerprint;
+mod jwt_crypto;
 mod password;
 mod seal;
 mod secret;
@@ -12,6 +13,7 @@ mod token;
 mod unsubscription;
 
 pub use fingerprint::Counted;
+pub use jwt_crypto::install_jwt_crypto;
 pub use password::{Passwords, Turn};
 pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
 pub use secret::{Secret, SecretKind, hash_of, kind_of};

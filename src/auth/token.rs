@@ -10,6 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use super::jwt_crypto::install_jwt_crypto;
 use super::signing_key::{SigningKey, kid};
 use crate::clock::World;
 use crate::domain::error::{Error, Reason};
@@ -94,14 +95,12 @@ impl Tokens {
     /// Takes the installation's keys, newest first: that one signs, all of them verify. No token is good for longer than
     /// `lifetime`.
     ///
-    /// Signs and verifies once, so that a missing cryptographic backend is found at start and not by a caller.
+    /// Signs and verifies once, so that a backend that cannot is found at start and not by a caller.
     ///
     /// # Errors
     /// - [`Reason::Internal`] if there is no key, or signing does not work.
-    ///
-    /// # Panics
-    /// If this program was built with no backend of `jsonwebtoken`, or with two.
     pub fn new(issuer: String, keys: Vec<SigningKey>, lifetime: Duration, world: World) -> Result<Self, Error> {
+        install_jwt_crypto();
         let newest = keys.first().ok_or_else(|| Error::internal("there is no key to sign access tokens with"))?;
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(kid(newest.id()));
@@ -240,6 +239,7 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
+    use ring::hmac;
     use ring::signature::Ed25519KeyPair;
     use serde_json::{Value, json};
 
@@ -440,10 +440,12 @@ mod tests {
 
     #[test]
     fn the_public_key_is_no_shared_secret() {
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(kid(KEY));
+        let header = json!({ "typ": "JWT", "alg": "HS256", "kid": kid(KEY) });
+        let [header, payload] = [header, payload()].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let message = format!("{header}.{payload}");
         for secret in [key().public_key().to_vec(), URL_SAFE_NO_PAD.encode(key().public_key()).into_bytes()] {
-            let text = jsonwebtoken::encode(&header, &payload(), &EncodingKey::from_secret(&secret)).expect("signed");
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message.as_bytes());
+            let text = format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag));
             assert_eq!(reason(&tokens(), &text), Reason::CredentialInvalid);
         }
     }
@@ -487,12 +489,40 @@ mod tests {
         assert_eq!(refused.reason, Reason::Internal);
     }
 
+    /// Signed by PyJWT 2.15.1 with cryptography 50.0.2, by the key of RFC 8037, A.1:
+    ///
+    /// ```python
+    /// seed = base64.urlsafe_b64decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=")
+    /// jwt.encode(
+    ///     {"iss": "https://guildhall.example.test", "aud": "guildhall", "iat": 1800000000, "exp": 1800000600,
+    ///      "sub": str(uuid.UUID(int=1)), "sid": str(uuid.UUID(int=2))},
+    ///     Ed25519PrivateKey.from_private_bytes(seed), algorithm="EdDSA",
+    ///     headers={"kid": "018f4e9a-7b3c-7def-8a12-0123456789ab"})
+    /// ```
+    const OF_PYJWT: &str = "\
+        eyJhbGciOiJFZERTQSIsImtpZCI6IjAxOGY0ZTlhLTdiM2MtN2RlZi04YTEyLTAxMjM0NTY3ODlhYiIsInR5cCI6IkpXVCJ9\
+        .eyJpc3MiOiJodHRwczovL2d1aWxkaGFsbC5leGFtcGxlLnRlc3QiLCJhdWQiOiJndWlsZGhhbGwiLCJpYXQiOjE4MDAwMDA\
+        wMDAsImV4cCI6MTgwMDAwMDYwMCwic3ViIjoiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAxIiwic2lkIjo\
+        iMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAyIn0.GUciaAMZ3ZOpmOoVkmEMV5hSN_ZQHMe-FNostXizfft\
+        eKugQjWcSQvpcnWabiPSgd2KT-RJ8pWHA5dOeGWntAg";
+
+    #[test]
+    fn a_token_that_another_library_has_signed_with_the_key_verifies() {
+        let tokens = Tokens::new(ISSUER.to_owned(), vec![key_of_rfc_8037()], TEN_MINUTES, world().0).expect("a key");
+        let expires_at = Timestamp::from_micros(1_800_000_600_000_000);
+        assert_eq!(tokens.verify(OF_PYJWT).expect("valid"), Claims { user: USER, session: SESSION, expires_at });
+    }
+
+    fn key_of_rfc_8037() -> SigningKey {
+        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64");
+        SigningKey::from_seed(KEY, seed.try_into().expect("32 bytes"))
+    }
+
     #[test]
     fn the_public_half_is_published_as_rfc_8037_says() {
         // RFC 8037, A.1 and A.2.
-        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64");
-        let key = SigningKey::from_seed(KEY, seed.clone().try_into().expect("32 bytes"));
-        assert_eq!(key.seed(), seed);
+        let key = key_of_rfc_8037();
+        assert_eq!(URL_SAFE_NO_PAD.encode(key.seed()), "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
         let tokens = Tokens::new(ISSUER.to_owned(), vec![key], TEN_MINUTES, world().0).expect("a key");
         let expected = json!({ "keys": [{
             "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",

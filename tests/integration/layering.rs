@@ -69,7 +69,20 @@ const ROOMS: &[(&str, &[&str])] = &[
             "workers",
         ],
     ),
-    ("main", &["app", "clock", "config", "console", "demo", "service::HandOver", "store", "telemetry"]),
+    (
+        "main",
+        &[
+            "app",
+            "auth::install_jwt_crypto",
+            "clock",
+            "config",
+            "console",
+            "demo",
+            "service::HandOver",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("lib", &[]),
 ];
 
