@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::error::{Error, Reason};
 
 /// How far ahead of ours the time may be that somebody else of this installation has written down.
@@ -24,31 +27,12 @@ impl Timestamp {
     /// is cut off.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (date, rest) = text.split_at_checked(10)?;
-        let rest = rest.strip_prefix(['T', 't'])?;
-        let (clock, rest) = rest.split_at_checked(8)?;
-        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
-        let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
-        let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
-        let (fraction, zone) = if digits > 0 { rest[1..].split_at(digits) } else { ("", rest) };
-        let offset = match zone.split_at_checked(1)? {
-            ("Z" | "z", "") => 0,
-            (sign @ ("+" | "-"), zone) => {
-                let [hours, minutes] = numbers(zone, ':', [2, 2])?;
-                let minutes = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
-                if sign == "-" { -minutes } else { minutes }
-            }
-            _ => return None,
-        };
-        let is_right = year >= 1
-            && (1..=12).contains(&month)
-            && (1..=days_of(year, month)).contains(&day)
-            && hour < 24
-            && minute < 60
-            && second < 60;
-        let micros: i64 = format!("{fraction:0<6.6}").parse().ok()?;
-        let seconds = ((days_before(year, month, day) * 24 + hour) * 60 + minute - offset) * 60 + second;
-        is_right.then_some(Self(seconds * 1_000_000 + micros))
+        // The library takes any mark there.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+            return None;
+        }
+        let instant = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|instant| instant.year() >= 1)?;
+        i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok().map(Self)
     }
 
     /// Gives microseconds since the Unix epoch.
@@ -114,35 +98,6 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Reads numbers of so many digits with `mark` between them, and nothing else.
-fn numbers<const N: usize>(text: &str, mark: char, digits: [usize; N]) -> Option<[i64; N]> {
-    let mut parts = text.split(mark);
-    let mut numbers = [0; N];
-    for (number, digits) in numbers.iter_mut().zip(digits) {
-        let part =
-            parts.next().filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()))?;
-        *number = part.parse().ok()?;
-    }
-    parts.next().is_none().then_some(numbers)
-}
-
-fn days_of(year: i64, month: i64) -> i64 {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    match month {
-        2 if is_leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Counts the days from 1970-01-01 on, in the Gregorian calendar: years begin in March here, so that leap days end them.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +124,8 @@ mod tests {
         assert_eq!(micros("2026-11-22T13:00:00.25+01:00"), Some(1_795_348_800_250_000));
         assert_eq!(micros("2024-02-29T23:59:59.1234567Z"), Some(1_709_251_199_123_456));
         assert_eq!(micros("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000_000));
+        assert_eq!(micros("2024-02-29t23:59:59.1234567z"), Some(1_709_251_199_123_456));
+        assert_eq!(micros("1969-12-31T23:59:59.9999999Z"), Some(-1));
         for wrong in [
             "",
             "2026-11-22",
@@ -181,6 +138,10 @@ mod tests {
             "2026-11-22 12:00:00Z",
             "2026-11-22T12:00:00.Z",
             "2026-11-22T12:00:00+1:00",
+            "2026-11-22T12:00:00+24:00",
+            "2026-11-22T12:00:60Z",
+            "0000-12-31T23:59:59Z",
+            "10000-01-01T00:00:00Z",
         ] {
             assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
         }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use time::{OffsetDateTime, PrimitiveDateTime};
+
 use super::message::Mail;
 use crate::domain::time::Timestamp;
 
@@ -156,30 +158,13 @@ fn link_line(link: &str) -> String {
 
 /// Writes an instant to the minute, as in `2026-11-22 05:05 UTC`.
 ///
-/// Rounded down: what is said to work until then works at least until then.
+/// Rounded down: what is said to work until then works at least until then. Years end with 9999.
 fn date_time(instant: Timestamp) -> String {
-    const SECONDS_PER_DAY: i64 = 86_400;
     let seconds = instant.as_micros().div_euclid(1_000_000);
-    let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
-    let minutes = seconds.rem_euclid(SECONDS_PER_DAY) / 60;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
-}
-
-/// Gives year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
-///
-/// Years are taken to begin in March, so that the leap day is their last; 400 of them are an era of 146,097 days.
-fn civil(days: i64) -> (i64, i64, i64) {
-    const DAYS_PER_ERA: i64 = 146_097;
-    // Days from 0000-03-01 to 1970-01-01.
-    let days = days + 719_468;
-    let day_of_era = days.rem_euclid(DAYS_PER_ERA);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = days.div_euclid(DAYS_PER_ERA) * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
+    let end = if seconds < 0 { PrimitiveDateTime::MIN } else { PrimitiveDateTime::MAX };
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(end.assume_utc());
+    let month = u8::from(at.month());
+    format!("{:04}-{month:02}-{:02} {:02}:{:02} UTC", at.year(), at.day(), at.hour(), at.minute())
 }
 
 #[cfg(test)]
@@ -279,9 +264,8 @@ mod tests {
             assert_eq!(date_time(Timestamp::from_micros(seconds * 1_000_000)), expected);
         }
         // The ends of what can be told do not panic.
-        for micros in [i64::MIN, i64::MAX] {
-            let _ = date_time(Timestamp::from_micros(micros));
-        }
+        assert_eq!(date_time(Timestamp::from_micros(i64::MAX)), "9999-12-31 23:59 UTC");
+        assert_eq!(date_time(Timestamp::from_micros(i64::MIN)), "-9999-01-01 00:00 UTC");
     }
 
     proptest! {

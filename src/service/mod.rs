@@ -44,6 +44,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+pub use self::time::{keep_time, unrecorded};
 pub use activity::{Activity, keep_activity};
 pub use apply::Changed;
 pub use bearer::{Bearer, Bearers, Permit, keep_keys};
@@ -91,7 +92,6 @@ pub use session::{SignIn, SignedIn};
 pub use shown::Shown;
 pub use sweeping::keep_grants;
 pub use throttle::{Throttle, keep_refusals};
-pub use time::{keep_time, unrecorded};
 
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;

@@ -49,6 +49,7 @@ mod user;
 
 use std::sync::Arc;
 
+pub use self::time::TimeOnRecord;
 pub use catalog::CatalogRow;
 pub use connect::{OnSqliteConnection, OpenError, Settings, SqliteHook};
 pub use embedded::Beginning;
@@ -67,7 +68,6 @@ pub use service_account::KeyOwner;
 pub use sign_in::{Credential, NewSession};
 pub use snapshot::Snapshot;
 pub use subtree::Branch;
-pub use time::TimeOnRecord;
 pub use tx::{Committed, Lock, Replay, Tx};
 
 use crate::clock::World;

@@ -139,6 +139,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lettre", &["mail"]),
     // Time and randomness.
     ("getrandom", &["clock"]),
+    ("time", &["domain", "mail"]),
     ("rustix", &["clock", "console", "transport"]),
     // Settings, logs, metrics.
     ("clap", &["config", "demo", "main"]),
@@ -196,6 +197,7 @@ const PURE: &[(&str, &[&str])] = &[
             "serde_json",
             "serde_saphyr",
             "thiserror",
+            "time",
             "unicode_normalization",
             "uuid",
         ],
