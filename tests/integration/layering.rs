@@ -144,7 +144,7 @@ const CRATES: &[(&str, &[&str])] = &[
     // Settings, logs, metrics.
     ("clap", &["config", "demo", "main"]),
     ("ipnet", &["config", "transport"]),
-    ("strsim", &["config"]),
+    ("strsim", &["config", "domain"]),
     ("mimalloc", &["main"]),
     ("opentelemetry", &["telemetry", "transport"]),
     ("opentelemetry_otlp", &["telemetry"]),
@@ -196,6 +196,7 @@ const PURE: &[(&str, &[&str])] = &[
             "serde",
             "serde_json",
             "serde_saphyr",
+            "strsim",
             "thiserror",
             "time",
             "unicode_normalization",

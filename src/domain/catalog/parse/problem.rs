@@ -131,20 +131,6 @@ impl Problems {
 /// Gives the known name that is fewest edits away, if a third of its letters at the most differ.
 fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let within = |other: &str| name.len() <= 129 && name.len().abs_diff(other.len()) <= other.len() / 3;
-    let near = known.filter(|other| within(other)).map(|other| (edits(name, other), other));
+    let near = known.filter(|other| within(other)).map(|other| (strsim::levenshtein(name, other), other));
     near.filter(|(edits, other)| *edits <= (other.len() / 3).max(1)).min().map(|(_, other)| other)
-}
-
-/// Counts the bytes to insert, delete or replace to get from `a` to `b` (Levenshtein).
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
