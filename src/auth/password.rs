@@ -87,8 +87,11 @@ impl Passwords {
         if let Ok(permit) = Arc::clone(&shared.permits).try_acquire_owned() {
             return Ok(Turn { shared: Arc::clone(shared), permit });
         }
-        let waiting = Waiting::begin(shared);
-        if shared.wait_of(waiting.place) > shared.patience {
+        let place = shared.waiting.fetch_add(1, Ordering::AcqRel) + 1;
+        scopeguard::defer! {
+            shared.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        if shared.wait_of(place) > shared.patience {
             return Err(busy());
         }
         tokio::select! {
@@ -119,24 +122,6 @@ impl Shared {
     fn note(&self, took: Duration) {
         let lasts = self.lasts.load(Ordering::Relaxed);
         self.lasts.store(lasts - lasts / 8 + micros(took) / 8, Ordering::Relaxed);
-    }
-}
-
-/// A place in the queue; given back when it is dropped.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    place: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn begin(shared: &'a Shared) -> Self {
-        Self { shared, place: shared.waiting.fetch_add(1, Ordering::AcqRel) + 1 }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

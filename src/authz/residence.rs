@@ -307,7 +307,7 @@ impl Engine {
                 .retry_after(Duration::from_millis(500)));
         }
         waiting.insert(caller, mine + 1);
-        Ok(OnDrop(move || {
+        Ok(scopeguard::guard((), move |()| {
             let mut waiting = self.residence.waiting.lock();
             match waiting.get_mut(&caller) {
                 Some(count) if *count > 1 => *count -= 1,
@@ -371,14 +371,5 @@ impl Engine {
         let build = move || OrganizationIndex::load(state.position, &state.facts, seed);
         let index = tokio::task::spawn_blocking(build).await.map_err(Error::internal)?;
         index.ok_or_else(|| Error::internal("an organization follows a catalog that is not known"))
-    }
-}
-
-/// Does something when it goes out of scope.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }

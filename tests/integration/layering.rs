@@ -167,6 +167,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("base64", ANY),
     ("futures_util", ANY),
     ("parking_lot", ANY),
+    ("scopeguard", &["auth", "authz"]),
     ("serde", ANY),
     ("serde_json", ANY),
     ("serde_saphyr", &["domain"]),
