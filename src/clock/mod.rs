@@ -5,6 +5,7 @@
 
 mod anchor;
 mod anchored;
+mod backoff;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use anchor::Reading;
 pub use anchored::AnchoredClock;
+pub use backoff::Backoff;
 
 use crate::domain::time::Timestamp;
 

@@ -16,7 +16,7 @@ use super::message::{Mail, MailError};
 use super::template;
 use super::transport::{MailTransport, TransportError};
 use crate::auth::Sealer;
-use crate::clock::{Monotonic, World};
+use crate::clock::{Backoff, Monotonic, World};
 use crate::domain::error::Error;
 use crate::store::{OutboxMail, Store};
 use crate::workers::Pulse;
@@ -32,10 +32,8 @@ pub struct Settings {
     pub send_timeout: Duration,
     /// About how often the outbox is looked at unasked; 5 s.
     pub poll: Duration,
-    /// About how long a mail waits after the first failure; twice as long after each further one; 1 s.
-    pub retry_first: Duration,
-    /// About how long it waits at most; 1 h.
-    pub retry_most: Duration,
+    /// About how long a mail waits that could not be sent; 1 s to 1 h.
+    pub retry: Backoff,
     /// How old a mail is when it is given up; 7 days.
     pub give_up_after: Duration,
     /// About how often what has lapsed is deleted; 1 h.
@@ -49,19 +47,10 @@ impl Default for Settings {
             lease: Duration::from_mins(1),
             send_timeout: Duration::from_secs(30),
             poll: Duration::from_secs(5),
-            retry_first: Duration::from_secs(1),
-            retry_most: Duration::from_hours(1),
+            retry: Backoff { first: Duration::from_secs(1), most: Duration::from_hours(1) },
             give_up_after: Duration::from_hours(7 * 24),
             sweep: Duration::from_hours(1),
         }
-    }
-}
-
-impl Settings {
-    /// Gives about how long a mail waits that could not be sent `attempts` times.
-    fn retry_after(&self, attempts: u32) -> Duration {
-        let doublings = attempts.saturating_sub(1).min(31);
-        self.retry_first.saturating_mul(1 << doublings).min(self.retry_most)
     }
 }
 
@@ -167,7 +156,7 @@ impl Worker {
             tracing::error!(mail = %id, attempts, error = failure as &dyn std::error::Error, "a mail was given up");
             return self.store.mail_sent(id, None).await;
         }
-        let delay = self.world.jittered(self.settings.retry_after(attempts));
+        let delay = self.world.jittered(self.settings.retry.after(attempts));
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
             mail = %id,
@@ -362,7 +351,7 @@ mod tests {
             assert_eq!(taken.attempts, attempts);
             worker.deliver(taken).await;
             assert!(take(&worker).await.is_empty(), "not due at once");
-            post.advance(worker.settings.retry_after(attempts) * 2);
+            post.advance(worker.settings.retry.after(attempts) * 2);
         }
 
         post.advance(worker.settings.give_up_after);
@@ -390,7 +379,7 @@ mod tests {
     #[test]
     fn a_mail_waits_twice_as_long_after_each_failure_up_to_an_hour() {
         let settings = Settings::default();
-        let waits = [1, 2, 3, 4, 12, 13, 100, u32::MAX].map(|attempts| settings.retry_after(attempts).as_secs());
+        let waits = [1, 2, 3, 4, 12, 13, 100, u32::MAX].map(|attempts| settings.retry.after(attempts).as_secs());
         assert_eq!(waits, [1, 2, 4, 8, 2_048, 3_600, 3_600, 3_600]);
     }
 

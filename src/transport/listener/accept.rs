@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::{Admitted, Gate};
 use super::prepare;
-use crate::clock::{Clock, Monotonic};
+use crate::clock::{Backoff, Clock, Monotonic};
 
-/// How long the first and any later pause is, when the process can open no more files.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// How long it pauses when the process can open no more files.
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(1) };
 /// How often that is logged at the most.
 const LOGGED: Duration = Duration::from_secs(10);
 
@@ -69,7 +69,8 @@ fn is_want(error: &io::Error) -> bool {
 /// How long there has been nothing to take connections with.
 #[derive(Default)]
 struct Want {
-    pause: Duration,
+    /// How often in a row.
+    failures: u32,
     logged_at: Option<Monotonic>,
 }
 
@@ -81,7 +82,7 @@ impl Want {
                 "no more files can be opened for connections: raise the limit, or --connections is too high"
             );
         }
-        self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
-        self.pause
+        self.failures = self.failures.saturating_add(1);
+        PAUSES.after(self.failures)
     }
 }
