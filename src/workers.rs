@@ -152,32 +152,9 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::pin::Pin;
 
     use super::*;
-    use crate::domain::time::Timestamp;
-
-    /// A clock whose seconds pass when they are told to.
-    #[derive(Default)]
-    struct Seconds(AtomicU64);
-
-    impl Clock for Seconds {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros(0)
-        }
-
-        fn monotonic(&self) -> Monotonic {
-            Monotonic(Duration::from_secs(self.0.load(Ordering::Relaxed)))
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::clock::testing::ManualClock;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -195,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_makes_no_progress_is_logged_once_and_once_when_it_goes_on() {
-        let clock = Arc::new(Seconds::default());
+        let clock = ManualClock::still();
         let workers = Workers::new(clock.clone());
         let pulse = Mutex::new(None);
         let _task = workers.spawn("mail", Duration::from_secs(10), |given| {
@@ -207,8 +184,8 @@ mod tests {
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
         tracing::subscriber::with_default(subscriber, || {
-            for second in 1..30 {
-                clock.0.store(second, Ordering::Relaxed);
+            for _second in 1..30 {
+                clock.advance(Duration::from_secs(1));
                 workers.tell();
             }
             pulse.beat();

@@ -232,10 +232,6 @@ pub fn looks_like_jwt(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicI64, Ordering};
-
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
@@ -244,7 +240,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::clock::{Clock, Monotonic, SystemEntropy};
+    use crate::clock::SystemEntropy;
+    use crate::clock::testing::ManualClock;
 
     const ISSUER: &str = "https://guildhall.example.test";
     const KEY: Uuid = Uuid::from_u128(0x018f_4e9a_7b3c_7def_8a12_0123_4567_89ab);
@@ -252,31 +249,10 @@ mod tests {
     const SESSION: SessionId = SessionId(Uuid::from_u128(2));
     const TEN_MINUTES: Duration = Duration::from_mins(10);
     /// Half a second past a whole one.
-    const NOW: i64 = 1_800_000_000_500_000;
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_500_000);
 
-    /// Tells the time it was last set to.
-    struct SetClock(AtomicI64);
-
-    impl Clock for SetClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros(self.0.load(Ordering::Relaxed))
-        }
-
-        fn monotonic(&self) -> Monotonic {
-            Monotonic(Duration::ZERO)
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-    }
-
-    fn world() -> (World, Arc<SetClock>) {
-        let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
+    fn world() -> (World, Arc<ManualClock>) {
+        let clock = ManualClock::at(NOW);
         (World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) }, clock)
     }
 
@@ -332,12 +308,11 @@ mod tests {
         let (world, clock) = world();
         let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world).expect("a key");
         let token = tokens.issue(USER, SESSION).expect("signed");
-        let expires_at = token.expires_at().as_micros();
 
-        clock.0.store(expires_at - 1, Ordering::Relaxed);
+        clock.advance_short_of(token.expires_at().since(NOW));
         assert!(tokens.verify(token.text()).is_ok());
-        for late in [expires_at, expires_at + 1] {
-            clock.0.store(late, Ordering::Relaxed);
+        for _late in 0..2 {
+            clock.tick();
             assert_eq!(reason(&tokens, token.text()), Reason::TokenExpired);
         }
     }
@@ -356,9 +331,9 @@ mod tests {
         let (world, clock) = world();
         let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world).expect("a key");
         for (ahead, is_good) in [(0, true), (60, true), (61, false), (3_600, false), (30 * 86_400, false)] {
-            clock.0.store(NOW + ahead * 1_000_000, Ordering::Relaxed);
+            clock.set(NOW.plus(Duration::from_secs(ahead)));
             let token = tokens.issue(USER, SESSION).expect("signed");
-            clock.0.store(NOW, Ordering::Relaxed);
+            clock.set(NOW);
             match tokens.verify(token.text()) {
                 Ok(_) => assert!(is_good, "{ahead} s ahead"),
                 Err(error) => {

@@ -6,6 +6,7 @@
 mod anchor;
 mod anchored;
 mod backoff;
+pub mod testing;
 
 use std::cell::Cell;
 use std::future::Future;

@@ -188,48 +188,17 @@ impl fmt::Debug for Worker {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
     use std::path::{Path, PathBuf};
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
     use crate::auth::{InstallationKey, Purpose};
-    use crate::clock::{Clock, SystemEntropy};
+    use crate::clock::SystemEntropy;
+    use crate::clock::testing::ManualClock;
     use crate::domain::time::Timestamp;
     use crate::store;
 
-    /// Stands still until it is set, and tells when the worker has nothing to do.
-    #[derive(Default)]
-    struct StillClock {
-        micros: AtomicI64,
-        idle: Notify,
-    }
-
-    impl Clock for StillClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros(self.micros.load(Ordering::Relaxed))
-        }
-
-        fn monotonic(&self) -> Monotonic {
-            Monotonic(Duration::ZERO)
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            // What is longer than a poll is the time that sending may take.
-            if duration < Duration::from_secs(10) {
-                self.idle.notify_one();
-            }
-            Box::pin(std::future::pending())
-        }
-    }
-
     struct Post {
-        clock: Arc<StillClock>,
+        clock: Arc<ManualClock>,
         world: World,
         store: Store,
         directory: tempfile::TempDir,
@@ -237,7 +206,8 @@ mod tests {
 
     impl Post {
         async fn open() -> Self {
-            let clock = Arc::new(StillClock::default());
+            // What is longer than a poll is the time that sending may take.
+            let clock = ManualClock::counting(Duration::from_secs(10));
             let world = World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
             let directory = tempfile::tempdir().expect("a directory");
             let settings = store::Settings {
@@ -295,8 +265,13 @@ mod tests {
             self.put(mail.seal(&Self::sealer(), &self.world)).await;
         }
 
+        /// Waits until the worker has had nothing to do so many times.
+        async fn idle(&self, times: u64) {
+            self.clock.pauses().wait_for(|pauses| *pauses >= times).await.expect("a clock");
+        }
+
         fn advance(&self, duration: Duration) {
-            self.clock.micros.store(self.world.now().plus(duration).as_micros(), Ordering::Relaxed);
+            self.clock.advance(duration);
         }
     }
 
@@ -311,7 +286,7 @@ mod tests {
         let (nudge, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let running = tokio::spawn(post.worker().run(nudge.clone(), post.pulse(), stop.clone()));
 
-        post.clock.idle.notified().await;
+        post.idle(1).await;
         let sent = post.sent();
         assert_eq!(sent.len(), 2);
         assert_eq!(sent.iter().filter(|mail| mail.contains("To: ada@example.test")).count(), 1);
@@ -319,7 +294,7 @@ mod tests {
 
         post.invite().await;
         nudge.notify_one();
-        post.clock.idle.notified().await;
+        post.idle(2).await;
         assert_eq!(post.sent().len(), 4);
 
         stop.cancel();
@@ -370,7 +345,7 @@ mod tests {
         let stop = CancellationToken::new();
         let running = tokio::spawn(post.worker().run(Arc::new(Notify::new()), post.pulse(), stop.clone()));
 
-        post.clock.idle.notified().await;
+        post.idle(1).await;
         assert_eq!(post.sent().len(), 2);
         stop.cancel();
         running.await.expect("no panic");

@@ -153,45 +153,20 @@ fn busy() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use super::*;
-    use crate::clock::{Clock, SystemEntropy};
-    use crate::domain::time::Timestamp;
+    use crate::clock::SystemEntropy;
+    use crate::clock::testing::ManualClock;
 
     const WAIT: Duration = Duration::from_secs(1);
-    const WRITE_MILLIS: u64 = 10;
-
-    /// A clock whose milliseconds pass when a test says so.
-    #[derive(Default)]
-    struct Millis(AtomicU64);
-
-    impl Clock for Millis {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_micros(0)
-        }
-
-        fn monotonic(&self) -> Monotonic {
-            Monotonic(Duration::from_millis(self.0.load(Ordering::Relaxed)))
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-            Box::pin(std::future::pending())
-        }
-    }
+    const WRITE: Duration = Duration::from_millis(10);
 
     /// Returns a queue that has seen many writes of 10 ms, and its clock.
-    async fn seasoned() -> (Queue, Arc<Millis>) {
-        let clock = Arc::new(Millis::default());
+    async fn seasoned() -> (Queue, Arc<ManualClock>) {
+        let clock = ManualClock::still();
         let queue = Queue::new(WAIT, World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) });
         for _ in 0..200 {
             let permit = queue.enter(Scope::Installation).await.expect("nobody is before it");
-            clock.0.fetch_add(WRITE_MILLIS, Ordering::Relaxed);
+            clock.advance(WRITE);
             drop(permit);
         }
         (queue, clock)
@@ -210,7 +185,7 @@ mod tests {
         join_all(&queue, &mut joined);
         assert!((95..=105).contains(&joined.len()), "{} of a burst wait", joined.len());
 
-        clock.0.fetch_add(1_001, Ordering::Relaxed);
+        clock.advance(Duration::from_millis(1_001));
         joined.truncate(2);
         join_all(&queue, &mut joined);
         assert!((19..=23).contains(&joined.len()), "{} of a lasting load wait", joined.len());
@@ -228,7 +203,7 @@ mod tests {
         let (queue, clock) = seasoned().await;
         for _ in 0..200 {
             let permit = queue.enter(Scope::Installation).await.expect("nobody is before it");
-            clock.0.fetch_add(6_000, Ordering::Relaxed);
+            clock.advance(Duration::from_secs(6));
             drop(permit);
         }
         let other = Scope::Organization(uuid::Uuid::from_u128(1).into());
@@ -238,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn whose_permit_does_not_come_in_time_is_refused() {
-        let clock = Arc::new(Millis::default());
+        let clock = ManualClock::still();
         let world = World { clock, entropy: Arc::new(SystemEntropy) };
         let queue = Queue::new(Duration::from_millis(10), world);
         let held = queue.enter(Scope::Installation).await.expect("nobody is before it");

@@ -3,15 +3,13 @@
 //! The server's own clocks stand until the test moves them; the database's says what the test wants. `process::clocks`
 //! sets the machine's clock under the real program.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use guildhall::app::App;
 use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
-use guildhall::clock::{AnchoredClock, Clock, Monotonic, World};
+use guildhall::clock::{AnchoredClock, Clock, World};
 use guildhall::domain::error::Error;
 use guildhall::domain::fact::{Commit, Scope};
 use guildhall::domain::id::{OrganizationId, SessionId, UserId};
@@ -22,43 +20,14 @@ use guildhall::store::Store;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::harness::{Database, ManualClock, SeededEntropy, eventually};
+use crate::harness::{Database, ManualClock, SeededEntropy};
 
 const HOUR: i64 = 3_600_000_000;
-
-/// A machine whose clocks stand until they are moved, and that knows when the feed has had its turn.
-struct Machine {
-    clock: Arc<ManualClock>,
-    pauses: AtomicU64,
-}
-
-impl Clock for Machine {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn monotonic(&self) -> Monotonic {
-        self.clock.monotonic()
-    }
-
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.clock.sleep_until(instant)
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let pause = self.clock.sleep(duration);
-        // Nobody but the feed pauses for less than half a second.
-        if duration < Duration::from_millis(500) {
-            self.pauses.fetch_add(1, Ordering::Relaxed);
-        }
-        pause
-    }
-}
 
 /// A store whose database has a clock of the test's own: it goes with the machine's, as far off as it was set.
 struct Setting {
     store: Store,
-    machine: Arc<Machine>,
+    machine: Arc<ManualClock>,
     /// What its clock said first, and the machine's then.
     first: OnceLock<(Timestamp, Timestamp)>,
     set_by: AtomicI64,
@@ -104,16 +73,15 @@ impl Source for Setting {
 /// A server, and the clocks that it goes by.
 struct Scene {
     app: App,
-    machine: Arc<Machine>,
+    machine: Arc<ManualClock>,
     database: Arc<Setting>,
     _data_dir: TempDir,
 }
 
 impl Scene {
     async fn start() -> Self {
-        let (data_dir, machine) =
-            (TempDir::new().unwrap(), Machine { clock: ManualClock::still(), pauses: AtomicU64::new(0) });
-        let machine = Arc::new(machine);
+        // Nobody but the feed pauses for less than half a second.
+        let (data_dir, machine) = (TempDir::new().unwrap(), ManualClock::counting(Duration::from_millis(500)));
         let config = Database::Postgres.config(data_dir.path()).await;
         let clock = Arc::new(AnchoredClock::new(machine.clone()));
         let world = World { clock, entropy: Arc::new(SeededEntropy::new(1)) };
@@ -138,10 +106,10 @@ impl Scene {
     async fn pass(&self, duration: Duration) {
         for _ in 0..duration.as_secs() {
             // The feed pauses again once it is done with the poll for which its pause has ended.
-            let pauses =
-                eventually("a pause", || Some(self.machine.pauses.load(Ordering::Relaxed)).filter(|it| *it > 0)).await;
-            self.machine.clock.advance(Duration::from_secs(1));
-            eventually("a poll", || (self.machine.pauses.load(Ordering::Relaxed) > pauses).then_some(())).await;
+            let mut pauses = self.machine.pauses();
+            let before = *pauses.wait_for(|pauses| *pauses > 0).await.unwrap();
+            self.machine.advance(Duration::from_secs(1));
+            pauses.wait_for(|pauses| *pauses > before).await.unwrap();
         }
     }
 

@@ -1,80 +1,42 @@
 use std::future::pending;
+use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::clock::testing::ManualClock;
 
-const NOON: i64 = 1_800_000_000_000_000;
+const NOON: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A machine whose two clocks stand until they are moved.
-#[derive(Default)]
-struct Machine {
-    wall: AtomicI64,
-    monotonic: AtomicI64,
-}
-
-impl Machine {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { wall: AtomicI64::new(NOON), monotonic: AtomicI64::new(0) })
-    }
-
-    fn pass(&self, duration: Duration) {
-        let micros = i64::try_from(duration.as_micros()).expect("not long");
-        self.wall.fetch_add(micros, Ordering::Relaxed);
-        self.monotonic.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    fn set_forward(&self, duration: Duration) {
-        self.wall.fetch_add(i64::try_from(duration.as_micros()).expect("not long"), Ordering::Relaxed);
-    }
-
-    fn set_back(&self, duration: Duration) {
-        self.wall.fetch_sub(i64::try_from(duration.as_micros()).expect("not long"), Ordering::Relaxed);
-    }
-}
-
-impl Clock for Machine {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.wall.load(Ordering::Relaxed))
-    }
-
-    fn monotonic(&self) -> Monotonic {
-        Monotonic(Duration::from_micros(self.monotonic.load(Ordering::Relaxed).cast_unsigned()))
-    }
-
-    fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(pending())
-    }
-
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(pending())
-    }
+/// Makes a machine whose two clocks stand until they are moved.
+fn machine() -> Arc<ManualClock> {
+    ManualClock::still_at(NOON)
 }
 
 fn noon_and(duration: Duration) -> Timestamp {
-    Timestamp::from_micros(NOON).plus(duration)
+    NOON.plus(duration)
 }
 
 /// Lets a minute and a second pass, with a poll each second.
-fn confirm(clock: &AnchoredClock, machine: &Machine) {
+fn confirm(clock: &AnchoredClock, machine: &ManualClock) {
     for _ in 0..=61 {
-        machine.pass(Duration::from_secs(1));
+        machine.advance(Duration::from_secs(1));
         clock.observe(None);
     }
 }
 
 #[test]
 fn without_a_database_of_its_own_clock_the_machines_counts() {
-    let machine = Machine::new();
+    let machine = machine();
     let clock = AnchoredClock::new(machine.clone());
     clock.begin(&Beginning::default());
-    machine.set_back(HOUR);
+    machine.set(machine.now().minus(HOUR));
     clock.observe(None);
     assert_eq!(clock.now(), noon_and(Duration::ZERO));
-    machine.pass(Duration::from_mins(10));
+    machine.advance(Duration::from_mins(10));
     assert_eq!(clock.now(), noon_and(Duration::from_mins(5)));
 
-    machine.set_forward(HOUR * 3);
+    machine.set(machine.now().plus(HOUR * 3));
     confirm(&clock, &machine);
     assert_eq!(clock.now(), machine.now());
     let health = clock.health();
@@ -84,7 +46,7 @@ fn without_a_database_of_its_own_clock_the_machines_counts() {
 
 #[test]
 fn a_databases_clock_counts_and_the_machines_does_not() {
-    let machine = Machine::new();
+    let machine = machine();
     let clock = AnchoredClock::new(machine.clone());
     let reading = |time| {
         let at = machine.monotonic();
@@ -93,7 +55,7 @@ fn a_databases_clock_counts_and_the_machines_does_not() {
     let database = noon_and(HOUR * 24 * 365);
     clock.begin(&Beginning { database: reading(database), ..Beginning::default() });
     assert_eq!(clock.now(), database);
-    machine.set_back(HOUR);
+    machine.set(machine.now().minus(HOUR));
     confirm(&clock, &machine);
     assert_eq!(clock.now(), database.plus(Duration::from_secs(62)));
     assert_eq!(clock.health(), ClockHealth::default());
@@ -105,7 +67,7 @@ fn a_databases_clock_counts_and_the_machines_does_not() {
 
 #[test]
 fn what_is_on_record_is_past_unless_it_was_asked_for() {
-    let machine = Machine::new();
+    let machine = machine();
     let clock = AnchoredClock::new(machine.clone());
     let recorded = Some(noon_and(HOUR));
     clock.begin(&Beginning { recorded, ..Beginning::default() });
@@ -115,17 +77,17 @@ fn what_is_on_record_is_past_unless_it_was_asked_for() {
     clock.begin(&Beginning { recorded, may_go_back: true, ..Beginning::default() });
     assert_eq!(clock.now(), noon_and(Duration::ZERO));
     assert_eq!(clock.health().warning().as_deref(), Some("the clock is 3600 s before the newest commit"));
-    machine.pass(HOUR);
+    machine.advance(HOUR);
     assert_eq!(clock.health().warning(), None);
 }
 
 #[tokio::test]
 async fn whoever_waits_for_an_instant_is_woken_when_time_jumps_there() {
-    let machine = Machine::new();
+    let machine = machine();
     let clock = AnchoredClock::new(machine.clone());
     let waiting = tokio::spawn(clock.sleep_until(noon_and(HOUR)));
     tokio::task::yield_now().await;
-    machine.set_forward(HOUR);
+    machine.set(machine.now().plus(HOUR));
     clock.observe(None);
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished(), "not confirmed yet");
@@ -136,12 +98,12 @@ async fn whoever_waits_for_an_instant_is_woken_when_time_jumps_there() {
 #[test]
 fn nobody_sees_time_go_back_on_any_thread_while_the_clock_is_set() {
     /// The machine's monotonic clock, and a wall clock that is set again and again.
-    struct Restless(AtomicI64);
+    struct Restless(AtomicU32);
 
     impl Clock for Restless {
         fn now(&self) -> Timestamp {
-            let hop = self.0.fetch_add(1, Ordering::Relaxed) % 7 * 900_000;
-            Timestamp::from_micros(NOON - hop).plus(self.monotonic().0)
+            let hop = Duration::from_millis(900) * (self.0.fetch_add(1, Ordering::Relaxed) % 7);
+            NOON.minus(hop).plus(self.monotonic().0)
         }
 
         fn monotonic(&self) -> Monotonic {
@@ -157,7 +119,7 @@ fn nobody_sees_time_go_back_on_any_thread_while_the_clock_is_set() {
         }
     }
 
-    let clock = AnchoredClock::new(Arc::new(Restless(AtomicI64::new(0))));
+    let clock = AnchoredClock::new(Arc::new(Restless(AtomicU32::new(0))));
     let latest = AtomicI64::new(i64::MIN);
     std::thread::scope(|scope| {
         for thread in 0..4 {

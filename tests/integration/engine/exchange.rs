@@ -1,22 +1,18 @@
 //! Another database answers than before, and no poll fails: what is in memory is compared with it before anything is
 //! proven current, or within half the hard bound where nothing tells of it.
 
-use std::future::Future;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::authz::{Engine, Item, Output, Requirement, Settings, Stream, Update, follow};
-use guildhall::clock::{Clock, Monotonic, World};
+use guildhall::clock::World;
 use guildhall::domain::error::Reason;
 use guildhall::domain::fact::{Fact, Held, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Place;
 use guildhall::domain::revision::{Position, Token};
-use guildhall::domain::time::Timestamp;
 use guildhall::workers::Pulse;
-use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ledger::{Copy, Ledger, Names, OPERATOR};
@@ -28,36 +24,9 @@ const PAUSE: Duration = Duration::from_millis(375);
 /// Heads of organizations that are compared with each poll.
 const SLICE: usize = 1_000;
 
-/// A clock that counts the pauses of whoever polls by it.
-struct Paced {
-    clock: Arc<ManualClock>,
-    pauses: watch::Sender<u64>,
-}
-
-impl Clock for Paced {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn monotonic(&self) -> Monotonic {
-        self.clock.monotonic()
-    }
-
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.clock.sleep_until(instant)
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let pause = self.clock.sleep(duration);
-        self.pauses.send_modify(|pauses| *pauses += 1);
-        pause
-    }
-}
-
 /// A stage whose feed polls when it is told to.
 struct Followed {
     stage: Stage,
-    paced: Arc<Paced>,
     _stop: DropGuard,
 }
 
@@ -71,22 +40,21 @@ impl Deref for Followed {
 
 impl Followed {
     async fn new(settings: Settings) -> Self {
-        let (ledger, clock) = (Ledger::new(), ManualClock::still());
-        let paced = Arc::new(Paced { clock: clock.clone(), pauses: watch::Sender::new(0) });
-        let world = World { clock: paced.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
+        let (ledger, clock) = (Ledger::new(), ManualClock::counting(Duration::MAX));
+        let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
         let engine = Engine::start(ledger.clone(), world, settings, 1).await.expect("an installation");
         let stop = CancellationToken::new();
         let pulse = Pulse::new("feed", Duration::MAX, clock.clone());
         tokio::spawn(follow(Arc::clone(&engine), pulse, stop.clone()));
-        let this = Self { stage: Stage { engine, ledger, clock }, paced, _stop: stop.drop_guard() };
-        this.paced.pauses.subscribe().wait_for(|pauses| *pauses == 1).await.expect("a feed that waits");
+        let this = Self { stage: Stage { engine, ledger, clock }, _stop: stop.drop_guard() };
+        this.clock.pauses().wait_for(|pauses| *pauses == 1).await.expect("a feed that waits");
         this
     }
 
     /// Lets the feed poll once, to the end. Returns how many heads of organizations were compared.
     async fn poll(&self) -> usize {
         self.ledger.heads_read();
-        let mut pauses = self.paced.pauses.subscribe();
+        let mut pauses = self.clock.pauses();
         let before = *pauses.borrow();
         self.clock.advance(PAUSE);
         pauses.wait_for(|pauses| *pauses > before).await.expect("a feed that goes on");
