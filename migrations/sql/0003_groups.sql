@@ -1,33 +1,7 @@
-//! Groups, who is in them, and the orders in which grants are listed.
+-- Groups, who is in them, and the orders in which grants are listed.
+--
+-- Who is in a group carries the organization as well: its index loads all of them at once.
 
-use sea_orm_migration::prelude::*;
-
-use crate::sql;
-
-/// The migration.
-#[derive(Debug)]
-pub struct Migration;
-
-impl MigrationName for Migration {
-    fn name(&self) -> &'static str {
-        "m0003_groups"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        sql::run(manager, SCHEMA).await
-    }
-
-    /// All of it or none, on SQLite too.
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-}
-
-/// Who is in a group carries the organization as well: its index loads all of them at once.
-const SCHEMA: &str = "
 create table groups (
     id {uuid} primary key,
     organization_id {uuid} not null references organizations (id),
@@ -52,5 +26,4 @@ create index group_members_by_organization on group_members (organization_id);
 create index grants_in_order on grants (scope, id);
 create index grants_by_principal on grants (scope, principal_kind, principal_id, id);
 create index grants_at_place on grants (scope, place_kind, place_type, place_id, id);
-drop index grants_by_place
-";
+drop index grants_by_place;

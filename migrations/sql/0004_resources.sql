@@ -1,33 +1,7 @@
-//! Resources whole: names, metadata, bound service accounts, contacts, and the words by which they are found.
+-- Resources whole: names, metadata, bound service accounts, contacts, and the words by which they are found.
+--
+-- A contact keeps its address; who wants no more mails leaves a hash of theirs alone.
 
-use sea_orm_migration::prelude::*;
-
-use crate::sql;
-
-/// The migration.
-#[derive(Debug)]
-pub struct Migration;
-
-impl MigrationName for Migration {
-    fn name(&self) -> &'static str {
-        "m0004_resources"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        sql::run(manager, SCHEMA).await
-    }
-
-    /// All of it or none, on SQLite too.
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-}
-
-/// A contact keeps its address; who wants no more mails leaves a hash of theirs alone.
-const SCHEMA: &str = "
 alter table resources add column display_name text not null default '';
 alter table resources add column metadata text not null default '{}';
 alter table resources add column service_account_id {uuid};
@@ -72,5 +46,4 @@ create table notification_windows (
     window_started_at bigint not null,
     notifications bigint not null,
     primary key (organization_id, resource_type, resource_id)
-)
-";
+);

@@ -1,39 +1,8 @@
-//! Identity, membership, grants and the log: everything from an invitation to a check.
+-- Identity, membership, grants and the log: everything from an invitation to a check.
+--
+-- Instants are microseconds since 1970 UTC. Tags are 64 bits, kept as a signed number. Foreign keys never cascade: a
+-- row that left without a fact would be a hole in the log.
 
-use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::DbBackend;
-
-use crate::sql;
-
-/// The migration.
-#[derive(Debug)]
-pub struct Migration;
-
-impl MigrationName for Migration {
-    fn name(&self) -> &'static str {
-        "m0001_walk"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        sql::run(manager, SCHEMA).await?;
-        if manager.get_database_backend() == DbBackend::Postgres {
-            sql::run(manager, "create index commits_by_transaction on commits (txid)").await?;
-        }
-        Ok(())
-    }
-
-    /// All of it or none, on SQLite too.
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-}
-
-/// Instants are microseconds since 1970 UTC. Tags are 64 bits, kept as a signed number. Foreign keys never cascade: a
-/// row that left without a fact would be a hole in the log.
-const SCHEMA: &str = "
 create table installation (
     id bigint primary key check (id = 1),
     epoch bigint not null,
@@ -68,6 +37,7 @@ create table commits (
     committed_at bigint not null,
     unique (scope, revision)
 );
+{transaction_index}
 create table facts (
     scope {uuid} not null,
     revision bigint not null,
@@ -217,5 +187,4 @@ create table outbox (
     next_attempt_at bigint not null,
     created_at bigint not null
 );
-create index outbox_by_next_attempt on outbox (next_attempt_at)
-";
+create index outbox_by_next_attempt on outbox (next_attempt_at);
