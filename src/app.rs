@@ -21,6 +21,7 @@ use crate::domain::catalog::presets;
 use crate::domain::error::Error;
 use crate::domain::mailing::MailLimits;
 use crate::domain::throttle;
+use crate::jobs;
 use crate::mail::{self, MailTransport, TransportError, Worker};
 use crate::private;
 use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError, Throttle};
@@ -176,7 +177,7 @@ impl App {
             }
         };
         // Before anything can expire for somebody: whoever starts after this one must not find it good again.
-        if let Err(error) = store.time_keep(world.now(), service::unrecorded(&world)).await {
+        if let Err(error) = store.time_keep(world.now(), jobs::unrecorded(&world)).await {
             tracing::warn!(cause = error.cause(), "the time could not be put on record");
         }
         let bytes_max = (config.index_memory_mib as usize) << 20;
@@ -228,7 +229,7 @@ impl App {
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;
         let workers = Arc::new(Workers::new(Arc::clone(&services.world.clock)));
-        let followers = background_tasks(&workers, &services, worker, &background);
+        let followers = jobs::start(&workers, &services, worker, &background);
         let servers = vec![
             tokio::spawn(serve_grpc(listener, grpc, edge.clone(), hot_path, health_service, soft.clone())),
             tokio::spawn(transport::serve_plain(
@@ -292,66 +293,6 @@ impl App {
             }
         }
         self.services.store.clone().close().await;
-    }
-}
-
-/// After how long without progress each background task is stuck: several times what a turn takes at the most.
-const FEED_BOUND: Duration = Duration::from_secs(15);
-const WORKER_BOUND: Duration = Duration::from_mins(2);
-/// A turn finishes up to a hundred removals, each slice by slice.
-const REMOVALS_BOUND: Duration = Duration::from_mins(10);
-/// The pause is up to 15 minutes, and a turn sweeps up to a thousand organizations.
-const SWEEP_BOUND: Duration = Duration::from_mins(30);
-/// How often the background tasks are looked at.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
-
-/// Starts the tasks that work beside the calls, until `stop`.
-fn background_tasks(
-    workers: &Arc<Workers>,
-    services: &Arc<Services>,
-    mails: Worker,
-    stop: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
-    let services = || Arc::clone(services);
-    vec![
-        workers.spawn("feed", FEED_BOUND, |pulse| authz::follow(Arc::clone(&services().engine), pulse, stop.clone())),
-        workers.spawn("mail", WORKER_BOUND, |pulse| mails.run(Arc::clone(&services().mail), pulse, stop.clone())),
-        workers.spawn("activity", WORKER_BOUND, |pulse| service::keep_activity(services(), pulse, stop.clone())),
-        workers.spawn("removals", REMOVALS_BOUND, |pulse| service::keep_removals(services(), pulse, stop.clone())),
-        workers.spawn("keys", WORKER_BOUND, |pulse| service::keep_keys(services(), pulse, stop.clone())),
-        workers.spawn("refusals", WORKER_BOUND, |pulse| service::keep_refusals(services(), pulse, stop.clone())),
-        workers.spawn("grants", SWEEP_BOUND, |pulse| service::keep_grants(services(), pulse, stop.clone())),
-        workers.spawn("time", WORKER_BOUND, |pulse| service::keep_time(services(), pulse, stop.clone())),
-        tokio::spawn(oversee(Arc::clone(workers), services(), stop.clone())),
-    ]
-}
-
-/// Logs once what the readiness detail says until it is over: that a task makes no progress, that nothing is allowed.
-async fn oversee(workers: Arc<Workers>, services: Arc<Services>, stop: CancellationToken) {
-    let clock = &services.world.clock;
-    let (mut looked_at, mut was_stale) = (clock.monotonic(), false);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep(LOOK_PERIOD) => {}
-        }
-        let now = clock.monotonic();
-        let has_slept = now.since(std::mem::replace(&mut looked_at, now)) > LOOK_PERIOD * 4;
-        if has_slept {
-            // The machine was suspended or had no time for anybody: let the others have a turn first.
-            continue;
-        }
-        workers.tell();
-        let is_stale = services.engine.is_stale();
-        match (std::mem::replace(&mut was_stale, is_stale), is_stale) {
-            (false, true) => tracing::error!(
-                feed_age = ?services.engine.feed_age(),
-                round_age = ?services.engine.round_age(),
-                "nothing is allowed: too long nothing was proven current",
-            ),
-            (true, false) => tracing::info!("memory is proven current again"),
-            _ => {}
-        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod config;
 pub mod console;
 pub mod demo;
 pub mod domain;
+pub mod jobs;
 pub mod locked;
 pub mod mail;
 pub mod private;

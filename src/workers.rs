@@ -1,8 +1,8 @@
-//! The background tasks of a server: each notes when it last made progress, so that one that hangs or has panicked is
-//! seen: in the readiness detail, in the metrics, and once in the log.
+//! The background workers of a server: one driver runs each [`Job`] turn by turn, and notes when it last made progress, so that
+//! one that hangs or has panicked is seen: in the readiness detail, in the metrics, and once in the log.
 //!
-//! Progress is a turn that has ended, whether or not what it did has succeeded: what fails says so by itself, and is tried
-//! again.
+//! Progress is a turn that has ended, whether or not what it did has succeeded: what fails is logged by the job itself, and
+//! is tried again.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Monotonic};
 
@@ -50,11 +51,61 @@ pub enum Condition {
     Panicked,
 }
 
+/// Something that is done again and again beside the calls.
+pub trait Job: Send + 'static {
+    /// What it is called in metrics and in the log.
+    const NAME: &'static str;
+    /// After how long without progress it counts as stuck.
+    const BOUND: Duration;
+    /// Whether it takes a last turn once the server ends.
+    const ENDS_WITH_A_TURN: bool = false;
+
+    /// Returns how long to wait before the first turn.
+    fn first_pause(&self) -> Duration;
+
+    /// Does what there is to do, as much as one turn takes, and returns how long to pause. A turn that takes long notes in
+    /// between that it makes progress.
+    fn turn(&mut self, pulse: &Pulse) -> impl Future<Output = Duration> + Send;
+
+    /// Ends a pause early.
+    fn woken(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+/// Runs a job turn by turn until `stop`.
+pub async fn drive<J: Job>(mut job: J, clock: Arc<dyn Clock>, pulse: Pulse, stop: CancellationToken) {
+    let mut pause = job.first_pause();
+    loop {
+        let is_last = tokio::select! {
+            biased;
+            () = stop.cancelled() => true,
+            () = std::future::ready(()), if pause.is_zero() => false,
+            () = job.woken() => false,
+            () = clock.sleep(pause) => false,
+        };
+        if is_last && !J::ENDS_WITH_A_TURN {
+            return;
+        }
+        pause = job.turn(&pulse).await;
+        pulse.beat();
+        if is_last {
+            return;
+        }
+    }
+}
+
 impl Workers {
     /// Makes a watch over no task yet.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, pulses: Mutex::default() }
+    }
+
+    /// Starts a job, which is driven until `stop`.
+    pub fn start<J: Job>(&self, job: J, stop: &CancellationToken) -> JoinHandle<()> {
+        let (clock, stop) = (Arc::clone(&self.clock), stop.clone());
+        self.spawn(J::NAME, J::BOUND, |pulse| drive(job, clock, pulse, stop))
     }
 
     /// Starts a task that is stuck once it notes no progress for as long as `bound`.

@@ -1,15 +1,12 @@
-//! Carries mails from the outbox to the transport, until told to stop.
+//! Carries mails from the outbox to the transport, turn by turn.
 //!
 //! A mail is sent at least once: whoever dies between sending it and saying so leaves it to be sent again when its
 //! lease has lapsed. Any number of workers share an outbox.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::message::{Mail, MailError};
@@ -61,6 +58,7 @@ pub struct Worker {
     transport: MailTransport,
     world: World,
     settings: Settings,
+    next_sweep: Monotonic,
 }
 
 /// Why a mail was not sent.
@@ -75,43 +73,38 @@ enum Failure {
 }
 
 impl Worker {
-    /// Makes a worker; it does nothing until it is [run](Self::run).
+    /// Returns a worker; it does nothing but in its [turns](Self::turn).
     #[must_use]
     pub fn new(store: Store, sealer: Sealer, transport: MailTransport, world: World, settings: Settings) -> Self {
-        Self { store, sealer, transport, world, settings }
+        let next_sweep = world.clock.monotonic();
+        Self { store, sealer, transport, world, settings, next_sweep }
     }
 
-    /// Sends what is due, whenever `nudge` says so and about every [`poll`](Settings::poll), until `stop`.
-    ///
-    /// Once stopped it takes no more mails and ends when those it has are sent or put off, within
-    /// [`send_timeout`](Settings::send_timeout) and what the database takes. What fails is logged and tried again.
-    pub async fn run(self, nudge: Arc<Notify>, pulse: Pulse, stop: CancellationToken) {
-        let mut next_sweep = self.world.clock.monotonic();
-        while !stop.is_cancelled() {
+    /// Sends the mails that are due, as many as one turn takes, and returns whether there were any: then there may be more, and
+    /// a mail that was sent may have put one that reports it in its place. What fails is logged and tried again.
+    pub async fn turn(&mut self, pulse: &Pulse) -> bool {
+        self.sweep().await;
+        let worker = &*self;
+        let taken = match worker.take().await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the outbox could not be read");
+                Vec::new()
+            }
+        };
+        let is_busy = !taken.is_empty();
+        let deliver = async |mail| {
+            worker.deliver(mail).await;
             pulse.beat();
-            self.sweep(&mut next_sweep).await;
-            let taken = match self.take().await {
-                Ok(taken) => taken,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the outbox could not be read");
-                    Vec::new()
-                }
-            };
-            // There may be more due, and a mail that was sent may have put one that tells of it in its place.
-            if !taken.is_empty() {
-                let deliver = async |mail| {
-                    self.deliver(mail).await;
-                    pulse.beat();
-                };
-                futures_util::stream::iter(taken).for_each_concurrent(None, deliver).await;
-                continue;
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = nudge.notified() => {}
-                () = self.world.clock.sleep(self.world.jittered(self.settings.poll)) => {}
-            }
-        }
+        };
+        futures_util::stream::iter(taken).for_each_concurrent(None, deliver).await;
+        is_busy
+    }
+
+    /// Returns how long to wait, about, before the outbox is read again.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        self.world.jittered(self.settings.poll)
     }
 
     async fn take(&self) -> Result<Vec<OutboxMail>, Error> {
@@ -168,12 +161,12 @@ impl Worker {
         self.store.mail_put_off(id, now.plus(delay)).await
     }
 
-    async fn sweep(&self, next: &mut Monotonic) {
+    async fn sweep(&mut self) {
         let now = self.world.clock.monotonic();
-        if now < *next {
+        if now < self.next_sweep {
             return;
         }
-        *next = Monotonic(now.0.saturating_add(self.world.jittered(self.settings.sweep)));
+        self.next_sweep = Monotonic(now.0.saturating_add(self.world.jittered(self.settings.sweep)));
         if let Err(error) = self.store.lapsed_delete().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what has lapsed could not be deleted");
         }
@@ -189,6 +182,10 @@ impl fmt::Debug for Worker {
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use tokio::sync::Notify;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::auth::{InstallationKey, Purpose};
@@ -196,6 +193,7 @@ mod tests {
     use crate::clock::testing::ManualClock;
     use crate::domain::time::Timestamp;
     use crate::store;
+    use crate::workers::drive;
 
     struct Post {
         clock: Arc<ManualClock>,
@@ -234,8 +232,9 @@ mod tests {
             Worker::new(self.store.clone(), Self::sealer(), transport, self.world.clone(), Settings::default())
         }
 
-        fn pulse(&self) -> Pulse {
-            Pulse::new("mail", Duration::MAX, self.clock.clone())
+        async fn run(&self, nudge: Arc<Notify>, stop: CancellationToken) {
+            let pulse = Pulse::new("mail", Duration::MAX, self.clock.clone());
+            drive(crate::jobs::Mails { worker: self.worker(), nudge }, self.clock.clone(), pulse, stop).await;
         }
 
         fn mails(&self) -> PathBuf {
@@ -284,7 +283,7 @@ mod tests {
         let post = Post::open().await;
         post.invite().await;
         let (nudge, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let running = tokio::spawn(post.worker().run(nudge.clone(), post.pulse(), stop.clone()));
+        let running = tokio::spawn(post.run(nudge.clone(), stop.clone()));
 
         post.idle(1).await;
         let sent = post.sent();
@@ -343,7 +342,7 @@ mod tests {
         post.put(Post::sealer().seal(Purpose::OutboxMail, b"{}", &post.world)).await;
         post.invite().await;
         let stop = CancellationToken::new();
-        let running = tokio::spawn(post.worker().run(Arc::new(Notify::new()), post.pulse(), stop.clone()));
+        let running = tokio::spawn(post.run(Arc::new(Notify::new()), stop.clone()));
 
         post.idle(1).await;
         assert_eq!(post.sent().len(), 2);

@@ -4,21 +4,14 @@
 //! Active is who signs in, in every organization they are in, and who makes a call that names an organization, in that one.
 //! To be asked about is no activity.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
-
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use std::collections::HashMap;
 
 use super::Services;
 use crate::domain::error::Error;
 use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::time::Timestamp;
-use crate::workers::Pulse;
 
-/// About how long a note waits to be written.
-const PERIOD: Duration = Duration::from_secs(20);
 /// Most notes that wait; more are lost until there is room.
 const NOTES_MAX: usize = 100_000;
 /// How exactly it is told.
@@ -69,19 +62,5 @@ impl Services {
             }
         }
         first_error.map_or(Ok(()), Err)
-    }
-}
-
-/// Writes what is noted, about every 20 seconds until `stop`, and once more then.
-pub async fn keep_activity(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
-        }
-        if let Err(error) = services.write_activity().await {
-            tracing::warn!(cause = error.cause(), "when people were last active could not be written");
-        }
-        pulse.beat();
     }
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use tokio_util::sync::CancellationToken;
 
 use super::{Caller, Services};
 use crate::auth::{SecretKind, hash_of, kind_of, looks_like_jwt};
@@ -26,7 +25,6 @@ use crate::authz::{account_disabled, key_revoked};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::ApiKeyId;
 use crate::domain::place::Subject;
-use crate::workers::Pulse;
 
 /// How many verified credentials are remembered.
 const REMEMBERED_MAX: usize = 100_000;
@@ -299,26 +297,6 @@ impl Services {
             }
         }
         Ok(())
-    }
-}
-
-/// Looks for the keys in use, at once when a history is found to be no more, and about every 10 seconds, until `stop`.
-pub async fn keep_keys(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
-    let mut wait = PERIOD;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = services.engine.broken_off() => {}
-            () = services.world.clock.sleep(services.world.jittered(wait)) => {}
-        }
-        wait = match services.look_for_keys().await {
-            Ok(()) => PERIOD,
-            Err(error) => {
-                tracing::debug!(cause = error.cause(), "the keys in use could not be looked for");
-                LOOKED_FOR_AGAIN
-            }
-        };
-        pulse.beat();
     }
 }
 

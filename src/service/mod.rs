@@ -35,7 +35,6 @@ mod shown;
 mod sought;
 mod sweeping;
 mod throttle;
-mod time;
 mod write;
 
 use std::sync::Arc;
@@ -44,10 +43,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-pub use self::time::{keep_time, unrecorded};
-pub use activity::{Activity, keep_activity};
+pub use activity::Activity;
 pub use apply::Changed;
-pub use bearer::{Bearer, Bearers, Permit, keep_keys};
+pub use bearer::{Bearer, Bearers, Permit};
 pub use call::Call;
 pub use catalog::{CatalogName, CatalogView, Catalogs, Followed, PutCatalog, SetOrganizationCatalog};
 pub use check::{
@@ -68,7 +66,7 @@ pub use installation::{FirstStart, HandOver, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
 pub use member::{
     Bulk, BulkAct, BulkMembers, BulkResult, ChangedMembers, CreatedMembers, FoundMember, ListMembers, MemberName,
-    Members, MyMemberships, NewMember, Preview, RemoveMember, Removed, Selection, UpdateMember, keep_removals,
+    Members, MyMemberships, NewMember, Preview, RemoveMember, Removed, Selection, UpdateMember,
 };
 pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};
@@ -90,8 +88,7 @@ pub use service_account::{
 };
 pub use session::{SignIn, SignedIn};
 pub use shown::Shown;
-pub use sweeping::keep_grants;
-pub use throttle::{Throttle, keep_refusals};
+pub use throttle::Throttle;
 
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::mutation::{AuthorizeAbove, Transaction};
@@ -13,30 +12,13 @@ use crate::domain::id::OrganizationId;
 use crate::domain::time::Timestamp;
 use crate::rpc::Rpc;
 use crate::store::{Lock, Reads, Tx};
-use crate::workers::Pulse;
 
-/// About how often it is looked for grants that have expired.
-const PERIOD: Duration = Duration::from_mins(10);
 /// How long a grant that has expired is kept, so that an explanation can name it.
 const KEPT: Duration = Duration::from_hours(24);
 /// Most organizations that are swept in one go.
 const ORGANIZATIONS_MAX: u64 = 1_000;
 /// Most grants that go in one commit.
 const SLICE: u64 = 1_000;
-
-/// Sweeps grants that have expired, until it is told to stop.
-pub async fn keep_grants(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
-        }
-        if let Err(error) = services.sweep_grants().await {
-            tracing::warn!(cause = error.cause(), reason = error.reason.name(), "expired grants could not be swept");
-        }
-        pulse.beat();
-    }
-}
 
 impl Services {
     /// Sweeps what expired more than a day ago, in every organization.

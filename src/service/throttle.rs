@@ -10,14 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use crate::clock::{Monotonic, World};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::throttle::{Key, Limits, Refusals};
 use crate::store::{RefusalsRow, Settled};
-use crate::workers::Pulse;
 
 /// About how often what was counted is written.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -221,7 +219,7 @@ impl Throttle {
         });
     }
 
-    fn limited(&self) -> u64 {
+    pub fn limited(&self) -> u64 {
         self.shared.limited.swap(0, Ordering::Relaxed)
     }
 }
@@ -375,26 +373,6 @@ impl Services {
         let written = self.store.refusals_settle(&settled, self.throttle.limits().window).await;
         self.throttle.end(&settled, written.is_ok());
         written
-    }
-}
-
-/// Writes what was counted about once a second until `stop`, and once more then; and says in one line how many tries were
-/// refused by a limit.
-pub async fn keep_refusals(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
-    let mut is_last = false;
-    while !is_last {
-        is_last = tokio::select! {
-            () = stop.cancelled() => true,
-            () = services.world.clock.sleep(PERIOD) => false,
-        };
-        if let Err(error) = services.write_refusals().await {
-            tracing::warn!(cause = error.cause(), "refused sign-ins could not be written");
-        }
-        pulse.beat();
-        let limited = services.throttle.limited();
-        if limited > 0 {
-            tracing::warn!(limited, "tries were refused by a limit, of signing in above all");
-        }
     }
 }
 

@@ -30,10 +30,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["clock", "domain", "locked", "private"]),
     ("mail", &["auth", "clock", "domain", "locked", "private", "store", "workers"]),
     // The way of a request.
-    (
-        "service",
-        &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store", "workers"],
-    ),
+    ("service", &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store"]),
+    ("jobs", &["authz", "clock", "mail::Worker", "service", "workers"]),
     (
         "transport",
         &[
@@ -60,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "domain",
+            "jobs",
             "mail",
             "private",
             "service",

@@ -6,7 +6,7 @@ mod removal;
 
 pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
 pub use list::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
-pub use removal::{Preview, RemoveMember, Removed, keep_removals};
+pub use removal::{Preview, RemoveMember, Removed};
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;

@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::error::{Error, Kind};
@@ -18,10 +16,7 @@ use crate::rpc::Rpc;
 use crate::service::clearing::{Clearing, judge_anew};
 use crate::service::{Context, Services};
 use crate::store::{Lock, Tx};
-use crate::workers::Pulse;
 
-/// About how often it is looked for removals whose grace has ended.
-const PERIOD: Duration = Duration::from_secs(30);
 /// Most removals that are finished in one go.
 const DUE_MAX: u64 = 100;
 /// Most owned resources that are cleared in one commit.
@@ -30,20 +25,6 @@ const SLICE: u64 = 50;
 const FACTS_MAX: usize = 5_000;
 /// Most resources of others that are looked at in one commit.
 const KEPT_MAX: u64 = 1_000;
-
-/// Finishes removals for which nobody is waited any more, until it is told to stop.
-pub async fn keep_removals(services: Arc<Services>, pulse: Pulse, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = services.world.clock.sleep(services.world.jittered(PERIOD)) => {}
-        }
-        if let Err(error) = services.finish_removals().await {
-            tracing::warn!(cause = error.cause(), reason = error.reason.name(), "removals could not be finished");
-        }
-        pulse.beat();
-    }
-}
 
 impl Services {
     /// Finishes every removal for which nobody is waited any more.

@@ -12,8 +12,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use finish::keep_removals;
-
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::member::Member;
 use crate::domain::removal::{Assets, Inventory};
