@@ -53,9 +53,13 @@ impl Edge {
 }
 
 /// Declares the handlers of a service. `mutation` and `query` name the use case that the message is decoded into; `by` names
-/// a method of the service, for lists (whose tokens bind the query) and for what takes more than one use case.
+/// a method of the service, for lists (whose tokens bind the query) and for what takes more than one use case. What streams its
+/// answers is written out under `streams`.
 macro_rules! handlers {
-    ($trait:ident for $service:ident { $($rpc:ident($request:ident) -> $response:ident: $how:ident $what:ident;)+ }) => {
+    (
+        $trait:ident for $service:ident { $($rpc:ident($request:ident) -> $response:ident: $how:ident $what:ident;)+ }
+        $(streams { $($stream:tt)* })?
+    ) => {
         #[tonic::async_trait]
         impl $trait for $service {$(
             async fn $rpc(
@@ -64,7 +68,9 @@ macro_rules! handlers {
             ) -> Result<tonic::Response<crate::proto::$response>, tonic::Status> {
                 handlers!(@$how self, request, $what)
             }
-        )+}
+        )+
+            $($($stream)*)?
+        }
     };
     (@mutation $self:ident, $request:ident, $use_case:ident) => { $self.0.mutate::<_, $use_case, _>($request).await };
     (@query $self:ident, $request:ident, $use_case:ident) => { $self.0.query::<_, $use_case, _>($request).await };

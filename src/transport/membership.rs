@@ -1,267 +1,251 @@
 //! `MembershipService`.
 
+use std::collections::HashSet;
+
 use tonic::{Request, Response, Status};
 
 use super::bulk::{self, Chunks};
 use super::call::{Call, Edge};
 use super::convert::{Mask, assignment, grant, member_to, metadata, token};
+use super::handle::{Decode, handlers};
 use super::{removal, roster};
+use crate::domain::access::Move;
+use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
-use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::fields::all;
+use crate::domain::id::MembershipId;
 use crate::domain::member::Member;
+use crate::domain::metadata::external_id;
+use crate::domain::text::name;
 use crate::proto;
 use crate::proto::membership_service_server::MembershipService;
-use crate::proto::{
-    AcknowledgeRemovalRequest, AcknowledgeRemovalResponse, BatchCreateMembersRequest, BatchCreateMembersResponse,
-    BatchDisableMembersRequest, BatchDisableMembersResponse, BatchEnableMembersRequest, BatchEnableMembersResponse,
-    BulkMembersRequest, CreateMemberRequest, CreateMemberResponse, DisableMemberRequest, DisableMemberResponse,
-    EnableMemberRequest, EnableMemberResponse, GetMemberRequest, GetMemberResponse, LeaveOrganizationRequest,
-    LeaveOrganizationResponse, ListMembersRequest, ListMembersResponse, ListMyMembershipsRequest,
-    ListMyMembershipsResponse, ListRemovalsRequest, ListRemovalsResponse, LookUpMemberRequest, LookUpMemberResponse,
-    PreviewRemovalRequest, PreviewRemovalResponse, RemoveMemberRequest, RemoveMemberResponse, UpdateMemberRequest,
-    UpdateMemberResponse, WatchRemovalsRequest,
+use crate::service::{
+    ChangeMemberState, ChangedMembers, CreateMembers, CreatedMembers, MemberFields, NewMember, UpdateMember, Written,
 };
-use crate::service::{ChangedMembers, NewMember, UpdateMember};
+
+/// Most members of one batch.
+const BATCH_MAX: usize = 100;
+/// Most assignments of one new member.
+const ASSIGNMENTS_MAX: usize = 100;
+/// What an update writes.
+const FIELDS: &[&str] = &["display_name", "external_id", "metadata"];
 
 /// Serves memberships.
 pub(super) struct Memberships(pub Edge);
 
-#[tonic::async_trait]
-impl MembershipService for Memberships {
-    type WatchRemovalsStream = removal::Watching;
-
-    async fn preview_removal(
-        &self,
-        request: Request<PreviewRemovalRequest>,
-    ) -> Result<Response<PreviewRemovalResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(removal::preview(&self.0, &call, &message).await)
+handlers! {
+    MembershipService for Memberships {
+        create_member(CreateMemberRequest) -> CreateMemberResponse: mutation CreateMembers;
+        batch_create_members(BatchCreateMembersRequest) -> BatchCreateMembersResponse: mutation CreateMembers;
+        update_member(UpdateMemberRequest) -> UpdateMemberResponse: mutation UpdateMember;
+        disable_member(DisableMemberRequest) -> DisableMemberResponse: mutation ChangeMemberState;
+        enable_member(EnableMemberRequest) -> EnableMemberResponse: mutation ChangeMemberState;
+        batch_disable_members(BatchDisableMembersRequest) -> BatchDisableMembersResponse: mutation ChangeMemberState;
+        batch_enable_members(BatchEnableMembersRequest) -> BatchEnableMembersResponse: mutation ChangeMemberState;
+        list_members(ListMembersRequest) -> ListMembersResponse: by list;
+        get_member(GetMemberRequest) -> GetMemberResponse: by get;
+        look_up_member(LookUpMemberRequest) -> LookUpMemberResponse: by look_up;
+        list_my_memberships(ListMyMembershipsRequest) -> ListMyMembershipsResponse: by mine;
+        preview_removal(PreviewRemovalRequest) -> PreviewRemovalResponse: by preview_removal_of;
+        remove_member(RemoveMemberRequest) -> RemoveMemberResponse: by remove;
+        leave_organization(LeaveOrganizationRequest) -> LeaveOrganizationResponse: by leave;
+        list_removals(ListRemovalsRequest) -> ListRemovalsResponse: by removals;
+        acknowledge_removal(AcknowledgeRemovalRequest) -> AcknowledgeRemovalResponse: by acknowledge;
     }
+    streams {
+        type WatchRemovalsStream = removal::Watching;
 
-    async fn remove_member(
-        &self,
-        request: Request<RemoveMemberRequest>,
-    ) -> Result<Response<RemoveMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(removal::remove(&self.0, &call, message).await)
-    }
+        async fn watch_removals(
+            &self,
+            request: Request<proto::WatchRemovalsRequest>,
+        ) -> Result<Response<Self::WatchRemovalsStream>, Status> {
+            let (call, message) = Call::open(request)?;
+            call.close(removal::watch(&self.0, &call, &message).await)
+        }
 
-    async fn leave_organization(
-        &self,
-        request: Request<LeaveOrganizationRequest>,
-    ) -> Result<Response<LeaveOrganizationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(removal::leave(&self.0, &call, message).await)
-    }
+        type BulkMembersStream = Chunks;
 
-    async fn list_removals(
-        &self,
-        request: Request<ListRemovalsRequest>,
-    ) -> Result<Response<ListRemovalsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(removal::list(&self.0, &call, &message).await)
-    }
-
-    async fn watch_removals(
-        &self,
-        request: Request<WatchRemovalsRequest>,
-    ) -> Result<Response<Self::WatchRemovalsStream>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(removal::watch(&self.0, &call, &message).await)
-    }
-
-    async fn acknowledge_removal(
-        &self,
-        request: Request<AcknowledgeRemovalRequest>,
-    ) -> Result<Response<AcknowledgeRemovalResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(removal::acknowledge(&self.0, &call, message).await)
-    }
-
-    async fn list_members(
-        &self,
-        request: Request<ListMembersRequest>,
-    ) -> Result<Response<ListMembersResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(roster::list(&self.0, &call, message).await)
-    }
-
-    async fn get_member(&self, request: Request<GetMemberRequest>) -> Result<Response<GetMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(roster::get(&self.0, &call, &message).await)
-    }
-
-    async fn look_up_member(
-        &self,
-        request: Request<LookUpMemberRequest>,
-    ) -> Result<Response<LookUpMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(roster::look_up(&self.0, &call, message).await)
-    }
-
-    async fn list_my_memberships(
-        &self,
-        request: Request<ListMyMembershipsRequest>,
-    ) -> Result<Response<ListMyMembershipsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(roster::mine(&self.0, &call, &message).await)
-    }
-
-    async fn create_member(
-        &self,
-        request: Request<CreateMemberRequest>,
-    ) -> Result<Response<CreateMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.create(&call, message).await)
-    }
-
-    async fn batch_create_members(
-        &self,
-        request: Request<BatchCreateMembersRequest>,
-    ) -> Result<Response<BatchCreateMembersResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.batch_create(&call, message).await)
-    }
-
-    async fn update_member(
-        &self,
-        request: Request<UpdateMemberRequest>,
-    ) -> Result<Response<UpdateMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.update(&call, message).await)
-    }
-
-    async fn disable_member(
-        &self,
-        request: Request<DisableMemberRequest>,
-    ) -> Result<Response<DisableMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.disable(&call, &message).await)
-    }
-
-    async fn enable_member(
-        &self,
-        request: Request<EnableMemberRequest>,
-    ) -> Result<Response<EnableMemberResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.enable(&call, &message).await)
-    }
-
-    async fn batch_disable_members(
-        &self,
-        request: Request<BatchDisableMembersRequest>,
-    ) -> Result<Response<BatchDisableMembersResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.batch_disable(&call, &message).await)
-    }
-
-    async fn batch_enable_members(
-        &self,
-        request: Request<BatchEnableMembersRequest>,
-    ) -> Result<Response<BatchEnableMembersResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.batch_enable(&call, &message).await)
-    }
-
-    type BulkMembersStream = Chunks;
-
-    async fn bulk_members(&self, request: Request<BulkMembersRequest>) -> Result<Response<Chunks>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(bulk::bulk(&self.0, &call, message).await)
+        async fn bulk_members(&self, request: Request<proto::BulkMembersRequest>) -> Result<Response<Chunks>, Status> {
+            let (call, message) = Call::open(request)?;
+            call.close(bulk::bulk(&self.0, &call, message).await)
+        }
     }
 }
 
 impl Memberships {
-    async fn create(&self, call: &Call, message: CreateMemberRequest) -> Result<CreateMemberResponse, Error> {
-        let context = call.mutation(&message)?;
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let Some(new) = message.member else {
+    async fn list(&self, call: &Call, message: proto::ListMembersRequest) -> Result<proto::ListMembersResponse, Error> {
+        roster::list(&self.0, call, message).await
+    }
+
+    async fn get(&self, call: &Call, message: proto::GetMemberRequest) -> Result<proto::GetMemberResponse, Error> {
+        roster::get(&self.0, call, &message).await
+    }
+
+    async fn look_up(
+        &self,
+        call: &Call,
+        message: proto::LookUpMemberRequest,
+    ) -> Result<proto::LookUpMemberResponse, Error> {
+        roster::look_up(&self.0, call, message).await
+    }
+
+    async fn mine(
+        &self,
+        call: &Call,
+        message: proto::ListMyMembershipsRequest,
+    ) -> Result<proto::ListMyMembershipsResponse, Error> {
+        roster::mine(&self.0, call, &message).await
+    }
+
+    async fn preview_removal_of(
+        &self,
+        call: &Call,
+        message: proto::PreviewRemovalRequest,
+    ) -> Result<proto::PreviewRemovalResponse, Error> {
+        removal::preview(&self.0, call, &message).await
+    }
+
+    async fn remove(
+        &self,
+        call: &Call,
+        message: proto::RemoveMemberRequest,
+    ) -> Result<proto::RemoveMemberResponse, Error> {
+        removal::remove(&self.0, call, message).await
+    }
+
+    async fn leave(
+        &self,
+        call: &Call,
+        message: proto::LeaveOrganizationRequest,
+    ) -> Result<proto::LeaveOrganizationResponse, Error> {
+        removal::leave(&self.0, call, message).await
+    }
+
+    async fn removals(
+        &self,
+        call: &Call,
+        message: proto::ListRemovalsRequest,
+    ) -> Result<proto::ListRemovalsResponse, Error> {
+        removal::list(&self.0, call, &message).await
+    }
+
+    async fn acknowledge(
+        &self,
+        call: &Call,
+        message: proto::AcknowledgeRemovalRequest,
+    ) -> Result<proto::AcknowledgeRemovalResponse, Error> {
+        removal::acknowledge(&self.0, call, message).await
+    }
+}
+
+impl Decode<proto::CreateMemberRequest> for CreateMembers {
+    fn decode(message: proto::CreateMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+        let Some(member) = message.member else {
             return Err(Error::invalid("member", Reason::FieldRequired, "is required"));
         };
-        let new = new_member("member", new)?;
-        let written = self.0.services.create_member(&context, organization, new).await?;
+        Ok(Self { members: vec![new_member("member", member)?], path: |_| "member.".to_owned() })
+    }
+}
+
+impl From<Written<CreatedMembers>> for proto::CreateMemberResponse {
+    fn from(written: Written<CreatedMembers>) -> Self {
         let created = written.value;
-        Ok(CreateMemberResponse {
+        Self {
             member: created.members.into_iter().next().map(|member| member_to(member, created.shows_private)),
             grants: created.grants.into_iter().map(grant).collect(),
             revision: token(written.token),
-        })
-    }
-
-    async fn batch_create(
-        &self,
-        call: &Call,
-        message: BatchCreateMembersRequest,
-    ) -> Result<BatchCreateMembersResponse, Error> {
-        let context = call.mutation(&message)?;
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let (mut violations, mut new) = (Violations::default(), Vec::new());
-        for (index, member) in message.requests.into_iter().enumerate() {
-            new.extend(violations.take(new_member(&format!("requests[{index}]"), member))?);
         }
-        violations.finish()?;
-        let written = self.0.services.create_members(&context, organization, new).await?;
-        Ok(BatchCreateMembersResponse {
-            members: written.value.members.into_iter().map(|it| member_to(it, written.value.shows_private)).collect(),
-            revision: token(written.token),
-        })
     }
+}
 
-    async fn update(&self, call: &Call, message: UpdateMemberRequest) -> Result<UpdateMemberResponse, Error> {
-        let context = call.mutation(&message)?;
-        let (organization, id) = ids(&message.organization_id, &message.membership_id)?;
-        let mask = Mask::parse(message.update_mask.as_ref(), &["display_name", "external_id", "metadata"])?;
+impl Decode<proto::BatchCreateMembersRequest> for CreateMembers {
+    fn decode(message: proto::BatchCreateMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+        must_be_a_batch(message.requests.len())?;
+        let new = message.requests.into_iter().enumerate();
+        let members = all(new.map(|(index, new)| new_member(&format!("requests[{index}]"), new)).collect::<Vec<_>>())?;
+        must_be_distinct("email", members.iter().map(|new| Some(new.email.key())))?;
+        must_be_distinct("external_id", members.iter().map(|new| new.external_id.as_deref()))?;
+        Ok(Self { members, path: |index| format!("requests[{index}].") })
+    }
+}
+
+impl From<Written<CreatedMembers>> for proto::BatchCreateMembersResponse {
+    fn from(written: Written<CreatedMembers>) -> Self {
+        let created = written.value;
+        let members = created.members.into_iter().map(|member| member_to(member, created.shows_private));
+        Self { members: members.collect(), revision: token(written.token) }
+    }
+}
+
+impl Decode<proto::UpdateMemberRequest> for UpdateMember {
+    fn decode(message: proto::UpdateMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+        let id = MembershipId::parse("membership_id", &message.membership_id)?;
+        let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());
         let takes_external_id = mask.takes("external_id", !message.external_id.is_empty());
         let takes_metadata = mask.takes("metadata", message.metadata.is_some());
-        let request = UpdateMember {
-            organization,
-            id,
-            display_name: takes_name.then_some(message.display_name),
-            external_id: takes_external_id.then_some(message.external_id),
-            metadata: takes_metadata.then(|| metadata("metadata", message.metadata)).transpose()?,
-            etag: message.etag,
-        };
-        let written = self.0.services.update_member(&context, request).await?;
-        Ok(UpdateMemberResponse { member: first(written.value), revision: token(written.token) })
+        let (display_name, external_id, metadata) = all((
+            takes_name.then(|| name("display_name", &message.display_name)).transpose(),
+            takes_external_id.then(|| external_id("external_id", &message.external_id)).transpose(),
+            takes_metadata.then(|| metadata("metadata", message.metadata)).transpose(),
+        ))?;
+        Ok(Self { id, fields: MemberFields { display_name, external_id, metadata }, etag: message.etag })
     }
+}
 
-    async fn disable(&self, call: &Call, message: &DisableMemberRequest) -> Result<DisableMemberResponse, Error> {
-        let context = call.mutation(message)?;
-        let (organization, id) = ids(&message.organization_id, &message.membership_id)?;
-        let written = self.0.services.disable_members(&context, organization, vec![id]).await?;
-        Ok(DisableMemberResponse { member: first(written.value), revision: token(written.token) })
+impl From<Written<ChangedMembers>> for proto::UpdateMemberResponse {
+    fn from(changed: Written<ChangedMembers>) -> Self {
+        Self { member: first(changed.value), revision: token(changed.token) }
     }
+}
 
-    async fn enable(&self, call: &Call, message: &EnableMemberRequest) -> Result<EnableMemberResponse, Error> {
-        let context = call.mutation(message)?;
-        let (organization, id) = ids(&message.organization_id, &message.membership_id)?;
-        let written = self.0.services.enable_members(&context, organization, vec![id]).await?;
-        Ok(EnableMemberResponse { member: first(written.value), revision: token(written.token) })
+impl Decode<proto::DisableMemberRequest> for ChangeMemberState {
+    fn decode(message: proto::DisableMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+        let id = MembershipId::parse("membership_id", &message.membership_id)?;
+        Ok(Self { ids: vec![id], act: Move::Disable })
     }
+}
 
-    async fn batch_disable(
-        &self,
-        call: &Call,
-        message: &BatchDisableMembersRequest,
-    ) -> Result<BatchDisableMembersResponse, Error> {
-        let context = call.mutation(message)?;
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let ids = batch(&message.requests)?;
-        let written = self.0.services.disable_members(&context, organization, ids).await?;
-        Ok(BatchDisableMembersResponse { members: every(written.value).collect(), revision: token(written.token) })
+impl From<Written<ChangedMembers>> for proto::DisableMemberResponse {
+    fn from(changed: Written<ChangedMembers>) -> Self {
+        Self { member: first(changed.value), revision: token(changed.token) }
     }
+}
 
-    async fn batch_enable(
-        &self,
-        call: &Call,
-        message: &BatchEnableMembersRequest,
-    ) -> Result<BatchEnableMembersResponse, Error> {
-        let context = call.mutation(message)?;
-        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-        let ids = batch(&message.requests)?;
-        let written = self.0.services.enable_members(&context, organization, ids).await?;
-        Ok(BatchEnableMembersResponse { members: every(written.value).collect(), revision: token(written.token) })
+impl Decode<proto::EnableMemberRequest> for ChangeMemberState {
+    fn decode(message: proto::EnableMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+        let id = MembershipId::parse("membership_id", &message.membership_id)?;
+        Ok(Self { ids: vec![id], act: Move::Enable })
+    }
+}
+
+impl From<Written<ChangedMembers>> for proto::EnableMemberResponse {
+    fn from(changed: Written<ChangedMembers>) -> Self {
+        Self { member: first(changed.value), revision: token(changed.token) }
+    }
+}
+
+impl Decode<proto::BatchDisableMembersRequest> for ChangeMemberState {
+    fn decode(message: proto::BatchDisableMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { ids: batch(&message.requests)?, act: Move::Disable })
+    }
+}
+
+impl From<Written<ChangedMembers>> for proto::BatchDisableMembersResponse {
+    fn from(changed: Written<ChangedMembers>) -> Self {
+        Self { members: every(changed.value).collect(), revision: token(changed.token) }
+    }
+}
+
+impl Decode<proto::BatchEnableMembersRequest> for ChangeMemberState {
+    fn decode(message: proto::BatchEnableMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { ids: batch(&message.requests)?, act: Move::Enable })
+    }
+}
+
+impl From<Written<ChangedMembers>> for proto::BatchEnableMembersResponse {
+    fn from(changed: Written<ChangedMembers>) -> Self {
+        Self { members: every(changed.value).collect(), revision: token(changed.token) }
     }
 }
 
@@ -274,32 +258,57 @@ fn first(changed: ChangedMembers) -> Option<proto::Member> {
     every(changed).next()
 }
 
+/// Reads a member to be created, all that is wrong at once.
 fn new_member(field: &str, member: proto::NewMember) -> Result<NewMember, Error> {
-    let (mut violations, mut assignments) = (Violations::default(), Vec::new());
-    for (index, it) in member.assignments.iter().enumerate() {
-        assignments.extend(violations.take(assignment(&format!("{field}.assignments[{index}]"), it))?);
+    let path = |name: &str| format!("{field}.{name}");
+    let mut read = Vec::new();
+    if member.assignments.len() > ASSIGNMENTS_MAX {
+        let message = format!("must be at most {ASSIGNMENTS_MAX}");
+        read.push(Err(Error::invalid(path("assignments"), Reason::OutOfRange, message)));
+    } else {
+        let each = member.assignments.iter().enumerate();
+        read.extend(each.map(|(index, it)| assignment(&path(&format!("assignments[{index}]")), it)));
     }
-    let metadata = violations.take(metadata(&format!("{field}.metadata"), member.metadata))?;
-    violations.finish()?;
-    Ok(NewMember {
-        email: member.email,
-        display_name: member.display_name,
-        external_id: member.external_id,
-        metadata: metadata.unwrap_or_default(),
-        assignments,
-    })
+    let (email, display_name, external_id, metadata, assignments) = all((
+        Email::parse(&path("email"), &member.email),
+        name(&path("display_name"), &member.display_name),
+        external_id(&path("external_id"), &member.external_id),
+        metadata(&path("metadata"), member.metadata),
+        all(read),
+    ))?;
+    Ok(NewMember { email, display_name, external_id, metadata, assignments })
 }
 
+/// Reads who is named: from 1 to 100 members, each once.
 fn batch(requests: &[proto::MemberRef]) -> Result<Vec<MembershipId>, Error> {
-    let (mut violations, mut ids) = (Violations::default(), Vec::new());
-    for (index, request) in requests.iter().enumerate() {
-        let field = format!("requests[{index}].membership_id");
-        ids.extend(violations.take(MembershipId::parse(&field, &request.membership_id))?);
-    }
-    violations.finish()?;
+    must_be_a_batch(requests.len())?;
+    let each = requests.iter().enumerate();
+    let parse = |(index, request): (usize, &proto::MemberRef)| {
+        MembershipId::parse(&format!("requests[{index}].membership_id"), &request.membership_id)
+    };
+    let ids = all(each.map(parse).collect::<Vec<_>>())?;
+    must_be_distinct("membership_id", ids.iter().map(Some))?;
     Ok(ids)
 }
 
-fn ids(organization: &str, membership: &str) -> Result<(OrganizationId, MembershipId), Error> {
-    Ok((OrganizationId::parse("organization_id", organization)?, MembershipId::parse("membership_id", membership)?))
+fn must_be_a_batch(count: usize) -> Result<(), Error> {
+    match count {
+        0 => Err(Error::invalid("requests", Reason::FieldRequired, "is required")),
+        1..=BATCH_MAX => Ok(()),
+        _ => Err(Error::invalid("requests", Reason::OutOfRange, format!("must be at most {BATCH_MAX}"))),
+    }
+}
+
+/// Ensures that nothing stands twice under a field of a batch.
+fn must_be_distinct<T: Eq + std::hash::Hash>(
+    field: &str,
+    values: impl Iterator<Item = Option<T>>,
+) -> Result<(), Error> {
+    let (mut violations, mut seen) = (Violations::default(), HashSet::new());
+    for (index, value) in values.enumerate() {
+        if value.is_some_and(|value| !seen.insert(value)) {
+            violations.add(format!("requests[{index}].{field}"), Reason::OutOfRange, "stands in the batch before");
+        }
+    }
+    violations.finish()
 }
