@@ -35,7 +35,6 @@ mod source;
 mod status;
 mod stream;
 mod tls;
-mod tree;
 pub mod wire;
 
 pub use call::Edge;

@@ -2,10 +2,7 @@
 
 use tonic::{Response, Status, Streaming};
 
-use super::call::Call;
-use super::convert::{optional_key, required_key, resource, resource_key, token};
-use super::page::page_size;
-use super::resource::{Resources, count, optional_owner};
+use super::{Resources, count, optional_owner};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::id::OrganizationId;
 use crate::domain::resource::Under;
@@ -16,6 +13,9 @@ use crate::proto::{
     BrowseResourcesRequest, BrowseResourcesResponse, NewResource, RegisterResourcesRequest, RegisterResourcesResponse,
 };
 use crate::service::{BrowseResources, Context, Outcome, RegisterResource};
+use crate::transport::call::Call;
+use crate::transport::convert::{optional_key, required_key, resource, resource_key, token};
+use crate::transport::page::page_size;
 
 /// Most resources of one message.
 const CHUNK_MAX: usize = 100;

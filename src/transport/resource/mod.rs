@@ -1,13 +1,11 @@
 //! `ResourceService`.
 
+mod tree;
+
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::call::{Call, Edge};
-use super::convert::{
-    Mask, grant, inherited, instant, metadata, optional_key, principal, required_key, resource, resource_ref, token,
-};
 use crate::domain::assignment::{Act, Assignment, Delta};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::Held;
@@ -27,6 +25,10 @@ use crate::proto::{
     UpdateResourceRequest, UpdateResourceResponse,
 };
 use crate::service::{DeleteResource, MoveResource, RegisterResource, SetResourceOwner, ShareResource, UpdateResource};
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{
+    Mask, grant, inherited, instant, metadata, optional_key, principal, required_key, resource, resource_ref, token,
+};
 
 /// Most principals that a resource is shared with at once.
 const PRINCIPALS_MAX: usize = 100;
@@ -200,14 +202,14 @@ fn new_key(reference: Option<&ResourceRef>) -> Result<(Arc<str>, Option<Arc<str>
     }
 }
 
-pub(super) fn named(
+pub(in crate::transport) fn named(
     organization: &str,
     reference: Option<&ResourceRef>,
 ) -> Result<(OrganizationId, ResourceKey), Error> {
     Ok((OrganizationId::parse("organization_id", organization)?, required_key("resource", reference)?))
 }
 
-pub(super) fn optional_owner(owner: Option<&proto::Principal>) -> Result<Option<Principal>, Error> {
+fn optional_owner(owner: Option<&proto::Principal>) -> Result<Option<Principal>, Error> {
     owner.map(|owner| principal("owner", Some(owner))).transpose()
 }
 
@@ -234,6 +236,6 @@ fn deltas(
     Ok(deltas)
 }
 
-pub(super) fn count(count: u32) -> i32 {
+pub(in crate::transport) fn count(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
