@@ -1,52 +1,95 @@
-//! Contacts: bare addresses that are told of a resource, and how they get rid of it.
+//! Contacts: bare addresses that are mailed about a resource, and how they unsubscribe from that.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::mutation::{AuthorizeAbove, Transaction};
 use super::throttle::Tried;
-use super::{Context, Read, Services, Written};
+use super::{Authorize, Call, Context, Mutation, Query, Services, Written};
 use crate::auth::{Counted, Unsubscription, hash_of};
+use crate::domain::access::Actor;
 use crate::domain::contact::{Contact, must_have_room};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::{ContactId, OrganizationId};
+use crate::domain::id::ContactId;
 use crate::domain::place::ResourceKey;
-use crate::store::{Lock, Tx};
+use crate::store::{Lock, Reads, Tx};
 
-/// Asks for an address to be told of a resource.
-#[derive(Clone)]
+/// Adds an address to those that are mailed about a resource. One that is a contact already stays as it is.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+/// - [`Reason::ContactsExhausted`], [`Reason::ContactUnsubscribed`].
+#[derive(Debug)]
 pub struct AddContact {
-    /// Whose.
-    pub organization: OrganizationId,
-    /// Of which resource.
+    /// About which resource.
     pub key: ResourceKey,
     /// Where mails go.
-    pub email: String,
+    pub email: Email,
 }
 
-impl std::fmt::Debug for AddContact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AddContact(…)")
+impl Authorize for AddContact {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        call.permitted_at(&self.key).await
     }
 }
 
-/// Asks for a contact to be removed.
-#[derive(Clone, Debug)]
+impl Mutation for AddContact {
+    type Output = Contact;
+
+    async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<Contact, Error> {
+        let Self { key, email } = self;
+        if let Some(known) = tx.reads().contact_by_email(key, email).await? {
+            return Ok(known);
+        }
+        if tx.reads().contact_is_muted(key, &hash_of(email.key())).await? {
+            let message = "the address wants no mails about this resource";
+            return Err(Error::new(Reason::ContactUnsubscribed, message).about("resource", key));
+        }
+        must_have_room(key, tx.reads().contact_count(key).await?)?;
+        let (id, email_text) = (tx.id(), email.text().to_owned());
+        let contact = Contact { id, key: key.clone(), email: email_text, created_at: actor.now };
+        tx.contact_insert(&contact, email).await?;
+        Ok(contact)
+    }
+}
+
+/// Removes a contact from a resource. It can be added again.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+#[derive(Debug)]
 pub struct RemoveContact {
-    /// Whose.
-    pub organization: OrganizationId,
-    /// Of which resource.
+    /// From which resource.
     pub key: ResourceKey,
     /// Which.
     pub id: ContactId,
 }
 
-/// Asks for a page of contacts.
-#[derive(Clone, Debug)]
+impl Authorize for RemoveContact {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        call.permitted_at(&self.key).await
+    }
+}
+
+impl Mutation for RemoveContact {
+    type Output = Contact;
+
+    async fn apply(&self, tx: &mut Tx, _actor: Actor) -> Result<Contact, Error> {
+        let contact = tx.reads().contact(&self.key, self.id).await?;
+        let contact = contact.ok_or_else(|| Error::not_found("contact", self.id))?;
+        tx.contacts_delete(std::slice::from_ref(&contact)).await?;
+        Ok(contact)
+    }
+}
+
+/// Lists the contacts of a resource, by address.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+#[derive(Debug)]
 pub struct ListContacts {
-    /// Whose.
-    pub organization: OrganizationId,
     /// Of which resource.
     pub key: ResourceKey,
     /// At most so many.
@@ -64,6 +107,21 @@ pub struct Contacts {
     pub next: Option<String>,
 }
 
+impl Authorize for ListContacts {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        call.permitted_at(&self.key).await
+    }
+}
+
+impl Query for ListContacts {
+    type Output = Contacts;
+
+    async fn read(&self, call: &Call<'_>, _actor: Actor) -> Result<Contacts, Error> {
+        let (contacts, next) = call.reads.contact_page(&self.key, self.after.as_deref(), self.size).await?;
+        Ok(Contacts { contacts, next })
+    }
+}
+
 /// What a link in a notification is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ContactLink {
@@ -76,86 +134,24 @@ pub struct ContactLink {
 }
 
 impl Services {
-    /// Has an address told of a resource. One that is a contact already stays as it is.
-    ///
-    /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EmailMalformed`].
-    /// - [`Reason::ContactsExhausted`], [`Reason::ContactUnsubscribed`].
-    pub async fn add_contact(
-        self: &Arc<Self>,
-        context: &Context,
-        request: AddContact,
-    ) -> Result<Written<Contact>, Error> {
-        let AddContact { organization, key, email } = request;
-        let actor = self
-            .store
-            .reads()
-            .of(organization)
-            .actor(context.subject()?, std::slice::from_ref(&key), self.world.now())
-            .await?;
-        context.authorize(&actor, Some(&key), &key.kind)?;
-        let email = Email::parse("email", &email)?;
-        let call = context.clone();
-        self.write(context, Lock::Organization(organization), move |tx| {
-            add(tx, call.clone(), organization, key.clone(), email.clone())
-        })
-        .await
-    }
-
-    /// Has a contact told of a resource no more.
-    ///
-    /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
-    pub async fn remove_contact(
-        self: &Arc<Self>,
-        context: &Context,
-        request: RemoveContact,
-    ) -> Result<Written<Contact>, Error> {
-        let (organization, key) = (request.organization, &request.key);
-        let actor = self
-            .store
-            .reads()
-            .of(organization)
-            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
-            .await?;
-        context.authorize(&actor, Some(key), &key.kind)?;
-        let call = context.clone();
-        self.write(context, Lock::Organization(organization), move |tx| remove(tx, call.clone(), request.clone())).await
-    }
-
-    /// Lists the contacts of a resource, by address.
-    ///
-    /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
-    pub async fn list_contacts(&self, context: &Context, request: ListContacts) -> Result<Read<Contacts>, Error> {
-        let ListContacts { organization, key, size, after } = request;
-        let token = self.token_before_reading(organization).await?;
-        let reads = self.store.reads();
-        let actor =
-            reads.of(organization).actor(context.subject()?, std::slice::from_ref(&key), self.world.now()).await?;
-        context.authorize(&actor, Some(&key), &key.kind)?;
-        let (contacts, next) = reads.of(organization).contact_page(&key, after.as_deref(), size).await?;
-        Ok(Read { value: Contacts { contacts, next }, token })
-    }
-
     /// Shows what a link in a notification is about. Looking changes nothing.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] for a token that this installation did not make.
     pub async fn look_up_unsubscription(&self, token: &str) -> Result<ContactLink, Error> {
-        let told = self.unsubscription(token)?;
-        let reads = self.store.reads();
-        let organization = reads.of(told.organization).organization().await?;
-        let resource = reads.of(told.organization).resource(&told.key).await?;
-        let hash = hash_of(&told.email_key);
+        let subscription = self.unsubscription(token)?;
+        let reads = self.store.reads().of(subscription.organization);
+        let organization = reads.organization().await?;
+        let resource = reads.resource(&subscription.key).await?;
+        let hash = hash_of(&subscription.email_key);
         Ok(ContactLink {
             organization: organization.map(|organization| organization.display_name).unwrap_or_default(),
             resource: resource.map(|resource| resource.display_name).unwrap_or_default(),
-            is_muted: reads.of(told.organization).contact_is_muted(&told.key, &hash).await?,
+            is_muted: reads.contact_is_muted(&subscription.key, &hash).await?,
         })
     }
 
-    /// Has the address of a link told of its resource no more, whoever adds it again; with `undo`, lets it be added again.
+    /// Unsubscribes the address of a link from its resource, whoever adds it again; with `undo`, lets it be added again.
     ///
     /// # Errors
     /// - [`Reason::RateLimited`] after too many changes by one link.
@@ -166,27 +162,26 @@ impl Services {
         token: &str,
         undo: bool,
     ) -> Result<Written<ContactLink>, Error> {
-        let told = self.unsubscription(token)?;
-        let reads = self.store.reads();
-        let hash = hash_of(&told.email_key);
-        let is_muted = reads.of(told.organization).contact_is_muted(&told.key, &hash).await?;
-        let exists = reads.of(told.organization).resource(&told.key).await?.is_some();
+        let subscription = self.unsubscription(token)?;
+        let reads = self.store.reads().of(subscription.organization);
+        let hash = hash_of(&subscription.email_key);
+        let is_muted = reads.contact_is_muted(&subscription.key, &hash).await?;
+        let exists = reads.resource(&subscription.key).await?.is_some();
         if if undo { !is_muted } else { is_muted || !exists } {
             // Nothing is to be changed, and nobody's lock is taken for it.
             let value = ContactLink { is_muted: !undo && exists, ..self.look_up_unsubscription(token).await? };
             return Ok(Written { value, token: None, is_replay: false });
         }
         let of: [&[u8]; 4] = [
-            told.organization.0.as_bytes(),
-            told.key.kind.as_bytes(),
-            told.key.id.as_bytes(),
-            told.email_key.as_bytes(),
+            subscription.organization.0.as_bytes(),
+            subscription.key.kind.as_bytes(),
+            subscription.key.id.as_bytes(),
+            subscription.email_key.as_bytes(),
         ];
         let key = self.sealer.fingerprint(Counted::Unsubscription, &of);
         // Whoever holds the link can have it written to and fro, so each time counts.
         drop(self.try_once(&[Tried::Bearer(key)]).await?);
-        let lock = Lock::Organization(told.organization);
-        self.write(context, lock, move |tx| mute(tx, told.clone(), undo)).await
+        self.execute(context, Unsubscribe { subscription, undo }).await
     }
 
     fn unsubscription(&self, token: &str) -> Result<Unsubscription, Error> {
@@ -194,58 +189,48 @@ impl Services {
     }
 }
 
-async fn add(
-    mut tx: Tx,
-    context: Context,
-    organization: OrganizationId,
-    key: ResourceKey,
-    email: Email,
-) -> Result<(Tx, Contact), Error> {
-    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
-    context.authorize(&actor, Some(&key), &key.kind)?;
-    if let Some(known) = tx.reads().contact_by_email(&key, &email).await? {
-        return Ok((tx, known));
-    }
-    if tx.reads().contact_is_muted(&key, &hash_of(email.key())).await? {
-        let message = "the address wants no mails about this resource";
-        return Err(Error::new(Reason::ContactUnsubscribed, message).about("resource", &key));
-    }
-    must_have_room(&key, tx.reads().contact_count(&key).await?)?;
-    let contact = Contact { id: tx.id(), key, email: email.text().to_owned(), created_at: tx.now() };
-    tx.contact_insert(&contact, &email).await?;
-    Ok((tx, contact))
+/// Unsubscribes an address from a resource, or undoes that.
+struct Unsubscribe {
+    subscription: Unsubscription,
+    undo: bool,
 }
 
-async fn remove(mut tx: Tx, context: Context, request: RemoveContact) -> Result<(Tx, Contact), Error> {
-    let RemoveContact { organization, key, id } = request;
-    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
-    context.authorize(&actor, Some(&key), &key.kind)?;
-    let contact = tx.reads().contact(&key, id).await?;
-    let contact = contact.ok_or_else(|| Error::not_found("contact", id))?;
-    tx.contacts_delete(std::slice::from_ref(&contact)).await?;
-    Ok((tx, contact))
+impl AuthorizeAbove for Unsubscribe {
+    /// Nobody: the sealed token, which only this installation makes and only the address was sent, is what allows it.
+    type Actor = ();
+
+    async fn authorize(&self, _call: &Call<'_, Reads<'_>>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
-async fn mute(mut tx: Tx, told: Unsubscription, undo: bool) -> Result<(Tx, ContactLink), Error> {
-    let Unsubscription { organization: _, key, email_key } = told;
-    let hash = hash_of(&email_key);
-    let resource = tx.reads().resource(&key).await?;
-    let is_muted = tx.reads().contact_is_muted(&key, &hash).await?;
-    if undo && is_muted {
-        tx.contact_unmute(&key, &hash).await?;
+impl Transaction for Unsubscribe {
+    type Output = ContactLink;
+
+    fn lock(&self) -> Lock {
+        Lock::Organization(self.subscription.organization)
     }
-    // Of a resource that is gone nobody is told; one that comes anew under its name is another.
-    if !undo && !is_muted && resource.is_some() {
-        let email = Email::parse("token", &email_key)?;
-        let contact = tx.reads().contact_by_email(&key, &email).await?;
-        tx.contacts_delete(contact.as_slice()).await?;
-        tx.contact_mute(&key, &hash).await?;
+
+    async fn apply(&self, tx: &mut Tx, (): ()) -> Result<ContactLink, Error> {
+        let Unsubscription { organization: _, key, email_key } = &self.subscription;
+        let hash = hash_of(email_key);
+        let resource = tx.reads().resource(key).await?;
+        let is_muted = tx.reads().contact_is_muted(key, &hash).await?;
+        if self.undo && is_muted {
+            tx.contact_unmute(key, &hash).await?;
+        }
+        // About a resource that is gone nobody is mailed; one that comes anew under its name is another.
+        if !self.undo && !is_muted && resource.is_some() {
+            let email = Email::parse("token", email_key)?;
+            let contact = tx.reads().contact_by_email(key, &email).await?;
+            tx.contacts_delete(contact.as_slice()).await?;
+            tx.contact_mute(key, &hash).await?;
+        }
+        let organization = tx.reads().organization().await?;
+        Ok(ContactLink {
+            organization: organization.map(|organization| organization.display_name).unwrap_or_default(),
+            is_muted: !self.undo && resource.is_some(),
+            resource: resource.map(|resource| resource.display_name).unwrap_or_default(),
+        })
     }
-    let found = tx.reads().organization().await?;
-    let link = ContactLink {
-        organization: found.map(|organization| organization.display_name).unwrap_or_default(),
-        is_muted: !undo && resource.is_some(),
-        resource: resource.map(|resource| resource.display_name).unwrap_or_default(),
-    };
-    Ok((tx, link))
 }

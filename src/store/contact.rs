@@ -68,7 +68,7 @@ impl OrgReads<'_> {
         Ok(row.map(contact))
     }
 
-    /// Says whether the address with this hash wants no mails about a resource.
+    /// Returns whether the address with this hash wants no mails about a resource.
     ///
     /// # Errors
     /// Only what the database says.
@@ -125,7 +125,11 @@ impl Tx {
     pub async fn contacts_delete(&mut self, contacts: &[Contact]) -> Result<(), Error> {
         for chunk in contacts.chunks(5_000) {
             let ids = chunk.iter().map(|contact| contact.id.0);
-            contacts::Entity::delete_many().filter(contacts::Column::Id.is_in(ids)).exec(&self.db).await?;
+            contacts::Entity::delete_many()
+                .filter(contacts::Column::OrganizationId.eq(self.organization().0))
+                .filter(contacts::Column::Id.is_in(ids))
+                .exec(&self.db)
+                .await?;
         }
         for contact in contacts {
             self.contact_change(contact, false);

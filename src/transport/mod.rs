@@ -21,6 +21,7 @@ mod layer;
 mod listener;
 mod listing;
 mod membership;
+mod notification;
 mod organization;
 mod page;
 mod put_off;

@@ -15,20 +15,21 @@ use crate::domain::time::Timestamp;
 use crate::proto;
 use crate::proto::resource_service_server::ResourceService;
 use crate::proto::{
-    AddContactRequest, AddContactResponse, BrowseResourcesRequest, BrowseResourcesResponse, DeleteResourceRequest,
-    DeleteResourceResponse, GetResourceRequest, GetResourceResponse, ListContactsRequest, ListContactsResponse,
-    ListRecipientsRequest, ListRecipientsResponse, LookUpUnsubscriptionRequest, LookUpUnsubscriptionResponse,
-    MoveResourceRequest, MoveResourceResponse, NotifyResourceRequest, NotifyResourceResponse, RegisterResourceRequest,
-    RegisterResourceResponse, RegisterResourcesRequest, RegisterResourcesResponse, RemoveContactRequest,
-    RemoveContactResponse, ResourceRef, SetResourceOwnerRequest, SetResourceOwnerResponse, ShareResourceRequest,
-    ShareResourceResponse, UnshareResourceRequest, UnshareResourceResponse, UnsubscribeRequest, UnsubscribeResponse,
-    UpdateResourceRequest, UpdateResourceResponse,
+    DeleteResourceRequest, DeleteResourceResponse, GetResourceRequest, GetResourceResponse, MoveResourceRequest,
+    MoveResourceResponse, RegisterResourceRequest, RegisterResourceResponse, RegisterResourcesRequest,
+    RegisterResourcesResponse, ResourceRef, SetResourceOwnerRequest, SetResourceOwnerResponse, ShareResourceRequest,
+    ShareResourceResponse, UnshareResourceRequest, UnshareResourceResponse, UpdateResourceRequest,
+    UpdateResourceResponse,
 };
-use crate::service::{DeleteResource, MoveResource, RegisterResource, SetResourceOwner, ShareResource, UpdateResource};
+use crate::service::{
+    AddContact, DeleteResource, MoveResource, RegisterResource, RemoveContact, SetResourceOwner, ShareResource,
+    UpdateResource,
+};
 use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{
     Mask, grant, inherited, instant, metadata, optional_key, principal, required_key, resource, resource_ref, token,
 };
+use crate::transport::handle::handlers;
 
 /// Most principals that a resource is shared with at once.
 const PRINCIPALS_MAX: usize = 100;
@@ -36,66 +37,50 @@ const PRINCIPALS_MAX: usize = 100;
 /// Serves resources.
 pub(super) struct Resources(pub Edge);
 
-/// Declares the methods of the trait: each opens the call, hands it to the method of [`Resources`] and closes it.
-macro_rules! serve {
-    ($($name:ident($request:ident) -> $response:ident by $by:ident;)+) => {
-        #[tonic::async_trait]
-        impl ResourceService for Resources {$(
-            async fn $name(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
-                let (call, message) = Call::open(request)?;
-                call.close(self.$by(&call, &message).await)
-            }
-        )+
+handlers! {
+    ResourceService for Resources {
+        register_resource(RegisterResourceRequest) -> RegisterResourceResponse: by register;
+        get_resource(GetResourceRequest) -> GetResourceResponse: by get;
+        browse_resources(BrowseResourcesRequest) -> BrowseResourcesResponse: by browse;
+        update_resource(UpdateResourceRequest) -> UpdateResourceResponse: by update;
+        move_resource(MoveResourceRequest) -> MoveResourceResponse: by relocate;
+        set_resource_owner(SetResourceOwnerRequest) -> SetResourceOwnerResponse: by set_owner;
+        delete_resource(DeleteResourceRequest) -> DeleteResourceResponse: by delete;
+        share_resource(ShareResourceRequest) -> ShareResourceResponse: by share;
+        unshare_resource(UnshareResourceRequest) -> UnshareResourceResponse: by unshare;
+        add_contact(AddContactRequest) -> AddContactResponse: mutation AddContact;
+        remove_contact(RemoveContactRequest) -> RemoveContactResponse: mutation RemoveContact;
+        list_contacts(ListContactsRequest) -> ListContactsResponse: by list_contacts;
+        look_up_unsubscription(LookUpUnsubscriptionRequest) -> LookUpUnsubscriptionResponse: by look_up_unsubscription;
+        unsubscribe(UnsubscribeRequest) -> UnsubscribeResponse: by unsubscribe;
+        list_recipients(ListRecipientsRequest) -> ListRecipientsResponse: by list_recipients;
+        notify_resource(NotifyResourceRequest) -> NotifyResourceResponse: by notify;
+    }
 
-            async fn register_resources(
-                &self,
-                request: Request<Streaming<RegisterResourcesRequest>>,
-            ) -> Result<Response<RegisterResourcesResponse>, Status> {
-                let (call, messages) = Call::open(request)?;
-                self.register_all(&call, messages).await
-            }
-        }
-    };
-}
-
-serve! {
-    register_resource(RegisterResourceRequest) -> RegisterResourceResponse by register;
-    get_resource(GetResourceRequest) -> GetResourceResponse by get;
-    browse_resources(BrowseResourcesRequest) -> BrowseResourcesResponse by browse;
-    update_resource(UpdateResourceRequest) -> UpdateResourceResponse by update;
-    move_resource(MoveResourceRequest) -> MoveResourceResponse by relocate;
-    set_resource_owner(SetResourceOwnerRequest) -> SetResourceOwnerResponse by set_owner;
-    delete_resource(DeleteResourceRequest) -> DeleteResourceResponse by delete;
-    share_resource(ShareResourceRequest) -> ShareResourceResponse by share;
-    unshare_resource(UnshareResourceRequest) -> UnshareResourceResponse by unshare;
-    add_contact(AddContactRequest) -> AddContactResponse by add_contact;
-    remove_contact(RemoveContactRequest) -> RemoveContactResponse by remove_contact;
-    list_contacts(ListContactsRequest) -> ListContactsResponse by list_contacts;
-    look_up_unsubscription(LookUpUnsubscriptionRequest) -> LookUpUnsubscriptionResponse by look_up_unsubscription;
-    unsubscribe(UnsubscribeRequest) -> UnsubscribeResponse by unsubscribe;
-    list_recipients(ListRecipientsRequest) -> ListRecipientsResponse by list_recipients;
-    notify_resource(NotifyResourceRequest) -> NotifyResourceResponse by notify;
+    async fn register_resources(
+        &self,
+        request: Request<Streaming<RegisterResourcesRequest>>,
+    ) -> Result<Response<RegisterResourcesResponse>, Status> {
+        let (call, messages) = Call::open(request)?;
+        self.register_all(&call, messages).await
+    }
 }
 
 impl Resources {
-    async fn register(
-        &self,
-        call: &Call,
-        message: &RegisterResourceRequest,
-    ) -> Result<RegisterResourceResponse, Error> {
-        let context = call.mutation(message)?;
-        let registered = self.0.services.register_resource(&context, decode(message)?).await?;
+    async fn register(&self, call: &Call, message: RegisterResourceRequest) -> Result<RegisterResourceResponse, Error> {
+        let context = call.mutation(&message)?;
+        let registered = self.0.services.register_resource(&context, decode(&message)?).await?;
         Ok(RegisterResourceResponse { resource: Some(resource(registered.value)), revision: token(registered.token) })
     }
 
-    async fn get(&self, call: &Call, message: &GetResourceRequest) -> Result<GetResourceResponse, Error> {
+    async fn get(&self, call: &Call, message: GetResourceRequest) -> Result<GetResourceResponse, Error> {
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let found = self.0.services.resource(&call.reading(), organization, &key).await?;
         Ok(GetResourceResponse { resource: Some(resource(found.value)), revision: token(Some(found.token)) })
     }
 
-    async fn update(&self, call: &Call, message: &UpdateResourceRequest) -> Result<UpdateResourceResponse, Error> {
-        let context = call.mutation(message)?;
+    async fn update(&self, call: &Call, message: UpdateResourceRequest) -> Result<UpdateResourceResponse, Error> {
+        let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let mask = Mask::parse(message.update_mask.as_ref(), &["display_name", "metadata"])?;
         let display_name =
@@ -107,8 +92,8 @@ impl Resources {
         Ok(UpdateResourceResponse { resource: Some(resource(updated.value)), revision: token(updated.token) })
     }
 
-    async fn relocate(&self, call: &Call, message: &MoveResourceRequest) -> Result<MoveResourceResponse, Error> {
-        let context = call.mutation(message)?;
+    async fn relocate(&self, call: &Call, message: MoveResourceRequest) -> Result<MoveResourceResponse, Error> {
+        let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let parent = optional_key("parent", message.parent.as_ref())?;
         let request = MoveResource { organization, key, parent, etag: message.etag.clone() };
@@ -126,9 +111,9 @@ impl Resources {
     async fn set_owner(
         &self,
         call: &Call,
-        message: &SetResourceOwnerRequest,
+        message: SetResourceOwnerRequest,
     ) -> Result<SetResourceOwnerResponse, Error> {
-        let context = call.mutation(message)?;
+        let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let owner = optional_owner(message.owner.as_ref())?;
         let request = SetResourceOwner { organization, key, owner, etag: message.etag.clone() };
@@ -140,8 +125,8 @@ impl Resources {
         })
     }
 
-    async fn delete(&self, call: &Call, message: &DeleteResourceRequest) -> Result<DeleteResourceResponse, Error> {
-        let context = call.mutation(message)?;
+    async fn delete(&self, call: &Call, message: DeleteResourceRequest) -> Result<DeleteResourceResponse, Error> {
+        let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let request = DeleteResource { organization, key, etag: message.etag.clone() };
         let deleted = self.0.services.delete_resource(&context, request).await?;
@@ -152,8 +137,8 @@ impl Resources {
         })
     }
 
-    async fn share(&self, call: &Call, message: &ShareResourceRequest) -> Result<ShareResourceResponse, Error> {
-        let context = call.mutation(message)?;
+    async fn share(&self, call: &Call, message: ShareResourceRequest) -> Result<ShareResourceResponse, Error> {
+        let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let expires_at = message.expire_time.as_ref().map(|at| instant("expire_time", at)).transpose()?;
         let deltas = deltas(&key, &message.principals, &message.role, expires_at, Act::Grant)?;
@@ -165,8 +150,8 @@ impl Resources {
         })
     }
 
-    async fn unshare(&self, call: &Call, message: &UnshareResourceRequest) -> Result<UnshareResourceResponse, Error> {
-        let context = call.mutation(message)?;
+    async fn unshare(&self, call: &Call, message: UnshareResourceRequest) -> Result<UnshareResourceResponse, Error> {
+        let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let deltas = deltas(&key, &message.principals, &message.role, None, Act::Revoke)?;
         let changed = self.0.services.share_resource(&context, ShareResource { organization, key, deltas }).await?;

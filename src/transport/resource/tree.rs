@@ -88,7 +88,7 @@ impl Resources {
     pub(super) async fn browse(
         &self,
         call: &Call,
-        message: &BrowseResourcesRequest,
+        message: BrowseResourcesRequest,
     ) -> Result<BrowseResourcesResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let within = format!("{:?} {} {}", message.under, message.resource_type, message.query);
