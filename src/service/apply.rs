@@ -41,11 +41,11 @@ impl Changed {
     pub(super) async fn told_to_caller(
         self,
         tx: &Tx,
-        context: &Context,
+        _context: &Context,
         _organization: OrganizationId,
         actor: &Actor,
     ) -> Result<Self, Error> {
-        Ok(Self { revoked: only_seen(tx, context, actor, self.revoked).await?, ..self })
+        Ok(Self { revoked: only_seen(tx, actor, self.revoked).await?, ..self })
     }
 }
 
@@ -54,19 +54,14 @@ impl Changed {
 ///
 /// # Errors
 /// Only what the database says.
-pub(super) async fn only_seen(
-    tx: &Tx,
-    context: &Context,
-    actor: &Actor,
-    mut grants: Vec<Grant>,
-) -> Result<Vec<Grant>, Error> {
+pub(super) async fn only_seen(tx: &Tx, actor: &Actor, mut grants: Vec<Grant>) -> Result<Vec<Grant>, Error> {
     let places = grants.iter().filter_map(|grant| grant.place.resource());
     let others: BTreeSet<ResourceKey> = places.filter(|key| !actor.knows(key)).cloned().collect();
     if others.is_empty() {
         return Ok(grants);
     }
     let others: Vec<ResourceKey> = others.into_iter().collect();
-    let there = tx.reads().actor(context.subject()?, &others, tx.now()).await?;
+    let there = tx.reads().actor(actor.subject, &others, actor.now).await?;
     let is_seen = |key: &ResourceKey| actor.knows(key) || is_visible(&there.at(Some(key)), tx.now());
     grants.retain(|grant| grant.place.resource().is_none_or(is_seen));
     Ok(grants)

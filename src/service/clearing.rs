@@ -47,22 +47,17 @@ impl Clearing {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn of(tx: &Tx, organization: OrganizationId, key: &ResourceKey) -> Result<Self, Error> {
+    pub async fn of(tx: &Tx, _organization: OrganizationId, key: &ResourceKey) -> Result<Self, Error> {
         let branches = tx.reads().subtree(key).await?;
         let grants = tx.reads().subtree_grants(key).await?;
-        Self::of_branches(tx, organization, &branches, grants).await
+        Self::of_branches(tx, &branches, grants).await
     }
 
     /// Gathers all that goes with a subtree and what is held in it, both as they were read.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn of_branches(
-        tx: &Tx,
-        _organization: OrganizationId,
-        branches: &[Branch],
-        grants: Vec<Grant>,
-    ) -> Result<Self, Error> {
+    pub async fn of_branches(tx: &Tx, branches: &[Branch], grants: Vec<Grant>) -> Result<Self, Error> {
         Ok(Self { steps: steps(tx, branches, grants).await? })
     }
 

@@ -12,6 +12,7 @@ use super::{Context, Services};
 use crate::domain::access::Actor;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::place::ResourceKey;
 use crate::domain::revision::{Position, Token};
 use crate::locked;
 use crate::store::{Committed, Lock, Reads, Tx};
@@ -54,6 +55,19 @@ impl<A> Authorized<A> {
     /// Returns the proof with another form of who was authorized.
     pub fn map<B>(self, form: impl FnOnce(A) -> B) -> Authorized<B> {
         Authorized { lock: self.lock, actor: form(self.actor) }
+    }
+}
+
+impl Authorized {
+    /// Authorizes the caller to delete a resource, before the lock. Where it is not there and the call has a request id, they
+    /// need only see the organization: whether the call repeats the one that deleted it is known under the lock, and there
+    /// they are refused if it does not.
+    pub(super) async fn deleting(call: &Call<'_>, key: &ResourceKey) -> Result<Self, Error> {
+        let actor = call.visitor(std::slice::from_ref(key)).await?;
+        if call.context.replay.is_none() || actor.knows(key) {
+            call.may(&actor, Some(key), &key.kind)?;
+        }
+        Ok(Self { lock: Lock::Organization(actor.organization), actor })
     }
 }
 

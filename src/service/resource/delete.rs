@@ -5,79 +5,80 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::find;
 use crate::domain::access::{Actor, Node, is_visible};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Grant;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
-use crate::domain::time::Timestamp;
 use crate::service::clearing::Clearing;
 use crate::service::etag::must_match;
-use crate::service::write::Slice;
-use crate::service::{Context, Services, Written};
-use crate::store::{Branch, Lock, Tx};
+use crate::service::run::Authorized;
+use crate::service::{Authorize, Call, Context, Mutation, Services, Written};
+use crate::store::{Branch, Tx};
 
 /// Most facts of one commit; what takes more is cleared in slices.
 const FACTS_MAX: usize = 10_000;
 /// After what a deletion that was cut off may be repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Most resources that an answer names.
-const TOLD_MAX: usize = 1_000;
+const NAMED_MAX: usize = 1_000;
 
-/// Asks for a resource to be deleted.
+/// Deletes a resource with all that stands below it: their grants, contacts and service accounts go with them, each with
+/// its fact. What takes more than 10,000 facts goes in several commits, from the leaves up; whoever repeats the call after
+/// a failure in between has the rest cleared.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`].
+/// - [`Reason::CommitUnknown`] for whatever comes in between.
 #[derive(Clone, Debug)]
 pub struct DeleteResource {
-    /// Whose.
-    pub organization: OrganizationId,
     /// Which.
     pub key: ResourceKey,
-    /// As it was told; nothing is asked if it is empty.
+    /// How the resource must look; empty asks nothing.
     pub etag: String,
 }
 
-/// What went, as far as the caller saw it.
+/// What was deleted, as far as the caller saw it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Deleted {
+pub struct DeletedResources {
     /// The resource, and what stood below it; at most 1,000.
     pub resources: Vec<ResourceKey>,
     /// How many there were.
     pub resource_count: u32,
+    /// Whether some of it is still there, and goes with a further commit. Never so in what is stored under a request id.
+    #[serde(skip)]
+    is_part: bool,
+}
+
+/// What one commit deletes: all of it, or as much as fits.
+#[derive(Debug)]
+struct DeleteSlice {
+    request: DeleteResource,
+    /// What is deleted altogether, if a part of it is already.
+    begun: Option<DeletedResources>,
 }
 
 impl Services {
-    /// Deletes a resource with all that stands below it: their grants, contacts and service accounts go with them, each
-    /// with its fact. What takes more than 10,000 facts goes in several commits, from the leaves up; whoever repeats the
-    /// call after a failure in between has the rest cleared.
+    /// Deletes a resource with all that stands below it, in as many commits as that takes.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`].
-    /// - [`Reason::CommitUnknown`] for whatever comes in between.
+    /// As [`DeleteResource`].
     pub async fn delete_resource(
         self: &Arc<Self>,
         context: &Context,
+        organization: OrganizationId,
         request: DeleteResource,
-    ) -> Result<Written<Deleted>, Error> {
-        let (organization, key) = (request.organization, &request.key);
-        let actor = self
-            .store
-            .reads()
-            .of(organization)
-            .actor(context.subject()?, std::slice::from_ref(key), self.world.now())
-            .await?;
-        // A retry finds it gone: whether it is one is known under the lock.
-        if context.replay.is_none() || actor.knows(key) {
-            context.authorize(&actor, Some(key), &key.kind)?;
-        }
-        let mut first: Option<Deleted> = None;
+    ) -> Result<Written<DeletedResources>, Error> {
+        let call = self.call(context).of(organization);
+        let authorized = Authorized::deleting(&call, &request.key).await?;
+        let mut begun: Option<DeletedResources> = None;
         loop {
-            let (call, request, answer) = (context.clone(), request.clone(), first.clone());
-            let act = move |tx| delete(tx, call.clone(), request.clone(), answer.clone());
-            match (self.write_slice(context, Lock::Organization(organization), act).await, &first) {
-                (Ok(Written { value: Slice::Part(part), .. }), _) => first = first.or(Some(part)),
-                (Ok(Written { value: Slice::Whole(value), token, is_replay }), _) => {
-                    return Ok(Written { value, token, is_replay });
-                }
-                // Nothing is a refusal any more: a part of it is there.
+            let slice = DeleteSlice { request: request.clone(), begun: begun.clone() };
+            match (self.commit_in(context, &authorized, slice).await, begun) {
+                (Ok(deleted), _) if !deleted.value.is_part => return Ok(deleted),
+                (Ok(deleted), before) => begun = before.or(Some(deleted.value)),
+                // Nothing is a refusal any more: a part of it is gone.
                 (Err(error), Some(_)) => {
                     let message = "a part was deleted, and the rest was not: repeat the call with the same request_id";
                     return Err(Error::new(Reason::CommitUnknown, message).with_source(error).retry_after(RETRY_AFTER));
@@ -88,50 +89,60 @@ impl Services {
     }
 }
 
-/// Deletes all of it, or as much as one commit takes. `first` is what was answered of it, if a part is gone already.
-async fn delete(
-    mut tx: Tx,
-    context: Context,
-    request: DeleteResource,
-    first: Option<Deleted>,
-) -> Result<(Tx, Slice<Deleted>), Error> {
-    let DeleteResource { organization, key, etag } = request;
-    let actor = tx.reads().actor(context.subject()?, std::slice::from_ref(&key), tx.now()).await?;
-    if let Some(first) = first.as_ref().filter(|_| !actor.knows(&key)) {
-        // Somebody else has deleted the rest of it.
-        return Ok((tx, Slice::Whole(first.clone())));
+impl Authorize for DeleteSlice {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        let key = &self.request.key;
+        let actor = call.visitor(std::slice::from_ref(key)).await?;
+        // Once a part is deleted, somebody else may have deleted the rest.
+        if self.begun.is_none() || actor.knows(key) {
+            call.may(&actor, Some(key), &key.kind)?;
+        }
+        Ok(actor)
     }
-    context.authorize(&actor, Some(&key), &key.kind)?;
-    if !etag.is_empty() {
-        let resource = tx.reads().resource(&key).await?;
-        must_match(&etag, &resource.ok_or_else(|| Error::not_found("resource", &key))?)?;
-    }
-    let branches = tx.reads().subtree(&key).await?;
-    let grants = tx.reads().subtree_grants(&key).await?;
-    let standing = actor.standing.clone();
-    let deleted = first.unwrap_or_else(|| seen(actor, &branches, &grants, tx.now()));
-    if context.validate_only {
-        return Ok((tx, Slice::Whole(deleted)));
-    }
-
-    let mut clearing = Clearing::of_branches(&tx, organization, &branches, grants).await?;
-    // The resource stays to the end, and what the caller holds at it, so that the call can go on.
-    let kept = clearing.put_last(|grant| standing.is_among(grant.principal));
-    let count = clearing.len();
-    if count > FACTS_MAX {
-        let most = if kept < count { count - kept } else { count };
-        clearing.take(&mut tx, FACTS_MAX.min(most)).await?;
-        return Ok((tx, Slice::Part(deleted)));
-    }
-    clearing.take(&mut tx, count).await?;
-    Ok((tx, Slice::Whole(deleted)))
 }
 
-/// Tells what goes of what the caller sees.
-fn seen(mut actor: Actor, branches: &[Branch], grants: &[Grant], now: Timestamp) -> Deleted {
+impl Mutation for DeleteSlice {
+    type Output = DeletedResources;
+
+    async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<DeletedResources, Error> {
+        let DeleteResource { key, etag } = &self.request;
+        if let Some(begun) = self.begun.as_ref().filter(|_| !actor.knows(key)) {
+            return Ok(DeletedResources { is_part: false, ..begun.clone() });
+        }
+        if !etag.is_empty() {
+            must_match(etag, &find(tx.reads(), key).await?)?;
+        }
+        let branches = tx.reads().subtree(key).await?;
+        let grants = tx.reads().subtree_grants(key).await?;
+        let standing = actor.standing.clone();
+        let deleted = self.begun.clone().unwrap_or_else(|| seen(actor, &branches, &grants));
+        if tx.is_dry() {
+            return Ok(DeletedResources { is_part: false, ..deleted });
+        }
+
+        let mut clearing = Clearing::of_branches(tx, &branches, grants).await?;
+        // The resource stays to the end, and what the caller holds at it, so that the call can go on.
+        let kept = clearing.put_last(|grant| standing.is_among(grant.principal));
+        let count = clearing.len();
+        if count <= FACTS_MAX {
+            clearing.take(tx, count).await?;
+            return Ok(DeletedResources { is_part: false, ..deleted });
+        }
+        let most = if kept < count { count - kept } else { count };
+        clearing.take(tx, FACTS_MAX.min(most)).await?;
+        Ok(DeletedResources { is_part: true, ..deleted })
+    }
+
+    fn is_whole(&self, output: &DeletedResources) -> bool {
+        !output.is_part
+    }
+}
+
+/// Returns what goes of what the caller sees.
+fn seen(mut actor: Actor, branches: &[Branch], grants: &[Grant]) -> DeletedResources {
     let mine = grants.iter().filter(|grant| actor.standing.is_among(grant.principal));
     actor.grants = actor.grants.iter().chain(mine).cloned().collect();
-    let mut deleted = Deleted::default();
+    let mut deleted = DeletedResources::default();
     for branch in branches {
         let key = &branch.node.key;
         if !actor.knows(key) {
@@ -139,9 +150,9 @@ fn seen(mut actor: Actor, branches: &[Branch], grants: &[Grant], now: Timestamp)
             let chain: Vec<Node> = std::iter::once(branch.node.clone()).chain(above).collect();
             actor.chains.insert(key.clone(), chain);
         }
-        if is_visible(&actor.at(Some(key)), now) {
+        if is_visible(&actor.at(Some(key)), actor.now) {
             deleted.resource_count += 1;
-            if deleted.resources.len() < TOLD_MAX {
+            if deleted.resources.len() < NAMED_MAX {
                 deleted.resources.push(key.clone());
             }
         }

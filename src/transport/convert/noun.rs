@@ -11,7 +11,7 @@ use crate::domain::organization::Organization;
 use crate::domain::recipient::Recipient;
 use crate::domain::service_account::{ApiKey, ServiceAccount};
 use crate::proto;
-use crate::service::{GroupMember, GroupView, Shown, etag};
+use crate::service::{GroupMember, GroupView, ResourceView, etag};
 
 /// Writes an organization without the private part of its metadata.
 pub fn organization(organization: Organization) -> proto::Organization {
@@ -146,8 +146,8 @@ pub fn invitation_kind(kind: InvitationKind) -> proto::InvitationKind {
     }
 }
 
-pub fn resource(shown: Shown) -> proto::Resource {
-    let Shown { resource, etag, shows_private } = shown;
+pub fn resource(view: ResourceView) -> proto::Resource {
+    let ResourceView { resource, etag, shows_private } = view;
     proto::Resource {
         resource: Some(resource_ref(&resource.key)),
         parent: resource.parent.as_ref().map(resource_ref),

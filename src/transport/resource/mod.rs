@@ -1,50 +1,54 @@
 //! `ResourceService`.
 
-mod tree;
-
-use std::sync::Arc;
+mod register;
 
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::domain::assignment::{Act, Assignment, Delta};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::Held;
+use crate::domain::fields::all;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::resource::Under;
+use crate::domain::text::name;
 use crate::domain::time::Timestamp;
+use crate::domain::words::Query;
 use crate::proto;
 use crate::proto::resource_service_server::ResourceService;
 use crate::proto::{
-    DeleteResourceRequest, DeleteResourceResponse, GetResourceRequest, GetResourceResponse, MoveResourceRequest,
-    MoveResourceResponse, RegisterResourceRequest, RegisterResourceResponse, RegisterResourcesRequest,
-    RegisterResourcesResponse, ResourceRef, SetResourceOwnerRequest, SetResourceOwnerResponse, ShareResourceRequest,
-    ShareResourceResponse, UnshareResourceRequest, UnshareResourceResponse, UpdateResourceRequest,
-    UpdateResourceResponse,
+    BrowseResourcesRequest, BrowseResourcesResponse, DeleteResourceRequest, DeleteResourceResponse,
+    RegisterResourcesRequest, RegisterResourcesResponse, ShareResourceRequest, ShareResourceResponse,
+    UnshareResourceRequest, UnshareResourceResponse,
 };
 use crate::service::{
-    AddContact, DeleteResource, MoveResource, RegisterResource, RemoveContact, SetResourceOwner, ShareResource,
-    UpdateResource,
+    AddContact, BrowseResources, DeleteResource, GetResource, MoveResource, MovedResource, OwnedResource, Read,
+    RegisterResource, RemoveContact, ResourceView, SetResourceOwner, ShareResource, UpdateResource, Written,
 };
 use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{
-    Mask, grant, inherited, instant, metadata, optional_key, principal, required_key, resource, resource_ref, token,
+    Mask, grant, inherited, instant, metadata, optional_key, principal, required_key, resource, resource_key,
+    resource_ref, token,
 };
-use crate::transport::handle::handlers;
+use crate::transport::handle::{Decode, handlers};
+use crate::transport::page::page_size;
 
 /// Most principals that a resource is shared with at once.
 const PRINCIPALS_MAX: usize = 100;
+/// What an update writes.
+const FIELDS: &[&str] = &["display_name", "metadata"];
 
 /// Serves resources.
 pub(super) struct Resources(pub Edge);
 
 handlers! {
     ResourceService for Resources {
-        register_resource(RegisterResourceRequest) -> RegisterResourceResponse: by register;
-        get_resource(GetResourceRequest) -> GetResourceResponse: by get;
+        register_resource(RegisterResourceRequest) -> RegisterResourceResponse: mutation RegisterResource;
+        get_resource(GetResourceRequest) -> GetResourceResponse: query GetResource;
         browse_resources(BrowseResourcesRequest) -> BrowseResourcesResponse: by browse;
-        update_resource(UpdateResourceRequest) -> UpdateResourceResponse: by update;
-        move_resource(MoveResourceRequest) -> MoveResourceResponse: by relocate;
-        set_resource_owner(SetResourceOwnerRequest) -> SetResourceOwnerResponse: by set_owner;
+        update_resource(UpdateResourceRequest) -> UpdateResourceResponse: mutation UpdateResource;
+        move_resource(MoveResourceRequest) -> MoveResourceResponse: mutation MoveResource;
+        set_resource_owner(SetResourceOwnerRequest) -> SetResourceOwnerResponse: mutation SetResourceOwner;
         delete_resource(DeleteResourceRequest) -> DeleteResourceResponse: by delete;
         share_resource(ShareResourceRequest) -> ShareResourceResponse: by share;
         unshare_resource(UnshareResourceRequest) -> UnshareResourceResponse: by unshare;
@@ -66,70 +70,104 @@ handlers! {
     }
 }
 
-impl Resources {
-    async fn register(&self, call: &Call, message: RegisterResourceRequest) -> Result<RegisterResourceResponse, Error> {
-        let context = call.mutation(&message)?;
-        let registered = self.0.services.register_resource(&context, decode(&message)?).await?;
-        Ok(RegisterResourceResponse { resource: Some(resource(registered.value)), revision: token(registered.token) })
+impl Decode<proto::GetResourceRequest> for GetResource {
+    fn decode(message: proto::GetResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { key: required_key("resource", message.resource.as_ref())? })
     }
+}
 
-    async fn get(&self, call: &Call, message: GetResourceRequest) -> Result<GetResourceResponse, Error> {
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let found = self.0.services.resource(&call.reading(), organization, &key).await?;
-        Ok(GetResourceResponse { resource: Some(resource(found.value)), revision: token(Some(found.token)) })
+impl From<Read<ResourceView>> for proto::GetResourceResponse {
+    fn from(found: Read<ResourceView>) -> Self {
+        Self { resource: Some(resource(found.value)), revision: token(Some(found.token)) }
     }
+}
 
-    async fn update(&self, call: &Call, message: UpdateResourceRequest) -> Result<UpdateResourceResponse, Error> {
-        let context = call.mutation(&message)?;
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let mask = Mask::parse(message.update_mask.as_ref(), &["display_name", "metadata"])?;
-        let display_name =
-            mask.takes("display_name", !message.display_name.is_empty()).then(|| message.display_name.clone());
+impl Decode<proto::UpdateResourceRequest> for UpdateResource {
+    fn decode(message: proto::UpdateResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+        let key = required_key("resource", message.resource.as_ref())?;
+        let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
+        let takes_name = mask.takes("display_name", !message.display_name.is_empty());
         let takes_metadata = mask.takes("metadata", message.metadata.is_some());
-        let metadata = takes_metadata.then(|| metadata("metadata", message.metadata.clone())).transpose()?;
-        let request = UpdateResource { organization, key, display_name, metadata, etag: message.etag.clone() };
-        let updated = self.0.services.update_resource(&context, request).await?;
-        Ok(UpdateResourceResponse { resource: Some(resource(updated.value)), revision: token(updated.token) })
+        let (display_name, metadata) = all((
+            takes_name.then(|| name("display_name", &message.display_name)).transpose(),
+            takes_metadata.then(|| metadata("metadata", message.metadata)).transpose(),
+        ))?;
+        Ok(Self { key, display_name, metadata, etag: message.etag })
     }
+}
 
-    async fn relocate(&self, call: &Call, message: MoveResourceRequest) -> Result<MoveResourceResponse, Error> {
-        let context = call.mutation(&message)?;
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let parent = optional_key("parent", message.parent.as_ref())?;
-        let request = MoveResource { organization, key, parent, etag: message.etag.clone() };
-        let moved = self.0.services.move_resource(&context, request).await?;
-        Ok(MoveResourceResponse {
-            resource: Some(resource(moved.value.shown)),
+impl From<Written<ResourceView>> for proto::UpdateResourceResponse {
+    fn from(updated: Written<ResourceView>) -> Self {
+        Self { resource: Some(resource(updated.value)), revision: token(updated.token) }
+    }
+}
+
+impl Decode<proto::MoveResourceRequest> for MoveResource {
+    fn decode(message: proto::MoveResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+        let key = required_key("resource", message.resource.as_ref())?;
+        Ok(Self { key, parent: optional_key("parent", message.parent.as_ref())?, etag: message.etag })
+    }
+}
+
+impl From<Written<MovedResource>> for proto::MoveResourceResponse {
+    fn from(moved: Written<MovedResource>) -> Self {
+        Self {
+            resource: Some(resource(moved.value.view)),
             gained: moved.value.gained.into_iter().map(inherited).collect(),
             gained_count: count(moved.value.gained_count),
             lost: moved.value.lost.into_iter().map(inherited).collect(),
             lost_count: count(moved.value.lost_count),
             revision: token(moved.token),
-        })
+        }
     }
+}
 
-    async fn set_owner(
-        &self,
-        call: &Call,
-        message: SetResourceOwnerRequest,
-    ) -> Result<SetResourceOwnerResponse, Error> {
-        let context = call.mutation(&message)?;
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let owner = optional_owner(message.owner.as_ref())?;
-        let request = SetResourceOwner { organization, key, owner, etag: message.etag.clone() };
-        let done = self.0.services.set_resource_owner(&context, request).await?;
-        Ok(SetResourceOwnerResponse {
-            resource: Some(resource(done.value.shown)),
-            revoked: done.value.revoked.into_iter().map(grant).collect(),
-            revision: token(done.token),
+impl Decode<proto::SetResourceOwnerRequest> for SetResourceOwner {
+    fn decode(message: proto::SetResourceOwnerRequest, _edge: &Edge) -> Result<Self, Error> {
+        let key = required_key("resource", message.resource.as_ref())?;
+        Ok(Self { key, owner: optional_owner(message.owner.as_ref())?, etag: message.etag })
+    }
+}
+
+impl From<Written<OwnedResource>> for proto::SetResourceOwnerResponse {
+    fn from(set: Written<OwnedResource>) -> Self {
+        Self {
+            resource: Some(resource(set.value.view)),
+            revoked: set.value.revoked.into_iter().map(grant).collect(),
+            revision: token(set.token),
+        }
+    }
+}
+
+impl Resources {
+    async fn browse(&self, call: &Call, message: BrowseResourcesRequest) -> Result<BrowseResourcesResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let within = format!("{:?} {} {}", message.under, message.resource_type, message.query);
+        let bound = format!("resources of {organization} {within}");
+        let (under, query, size, after) = all((
+            under(message.under.as_ref()),
+            Query::parse("query", &message.query),
+            page_size(message.page_size),
+            self.0.page_key(&bound, &message.page_token),
+        ))?;
+
+        let kind = (!message.resource_type.is_empty()).then_some(message.resource_type);
+        let request = BrowseResources { under, kind, query, size, after };
+        let browsed = self.0.services.browse_resources(&call.reading(), organization, &request).await?;
+        let (resources, next) = (browsed.value.resources, browsed.value.next);
+        let page = self.0.page(&bound, resources, next, |(key, _)| Ok(key.clone()), |(_, view)| resource(view))?;
+        Ok(BrowseResourcesResponse {
+            resources: page.items,
+            next_page_token: page.next_page_token,
+            revision: token(Some(browsed.token)),
         })
     }
 
     async fn delete(&self, call: &Call, message: DeleteResourceRequest) -> Result<DeleteResourceResponse, Error> {
         let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let request = DeleteResource { organization, key, etag: message.etag.clone() };
-        let deleted = self.0.services.delete_resource(&context, request).await?;
+        let request = DeleteResource { key, etag: message.etag };
+        let deleted = self.0.services.delete_resource(&context, organization, request).await?;
         Ok(DeleteResourceResponse {
             deleted: deleted.value.resources.iter().map(resource_ref).collect(),
             deleted_count: count(deleted.value.resource_count),
@@ -162,34 +200,19 @@ impl Resources {
     }
 }
 
-fn decode(message: &RegisterResourceRequest) -> Result<RegisterResource, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let key = violations.take(new_key(message.resource.as_ref()))?;
-    let parent = violations.take(optional_key("parent", message.parent.as_ref()))?;
-    let owner = violations.take(optional_owner(message.owner.as_ref()))?;
-    violations.finish()?;
-    let (Some((kind, id)), Some(parent), Some(owner)) = (key, parent, owner) else {
-        return Err(Error::internal("a field without a value or a violation"));
-    };
-    Ok(RegisterResource { organization, kind, id, parent, display_name: message.display_name.clone(), owner })
-}
-
-/// Reads the type of a new resource and its id, which may be left to the server.
-fn new_key(reference: Option<&ResourceRef>) -> Result<(Arc<str>, Option<Arc<str>>), Error> {
-    match reference {
-        // The type is read by the rules of a name; any id does.
-        Some(reference) if reference.id.is_empty() => {
-            let named = ResourceRef { id: "-".to_owned(), ..reference.clone() };
-            Ok((required_key("resource", Some(&named))?.kind, None))
+fn under(under: Option<&proto::browse_resources_request::Under>) -> Result<Under, Error> {
+    match under {
+        None => Ok(Under::Anything),
+        Some(proto::browse_resources_request::Under::Top(_)) => Ok(Under::Organization),
+        Some(proto::browse_resources_request::Under::Parent(parent)) => {
+            Ok(Under::Resource(resource_key("parent", parent)?))
         }
-        reference => required_key("resource", reference).map(|key| (key.kind, Some(key.id))),
     }
 }
 
 pub(in crate::transport) fn named(
     organization: &str,
-    reference: Option<&ResourceRef>,
+    reference: Option<&proto::ResourceRef>,
 ) -> Result<(OrganizationId, ResourceKey), Error> {
     Ok((OrganizationId::parse("organization_id", organization)?, required_key("resource", reference)?))
 }
