@@ -14,6 +14,8 @@ use super::error::{Error, Reason};
 const NAME_BYTES_MAX: usize = 200;
 /// Most bytes of a reason.
 const REASON_BYTES_MAX: usize = 1_000;
+/// Most bytes of the text of a mail.
+const MAIL_BYTES_MAX: usize = 8 * 1024;
 /// Drawn as nothing, and yet counted among the symbols: the Braille pattern without dots.
 const BLANK: char = '\u{2800}';
 
@@ -94,6 +96,22 @@ pub fn reason(field: &str, text: &str) -> Result<String, Error> {
         return Err(Error::invalid(field, Reason::TextMalformed, message));
     }
     Ok(text.to_owned())
+}
+
+/// Takes the text of a mail, which must be there.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`] if there is nothing but spaces.
+/// - [`Reason::TextMalformed`] above 8192 bytes, or with control characters other than line ends.
+pub fn mail_text(field: &str, text: String) -> Result<String, Error> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid(field, Reason::FieldRequired, "is required"));
+    }
+    if text.len() > MAIL_BYTES_MAX || text.chars().any(|c| c.is_control() && c != '\n' && c != '\r') {
+        let message = "must be at most 8192 bytes without control characters but line ends";
+        return Err(Error::invalid(field, Reason::TextMalformed, message));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::call::{Call, Edge};
 use super::convert::{contact, required_key, token};
 use super::handle::Decode;
 use super::page::page_size;
-use super::resource::Resources;
+use super::resource::{Resources, address_key};
 use crate::domain::contact::Contact;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
@@ -89,9 +89,4 @@ impl Resources {
             unsubscribed: link.is_muted,
         })
     }
-}
-
-/// Returns by what an address is found.
-pub(super) fn address_key(address: &str) -> Result<String, Error> {
-    Ok(Email::parse("email", address)?.key().to_owned())
 }

@@ -1,14 +1,24 @@
 //! The part of `ResourceService` that is about who is mailed about a resource.
 
-use super::call::Call;
-use super::contact::address_key;
-use super::convert::{recipient, token};
+use super::call::{Call, Edge};
+use super::convert::{recipient, required_key, token};
+use super::handle::Decode;
 use super::page::page_size;
-use super::resource::{Resources, count, named};
+use super::resource::{Resources, address_key, count};
 use crate::domain::error::Error;
 use crate::domain::fields::all;
+use crate::domain::id::OrganizationId;
+use crate::domain::text::{mail_text, required_name};
 use crate::proto::{ListRecipientsRequest, ListRecipientsResponse, NotifyResourceRequest, NotifyResourceResponse};
 use crate::service::{ListRecipients, NotifyResource};
+
+impl Decode<NotifyResourceRequest> for NotifyResource {
+    fn decode(message: NotifyResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+        let key = required_key("resource", message.resource.as_ref())?;
+        let (subject, text) = all((required_name("subject", &message.subject), mail_text("text", message.text)))?;
+        Ok(Self { key, subject, text })
+    }
+}
 
 impl Resources {
     pub(super) async fn list_recipients(
@@ -16,11 +26,12 @@ impl Resources {
         call: &Call,
         message: ListRecipientsRequest,
     ) -> Result<ListRecipientsResponse, Error> {
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let key = required_key("resource", message.resource.as_ref())?;
         let query = format!("recipients of {key} in {organization}");
         let (size, after) = all((page_size(message.page_size), self.0.page_key(&query, &message.page_token)))?;
-        let request = ListRecipients { organization, key, size, after };
-        let listed = self.0.services.list_recipients(&call.reading(), request).await?;
+
+        let listed = self.0.services.query(&call.reading(), organization, &ListRecipients { key, size, after }).await?;
         let (recipients, next) = (listed.value.recipients, listed.value.next);
         let page = self.0.page(&query, recipients, next, |recipient| address_key(&recipient.email), recipient)?;
         Ok(ListRecipientsResponse {
@@ -36,9 +47,9 @@ impl Resources {
         message: NotifyResourceRequest,
     ) -> Result<NotifyResourceResponse, Error> {
         let context = call.mutation(&message)?;
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let request = NotifyResource { organization, key, subject: message.subject, text: message.text };
-        let notified = self.0.services.notify_resource(&context, request).await?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let request = NotifyResource::decode(message, &self.0)?;
+        let notified = self.0.services.notify_resource(&context, organization, request).await?;
         Ok(NotifyResourceResponse {
             recipient_count: count(notified.value.recipient_count),
             revision: token(notified.token),

@@ -5,6 +5,7 @@ mod register;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::domain::assignment::{Act, Assignment, Delta};
+use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::Held;
 use crate::domain::fields::all;
@@ -210,10 +211,7 @@ fn under(under: Option<&proto::browse_resources_request::Under>) -> Result<Under
     }
 }
 
-pub(in crate::transport) fn named(
-    organization: &str,
-    reference: Option<&proto::ResourceRef>,
-) -> Result<(OrganizationId, ResourceKey), Error> {
+fn named(organization: &str, reference: Option<&proto::ResourceRef>) -> Result<(OrganizationId, ResourceKey), Error> {
     Ok((OrganizationId::parse("organization_id", organization)?, required_key("resource", reference)?))
 }
 
@@ -244,6 +242,11 @@ fn deltas(
     Ok(deltas)
 }
 
-pub(in crate::transport) fn count(count: u32) -> i32 {
+pub(super) fn count(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Returns by what an address is found.
+pub(super) fn address_key(address: &str) -> Result<String, Error> {
+    Ok(Email::parse("email", address)?.key().to_owned())
 }
