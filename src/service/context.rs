@@ -9,11 +9,10 @@ use super::{Activity, Services};
 use crate::authz::{Requirement, View};
 use crate::changelog::Author;
 use crate::clock::Monotonic;
-use crate::domain::access::{Actor, is_visible};
+use crate::domain::access::Actor;
 use crate::domain::error::{Error, Kind, Reason};
-use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
-use crate::domain::service_account::ServiceAccount;
 use crate::domain::time::Timestamp;
 use crate::rpc::Rpc;
 
@@ -111,20 +110,4 @@ impl Services {
         }
         Ok(())
     }
-}
-
-/// Asks that a service account exists in the caller's eyes: one that is bound to a resource is seen by whoever sees that.
-///
-/// # Errors
-/// - [`Reason::NotFound`].
-pub(super) fn see_account(
-    actor: &Actor,
-    found: Option<ServiceAccount>,
-    id: ServiceAccountId,
-    now: Timestamp,
-) -> Result<ServiceAccount, Error> {
-    let is_seen = |account: &ServiceAccount| {
-        account.bound_to.as_ref().is_none_or(|key| actor.knows(key) && is_visible(&actor.at(Some(key)), now))
-    };
-    found.filter(is_seen).ok_or_else(|| Error::not_found("service_account", id))
 }

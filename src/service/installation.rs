@@ -123,7 +123,7 @@ async fn make(
     let secret = Secret::new(world, SecretKind::ApiKey);
     let key =
         ApiKey { id: tx.id(), service_account: operator, created_at: tx.now(), expires_at: None, revoked_at: None };
-    tx.api_key_insert(None, &key, &secret.hash()).await?;
+    tx.installation_api_key_insert(&key, &secret.hash()).await?;
     if let Err(error) = hand_over(&secret).await {
         // What is not committed is gone with the connection, too.
         let _ = tx.rollback().await;

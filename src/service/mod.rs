@@ -62,7 +62,7 @@ pub use organization::{CreateOrganization, CreatedOrganization, GetOrganization,
 pub use resource::{BrowseResources, BrowsedResources, DeleteResource, DeletedResources, GetResource, MoveResource, MovedResource, Outcome, OwnedResource, RegisterResource, RegisterResources, ResourceView, SetResourceOwner, UpdateResource};
 pub use role::{DeleteRole, DeletedRole, RoleChanges, Roles, TransferRole, Transferred, UpdateRole, UpdatedRole, WrittenRole};
 pub use run::{Read, Written};
-pub use service_account::{ApiKeys, CreateApiKey, CreateServiceAccount, IssuedKey, ListApiKeys, ListServiceAccounts, RevokeApiKey, ServiceAccounts};
+pub use service_account::{ApiKeys, CreateApiKey, CreateServiceAccount, DeleteServiceAccount, DisableServiceAccount, EnableServiceAccount, GetServiceAccount, IssuedKey, ListApiKeys, ListServiceAccounts, RevokeApiKey, ServiceAccounts};
 pub use session::{SignIn, SignedIn};
 pub use throttle::{Throttle};
 

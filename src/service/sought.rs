@@ -7,13 +7,13 @@ use crate::authz::Requirement;
 use crate::domain::access::{Actor, decide};
 use crate::domain::error::Error;
 use crate::domain::fact::Grant;
-use crate::domain::id::{GrantId, OrganizationId, ServiceAccountId};
-use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+use crate::domain::id::{GrantId, ServiceAccountId};
+use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::resource::Under;
 use crate::domain::revision::Token;
 use crate::domain::service_account::ServiceAccount;
 use crate::domain::time::Timestamp;
-use crate::store::{GrantPage, HeldAt, Reads};
+use crate::store::{GrantPage, HeldAt, OrgReads};
 
 /// Most resources that one statement names.
 const KEYS_MAX: usize = 1_000;
@@ -35,20 +35,14 @@ impl Services {
     /// # Errors
     /// - [`IndexStale`](crate::domain::error::Reason::IndexStale), and what
     ///   [`Engine::view`](crate::authz::Engine::view) fails with.
-    pub(super) async fn sought(
-        &self,
-        actor: &Actor,
-        subject: Subject,
-        organization: OrganizationId,
-        token: Token,
-    ) -> Result<Sought<'static>, Error> {
-        let (here, now) = (actor.at(None), self.world.now());
+    pub(super) async fn sought(&self, actor: &Actor, token: Token) -> Result<Sought<'static>, Error> {
+        let (here, subject) = (actor.at(None), actor.subject);
         let mut kinds = actor.catalog.resource_types();
-        if kinds.all(|(_, kind)| decide(&here, kind.visible_by, now).is_allowed()) {
+        if kinds.all(|(_, kind)| decide(&here, kind.visible_by, actor.now).is_allowed()) {
             let whole = actor.catalog.resource_types().map(|(_, kind)| kind.name.to_string()).collect();
             return Ok(Sought::Seen { whole, in_part: Vec::new() });
         }
-        let view = self.engine.view(organization, Requirement::AtLeast(token), subject).await?;
+        let view = self.engine.view(actor.organization, Requirement::AtLeast(token), subject).await?;
         self.must_be_fresh(&view)?;
         let seen = view.seen(subject);
         let in_part = view.organization.candidates((&seen.in_part(), &seen), &Under::Anything, None, None, usize::MAX);
@@ -63,8 +57,7 @@ impl Sought<'_> {
     /// Passes on what the database says.
     pub async fn page(
         &self,
-        reads: &Reads<'_>,
-        organization: OrganizationId,
+        reads: OrgReads<'_>,
         principal: Option<Principal>,
         now: Timestamp,
         after: Option<GrantId>,
@@ -72,7 +65,7 @@ impl Sought<'_> {
     ) -> Result<GrantPage, Error> {
         let mut all = GrantPage::default();
         for part in self.parts() {
-            let page = reads.of(organization).grant_page((principal, part), now, after, size).await?;
+            let page = reads.grant_page((principal, part), now, after, size).await?;
             all = all.merged(page, size as usize);
         }
         Ok(all)
@@ -85,14 +78,13 @@ impl Sought<'_> {
     /// Passes on what the database says.
     pub async fn accounts(
         &self,
-        reads: &Reads<'_>,
-        organization: OrganizationId,
+        reads: OrgReads<'_>,
         after: Option<ServiceAccountId>,
         size: usize,
     ) -> Result<Vec<ServiceAccount>, Error> {
         let mut all = Vec::new();
         for part in self.parts() {
-            all.extend(reads.of(organization).service_account_page(part, after, size as u64).await?);
+            all.extend(reads.service_account_page(part, after, size as u64).await?);
         }
         all.sort_unstable_by_key(|account| account.id);
         all.truncate(size);
@@ -105,14 +97,13 @@ impl Sought<'_> {
     /// Passes on what the database says.
     pub async fn grants_of(
         &self,
-        reads: &Reads<'_>,
-        organization: OrganizationId,
+        reads: OrgReads<'_>,
         principals: &[Principal],
         now: Timestamp,
     ) -> Result<Vec<Grant>, Error> {
         let mut grants = Vec::new();
         for part in self.parts() {
-            grants.extend(reads.of(organization).grants_held_at(principals, part, now).await?);
+            grants.extend(reads.grants_held_at(principals, part, now).await?);
         }
         Ok(grants)
     }

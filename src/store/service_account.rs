@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use sea_orm::sea_query::{Query, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
+    QuerySelect, Select, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -79,6 +80,41 @@ impl OrgReads<'_> {
         let query = query.order_by_asc(service_accounts::Column::Id).limit(size);
         Ok(query.all(&self.db).await?.into_iter().map(account).collect())
     }
+
+    /// Reads the API keys of a service account of an organization in the order in which they were made, revoked ones too, at
+    /// most `size` of them, from after `after` on.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn api_key_page(
+        &self,
+        account: ServiceAccountId,
+        after: Option<ApiKeyId>,
+        size: u32,
+    ) -> Result<Vec<ApiKey>, Error> {
+        let mut query = self.api_keys_of(account);
+        if let Some(after) = after {
+            query = query.filter(api_keys::Column::Id.gt(after.0));
+        }
+        let query = query.order_by_asc(api_keys::Column::Id).limit(u64::from(size));
+        Ok(query.all(&self.db).await?.iter().map(api_key).collect())
+    }
+
+    /// Finds an API key of a service account of an organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn api_key(&self, account: ServiceAccountId, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        let row = self.api_keys_of(account).filter(api_keys::Column::Id.eq(id.0));
+        Ok(row.one(&self.db).await?.as_ref().map(api_key))
+    }
+
+    /// Selects the API keys of a service account of the organization.
+    fn api_keys_of(&self, account: ServiceAccountId) -> Select<api_keys::Entity> {
+        api_keys::Entity::find()
+            .filter(api_keys::Column::ServiceAccountId.eq(account.0))
+            .filter(is_of_an_account_of(self.organization))
+    }
 }
 
 impl Reads<'_> {
@@ -92,34 +128,6 @@ impl Reads<'_> {
             .one(&self.db)
             .await?;
         Ok(row.is_some())
-    }
-
-    /// Reads the API keys of a service account in the order in which they were made, revoked ones too, at most `size` of
-    /// them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn api_key_page(
-        &self,
-        account: ServiceAccountId,
-        after: Option<ApiKeyId>,
-        size: u32,
-    ) -> Result<Vec<ApiKey>, Error> {
-        let mut query = api_keys::Entity::find().filter(api_keys::Column::ServiceAccountId.eq(account.0));
-        if let Some(after) = after {
-            query = query.filter(api_keys::Column::Id.gt(after.0));
-        }
-        let query = query.order_by_asc(api_keys::Column::Id).limit(u64::from(size));
-        Ok(query.all(&self.db).await?.iter().map(api_key).collect())
-    }
-
-    /// Finds an API key of a service account.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn api_key(&self, account: ServiceAccountId, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        let row = api_keys::Entity::find_by_id(id.0).filter(api_keys::Column::ServiceAccountId.eq(account.0));
-        Ok(row.one(&self.db).await?.as_ref().map(api_key))
     }
 
     /// Reads which of some API keys there are, good or not.
@@ -186,7 +194,10 @@ impl Tx {
         };
         service_accounts::Entity::insert(row).exec_without_returning(&self.db).await?;
         let fact = Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled };
-        self.change_of_account(account.organization, fact);
+        match account.organization {
+            Some(_) => self.change(Change::of(fact)),
+            None => self.change_installation(fact),
+        }
         Ok(())
     }
 
@@ -196,12 +207,13 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn service_account_update(&mut self, account: &ServiceAccount) -> Result<(), Error> {
-        let row = service_accounts::ActiveModel {
-            id: Set(account.id.0),
-            state: Set(if account.is_enabled { ENABLED } else { DISABLED }.to_owned()),
-            ..Default::default()
-        };
-        service_accounts::Entity::update(row).exec(&self.db).await?;
+        let state = if account.is_enabled { ENABLED } else { DISABLED }.to_owned();
+        service_accounts::Entity::update_many()
+            .set(service_accounts::ActiveModel { state: Set(state), ..Default::default() })
+            .filter(service_accounts::Column::Id.eq(account.id.0))
+            .filter(service_accounts::Column::OrganizationId.eq(self.organization().0))
+            .exec(&self.db)
+            .await?;
         self.change(Change::of(Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled }));
         if account.bound_to.is_none() {
             self.change_installation(Fact::ServiceAccountDisabled { id: account.id, is_disabled: !account.is_enabled });
@@ -222,6 +234,7 @@ impl Tx {
         api_keys::Entity::update_many()
             .set(revoked)
             .filter(api_keys::Column::Id.is_in(keys.iter().map(|key| key.id.0)))
+            .filter(is_of_an_account_of(self.organization()))
             .exec(&self.db)
             .await?;
         for key in keys {
@@ -253,16 +266,27 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes an API key of a service account.
+    /// Makes an API key of a service account of the locked organization.
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn api_key_insert(
-        &mut self,
-        organization: Option<OrganizationId>,
-        key: &ApiKey,
-        secret_hash: &[u8; 32],
-    ) -> Result<(), Error> {
+    pub async fn api_key_insert(&mut self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
+        self.api_key_row_insert(key, secret_hash).await?;
+        self.change(Change::of(issued(key)));
+        Ok(())
+    }
+
+    /// Makes an API key of a service account of the installation.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn installation_api_key_insert(&mut self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
+        self.api_key_row_insert(key, secret_hash).await?;
+        self.change_installation(issued(key));
+        Ok(())
+    }
+
+    async fn api_key_row_insert(&self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
         let row = api_keys::ActiveModel {
             id: Set(key.id.0),
             service_account_id: Set(key.service_account.0),
@@ -272,17 +296,22 @@ impl Tx {
             revoked_at: Set(None),
         };
         api_keys::Entity::insert(row).exec_without_returning(&self.db).await?;
-        let fact = Fact::ApiKey { id: key.id, service_account: key.service_account, is_revoked: false };
-        self.change_of_account(organization, fact);
         Ok(())
     }
+}
 
-    fn change_of_account(&mut self, organization: Option<OrganizationId>, fact: Fact) {
-        match organization {
-            Some(_) => self.change(Change::of(fact)),
-            None => self.change_installation(fact),
-        }
-    }
+fn issued(key: &ApiKey) -> Fact {
+    Fact::ApiKey { id: key.id, service_account: key.service_account, is_revoked: false }
+}
+
+/// Picks the API keys of an organization's accounts: their rows do not name it.
+fn is_of_an_account_of(organization: OrganizationId) -> SimpleExpr {
+    let accounts = Query::select()
+        .column(service_accounts::Column::Id)
+        .from(service_accounts::Entity)
+        .and_where(service_accounts::Column::OrganizationId.eq(organization.0))
+        .to_owned();
+    api_keys::Column::ServiceAccountId.in_subquery(accounts)
 }
 
 /// Returns which accounts are bound to what is at `at`.

@@ -80,13 +80,13 @@ impl Services {
         let sought = match &place {
             Some(place) => Sought::At(place),
             None if is_oneself => Sought::Anywhere,
-            None => self.sought(&actor, subject, organization, token).await?,
+            None => self.sought(&actor, token).await?,
         };
 
         // A page ends where a grant that is shown follows, so that its token tells of no other (CM-13).
         let (mut shown, mut from): (Vec<Grant>, _) = (Vec::new(), after);
         for _ in 0..CHUNKS_MAX {
-            let page = sought.page(&reads, organization, principal, now, from, CHUNK.max(size)).await?;
+            let page = sought.page(reads.of(organization), principal, now, from, CHUNK.max(size)).await?;
             let actor = reads.of(organization).actor(subject, &places(&page.grants), self.world.now()).await?;
             let is_shown = |place: &Place| match place.resource() {
                 Some(key) => actor.knows(key) && is_visible(&actor.at(Some(key)), now),

@@ -108,7 +108,7 @@ impl Services {
         let is_all = query.words.is_empty() && query.filter.is_empty();
         let page = roster_page(&reads, organization, query).await?;
         let total = if is_first && is_all { Some(reads.of(organization).roster_count().await?) } else { None };
-        let sought = self.sought(&actor, subject, organization, token).await?;
+        let sought = self.sought(&actor, token).await?;
         let members = complete(&reads, context, &actor, (organization, now), page.rows, &sought).await?;
         let value = Members { members, shows_private: may_update(&actor, now), next: page.next, total };
         Ok(Read { value, token })
@@ -280,7 +280,7 @@ async fn complete(
     }
     let in_use: HashSet<Principal> = groups.values().flatten().copied().collect();
     principals.extend(in_use);
-    let grants = sought.grants_of(reads, organization, &principals, now).await?;
+    let grants = sought.grants_of(reads.of(organization), &principals, now).await?;
     let seen = seen_places(reads, context, actor, (organization, now), &grants).await?;
     let made_here: Vec<UserId> =
         rows.iter().filter(|row| row.member.is_made_here).filter_map(|row| row.member.user).collect();
