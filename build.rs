@@ -143,6 +143,7 @@ fn requirement(method: &MethodDescriptor, access: &ExtensionDescriptor) -> Resul
     let feature = match text("feature").as_str() {
         "" => "None",
         "groups" => "Some(Feature::Groups)",
+        "custom_roles" => "Some(Feature::CustomRoles)",
         other => return Err(format!("{} asks for an unknown feature {other}", method.full_name()).into()),
     };
     let (permission, place) = (text("permission"), text("place"));

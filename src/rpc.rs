@@ -25,6 +25,8 @@ pub enum Required {
 pub enum Feature {
     /// Groups of members.
     Groups,
+    /// Roles of an organization's own.
+    CustomRoles,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rpc.rs"));

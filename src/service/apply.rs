@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Context;
 use super::seats::SeatsBefore;
 use crate::domain::access::{Actor, is_visible};
 use crate::domain::assignment::{Before, Plan, takes_along};
 use crate::domain::catalog::Catalog;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held, MemberState};
-use crate::domain::id::{GroupId, MembershipId, OrganizationId};
+use crate::domain::id::{GroupId, MembershipId};
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 use crate::domain::{cardinality, group};
@@ -38,13 +37,7 @@ impl Changed {
     ///
     /// # Errors
     /// Only what the database says.
-    pub(super) async fn told_to_caller(
-        self,
-        tx: &Tx,
-        _context: &Context,
-        _organization: OrganizationId,
-        actor: &Actor,
-    ) -> Result<Self, Error> {
+    pub(super) async fn as_seen_by(self, tx: &Tx, actor: &Actor) -> Result<Self, Error> {
         Ok(Self { revoked: only_seen(tx, actor, self.revoked).await?, ..self })
     }
 }
@@ -61,8 +54,8 @@ pub(super) async fn only_seen(tx: &Tx, actor: &Actor, mut grants: Vec<Grant>) ->
         return Ok(grants);
     }
     let others: Vec<ResourceKey> = others.into_iter().collect();
-    let there = tx.reads().actor(actor.subject, &others, actor.now).await?;
-    let is_seen = |key: &ResourceKey| actor.knows(key) || is_visible(&there.at(Some(key)), tx.now());
+    let there = tx.reads().widened(actor.clone(), &others).await?;
+    let is_seen = |key: &ResourceKey| actor.knows(key) || is_visible(&there.at(Some(key)), actor.now);
     grants.retain(|grant| grant.place.resource().is_none_or(is_seen));
     Ok(grants)
 }
@@ -70,7 +63,6 @@ pub(super) async fn only_seen(tx: &Tx, actor: &Actor, mut grants: Vec<Grant>) ->
 /// Principals as they stand before a plan, with all that they hold.
 #[derive(Debug)]
 pub(super) struct Affected {
-    organization: OrganizationId,
     found: Principals,
     groups: Vec<(MembershipId, GroupId)>,
     /// What the principals hold, and the groups that a role could take them out of.
@@ -84,18 +76,13 @@ impl Affected {
     ///
     /// # Errors
     /// - [`Reason::NotFound`] for the first that is not there.
-    pub async fn read(
-        tx: &Tx,
-        organization: OrganizationId,
-        catalog: &Catalog,
-        principals: &[Principal],
-    ) -> Result<Self, Error> {
+    pub async fn read(tx: &Tx, catalog: &Catalog, principals: &[Principal]) -> Result<Self, Error> {
         let found = tx.reads().principals(principals).await?;
         let groups = groups_to_leave(tx, catalog, principals).await?;
         let also = groups.iter().map(|(_, group)| Principal::Group(*group)).filter(|group| !principals.contains(group));
         let holders: Vec<Principal> = principals.iter().copied().chain(also).collect();
         let Grants { live: held, lapsed } = tx.reads().grants_of(&holders, tx.now()).await?;
-        Ok(Self { organization, found, groups, held, lapsed })
+        Ok(Self { found, groups, held, lapsed })
     }
 
     /// Reads the groups of some members, with what these hold, where no role could take them out: for acts that ask the
@@ -249,7 +236,6 @@ mod tests {
         };
         let past = Some(Timestamp::from_micros(0));
         let affected = Affected {
-            organization: OrganizationId(uuid::Uuid::nil()),
             found: Principals::default(),
             groups: Vec::new(),
             held: (0..live).map(|number| grant(number, None)).collect(),

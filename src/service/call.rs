@@ -129,6 +129,7 @@ fn permission_asked(actor: &Actor, option: &str, kind: &str) -> Result<Permissio
 fn must_be_on(feature: Feature, catalog: &Catalog) -> Result<(), Error> {
     match feature {
         Feature::Groups => group::must_be_on(catalog),
+        Feature::CustomRoles => catalog.must_take_custom_roles(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Mailing an invitation: counted and put into the outbox in the transaction that makes it, before anything else of it.
+//! Mails that a commit sends; that of an invitation is counted and put into the outbox before anything else of it.
 
 use super::Services;
 use crate::auth::{Counted, Sealer};
@@ -32,7 +32,36 @@ impl std::fmt::Debug for Mailing {
     }
 }
 
+/// Seals the mails of mutations and puts them into the outbox.
+#[derive(Clone)]
+pub struct Mailer {
+    sealer: Sealer,
+    world: World,
+}
+
+impl std::fmt::Debug for Mailer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mailer")
+    }
+}
+
+impl Mailer {
+    /// Puts a mail into the outbox of the commit.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub(super) async fn send(&self, tx: &mut Tx, mail: &Mail) -> Result<(), Error> {
+        tx.mail_insert(tx.id(), mail.seal(&self.sealer, &self.world)).await
+    }
+}
+
 impl Services {
+    /// Returns what mutations send mails by.
+    #[must_use]
+    pub fn mailer(&self) -> Mailer {
+        Mailer { sealer: self.sealer.clone(), world: self.world.clone() }
+    }
+
     /// Prepares the mail of an invitation of `email`.
     pub(super) fn mailing(&self, sponsor: Subject, organization: OrganizationId, email: &Email, mail: Mail) -> Mailing {
         let of = organization.0.as_bytes();

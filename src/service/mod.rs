@@ -60,7 +60,7 @@ pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};
 pub use organization::{CreateOrganization, CreatedOrganization, GetOrganization, GetSeats, OrganizationFields, OrganizationName, OrganizationView, SetSeatLimit, UpdateOrganization};
 pub use resource::{BrowseResources, BrowsedResources, DeleteResource, DeletedResources, GetResource, MoveResource, MovedResource, Outcome, OwnedResource, RegisterResource, RegisterResources, ResourceView, SetResourceOwner, UpdateResource};
-pub use role::{DeleteRole, DeletedRole, RoleChanges, Roles, TransferRole, Transferred, UpdateRole, UpdatedRole, WrittenRole};
+pub use role::{CreateRole, DeleteRole, DeletedRole, GetRole, ListRoles, RoleChanges, RoleDetail, RolePage, RolePosition, TransferRole, TransferredRole, UpdateRole, UpdatedRole};
 pub use run::{Read, Written};
 pub use service_account::{ApiKeys, CreateApiKey, CreateServiceAccount, DeleteServiceAccount, DisableServiceAccount, EnableServiceAccount, GetServiceAccount, IssuedKey, ListApiKeys, ListServiceAccounts, RevokeApiKey, ServiceAccounts};
 pub use session::{SignIn, SignedIn};

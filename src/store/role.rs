@@ -228,13 +228,13 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn role_update(&mut self, role: &CustomRole) -> Result<(), Error> {
-        let row = roles::ActiveModel {
-            organization_id: Set(self.organization().0),
-            name: Set(role.name.to_string()),
-            definition: Set(serde_json::to_string(role).map_err(Error::internal)?),
-            ..Default::default()
-        };
-        roles::Entity::update(row).exec(&self.db).await?;
+        let definition = serde_json::to_string(role).map_err(Error::internal)?;
+        roles::Entity::update_many()
+            .set(roles::ActiveModel { definition: Set(definition), ..Default::default() })
+            .filter(roles::Column::OrganizationId.eq(self.organization().0))
+            .filter(roles::Column::Name.eq(&*role.name))
+            .exec(&self.db)
+            .await?;
         self.change(Change::of(Fact::Role(role.clone())));
         Ok(())
     }

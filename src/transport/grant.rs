@@ -27,9 +27,9 @@ impl Roles {
     pub(super) async fn change_installation_grants_of(
         &self,
         call: &Call,
-        message: &ChangeInstallationGrantsRequest,
+        message: ChangeInstallationGrantsRequest,
     ) -> Result<ChangeInstallationGrantsResponse, Error> {
-        let context = call.mutation(message)?;
+        let context = call.mutation(&message)?;
         if message.deltas.is_empty() || message.deltas.len() > DELTAS_MAX {
             return Err(Error::invalid("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}")));
         }
@@ -50,10 +50,10 @@ impl Roles {
     pub(super) async fn change_grants_of(
         &self,
         call: &Call,
-        message: &ChangeGrantsRequest,
+        message: ChangeGrantsRequest,
     ) -> Result<ChangeGrantsResponse, Error> {
-        let context = call.mutation(message)?;
-        let changed = self.0.services.change_grants(&context, decode(message)?).await?;
+        let context = call.mutation(&message)?;
+        let changed = self.0.services.change_grants(&context, decode(&message)?).await?;
         Ok(ChangeGrantsResponse {
             granted: changed.value.granted.into_iter().map(grant).collect(),
             revoked: changed.value.revoked.into_iter().map(grant).collect(),
@@ -65,9 +65,9 @@ impl Roles {
     pub(super) async fn list_grants_of(
         &self,
         call: &Call,
-        message: &ListGrantsRequest,
+        message: ListGrantsRequest,
     ) -> Result<ListGrantsResponse, Error> {
-        let (request, query) = listing(&self.0, message)?;
+        let (request, query) = listing(&self.0, &message)?;
         let page = self.0.services.list_grants(&call.reading(), request).await?;
         let (grants, next) = (page.value.grants, page.value.next);
         let paged = self.0.page(&query, grants, next, |grant| Ok(grant.id), grant)?;
@@ -81,9 +81,9 @@ impl Roles {
     pub(super) async fn summarize_grants_of(
         &self,
         call: &Call,
-        message: &SummarizeGrantsRequest,
+        message: SummarizeGrantsRequest,
     ) -> Result<SummarizeGrantsResponse, Error> {
-        let request = summarizing(message)?;
+        let request = summarizing(&message)?;
         let summaries = self.0.services.summarize_grants(&call.reading(), &request).await?;
         let asked = request.principals.len();
         Ok(SummarizeGrantsResponse {

@@ -1,25 +1,26 @@
 //! `OrganizationService`.
 
 use super::call::{Call, Edge};
-use super::convert::{Mask, grant, invitation, member, metadata, optional_key, organization, organization_to, token};
+use super::convert::{
+    Mask, grant, invitation, member, metadata, optional_id, optional_key, organization, organization_to, token,
+};
 use super::handle::{Decode, handlers};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
-use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::id::MembershipId;
 use crate::domain::metadata::external_id;
 use crate::domain::organization::{Organization, slug};
 use crate::domain::seats::Seats;
-use crate::domain::text::required_name;
+use crate::domain::text::{reason, required_name};
 use crate::proto;
 use crate::proto::look_up_organization_request::Name;
 use crate::proto::organization_service_server::OrganizationService;
 use crate::proto::{
     CreateOrganizationRequest, CreateOrganizationResponse, LookUpOrganizationRequest, LookUpOrganizationResponse,
-    TransferRoleRequest, TransferRoleResponse,
 };
 use crate::service::{
     CreateOrganization, GetOrganization, GetSeats, OrganizationFields, OrganizationName, OrganizationView, Read,
-    SetSeatLimit, TransferRole, Transferred, UpdateOrganization, Written,
+    SetSeatLimit, TransferRole, TransferredRole, UpdateOrganization, Written,
 };
 
 /// What an update writes.
@@ -34,7 +35,7 @@ handlers! {
         get_organization(GetOrganizationRequest) -> GetOrganizationResponse: query GetOrganization;
         look_up_organization(LookUpOrganizationRequest) -> LookUpOrganizationResponse: by look_up;
         update_organization(UpdateOrganizationRequest) -> UpdateOrganizationResponse: mutation UpdateOrganization;
-        transfer_role(TransferRoleRequest) -> TransferRoleResponse: by transfer;
+        transfer_role(TransferRoleRequest) -> TransferRoleResponse: mutation TransferRole;
         get_seats(GetSeatsRequest) -> GetSeatsResponse: query GetSeats;
         set_seat_limit(SetSeatLimitRequest) -> SetSeatLimitResponse: mutation SetSeatLimit;
     }
@@ -148,27 +149,30 @@ impl Organizations {
             revision: token(Some(found.token)),
         })
     }
+}
 
-    async fn transfer(&self, call: &Call, message: TransferRoleRequest) -> Result<TransferRoleResponse, Error> {
-        let context = call.mutation(&message)?;
-        let from = Some(message.from_membership_id.as_str()).filter(|id| !id.is_empty());
-        let request = TransferRole {
-            organization: OrganizationId::parse("organization_id", &message.organization_id)?,
-            role: message.role.into(),
-            to: MembershipId::parse("to_membership_id", &message.to_membership_id)?,
-            from: from.map(|id| MembershipId::parse("from_membership_id", id)).transpose()?,
-            reason: message.reason,
-        };
-        let transferred = self.0.services.transfer_role(&context, request).await?;
-        let Transferred { from, to, changed, kept } = transferred.value;
-        Ok(TransferRoleResponse {
+impl Decode<proto::TransferRoleRequest> for TransferRole {
+    fn decode(message: proto::TransferRoleRequest, edge: &Edge) -> Result<Self, Error> {
+        let (to, from, reason) = all((
+            MembershipId::parse("to_membership_id", &message.to_membership_id),
+            optional_id("from_membership_id", &message.from_membership_id, MembershipId::parse),
+            reason("reason", &message.reason),
+        ))?;
+        Ok(Self { role: message.role.into(), to, from, reason, mailer: edge.services.mailer() })
+    }
+}
+
+impl From<Written<TransferredRole>> for proto::TransferRoleResponse {
+    fn from(transferred: Written<TransferredRole>) -> Self {
+        let TransferredRole { from, to, changed, kept } = transferred.value;
+        Self {
             from: from.map(member),
             to: Some(member(to)),
             granted: changed.granted.into_iter().map(grant).collect(),
             revoked: changed.revoked.into_iter().map(grant).collect(),
             kept: kept.into_iter().map(grant).collect(),
             revision: token(transferred.token),
-        })
+        }
     }
 }
 

@@ -211,6 +211,18 @@ impl CeilingNames {
 }
 
 impl Catalog {
+    /// Ensures that organizations make roles of their own.
+    ///
+    /// # Errors
+    /// - [`Reason::FeatureOff`].
+    pub fn must_take_custom_roles(&self) -> Result<(), Error> {
+        if self.features().custom_roles {
+            return Ok(());
+        }
+        let message = "the organization's catalog leaves custom roles out";
+        Err(Error::new(Reason::FeatureOff, message).about("feature", "custom_roles"))
+    }
+
     /// Gives this catalog with an organization's own roles after its own, in their order, so that no number of the
     /// catalog moves. Nothing stands where there is none, and its number is not used.
     #[must_use]

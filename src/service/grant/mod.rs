@@ -123,7 +123,7 @@ async fn change(mut tx: Tx, context: Context, batch: Batch) -> Result<(Tx, Chang
     let actor = tx.reads().actor(context.subject()?, &batch.places(), tx.now()).await?;
     may_change(&actor, &batch, now)?;
     let principals = batch.principals();
-    let affected = Affected::read(&tx, organization, &actor.catalog, &principals).await?;
+    let affected = Affected::read(&tx, &actor.catalog, &principals).await?;
     must_be_assignable(&actor, &batch, now)?;
     may_apply(&actor, &batch, now)?;
     let located = |refusal| batch.located(refusal);
@@ -131,7 +131,7 @@ async fn change(mut tx: Tx, context: Context, batch: Batch) -> Result<(Tx, Chang
     may_carry_out(&actor, &plan, now).map_err(located)?;
     let applied = apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "deltas").await;
     let changed = applied.map_err(located)?;
-    let changed = changed.told_to_caller(&tx, &context, organization, &actor).await?;
+    let changed = changed.as_seen_by(&tx, &actor).await?;
     Ok((tx, changed))
 }
 

@@ -291,7 +291,7 @@ async fn act(
     let staying = members.values().filter(|member| member.state != MemberState::Removing);
     let principals: Vec<Principal> = staying.map(|member| Principal::Membership(member.id)).collect();
     let catalog = tx.reads().actor(context.subject()?, &[], tx.now()).await?.catalog;
-    let mut affected = Affected::read(&tx, organization, &catalog, &principals).await?;
+    let mut affected = Affected::read(&tx, &catalog, &principals).await?;
     if matches!(request.act, BulkAct::Move(_)) {
         affected.add_groups(&tx, &ids).await?;
     }

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Mask;
-use crate::domain::catalog::{CeilingNames, CustomRole, Holders, Reach, RolePlace, RoleView};
+use crate::domain::catalog::{CeilingNames, CustomRole, Holders, Reach, RolePlace};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::proto;
 use crate::proto::role_ceiling::Kind;
-use crate::service::RoleChanges;
+use crate::service::{RoleChanges, RoleDetail};
 
 /// What can be written of a role.
 const FIELDS: &[&str] = &["description", "at", "to", "includes", "permissions", "as_member", "may_grant", "may_take"];
 
-/// Writes a role; `custom` is how the organization wrote it, with its tag, if it is of its own.
-pub(in crate::transport) fn role(view: RoleView, custom: Option<&(CustomRole, String)>) -> proto::Role {
-    let (written, etag) = custom.map_or((None, ""), |(written, etag)| (Some(written), etag));
+/// Writes a role.
+pub(in crate::transport) fn role(role: RoleDetail) -> proto::Role {
+    let RoleDetail { view, custom } = role;
+    let (written, etag) = custom.unzip();
+    let written = written.as_ref();
     let effective = view.effective.iter().map(|(permission, held)| proto::RolePermission {
         permission: permission.to_string(),
         reaches: held.iter().copied().map(reach).collect(),
@@ -39,7 +41,7 @@ pub(in crate::transport) fn role(view: RoleView, custom: Option<&(CustomRole, St
         exclusive_set: view.set.map(|set| set.to_string()).unwrap_or_default(),
         transfer_only: view.is_transfer_only,
         on_leave: on_leave.into(),
-        etag: etag.to_owned(),
+        etag: etag.unwrap_or_default(),
     }
 }
 
