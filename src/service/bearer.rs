@@ -28,10 +28,6 @@ use crate::domain::place::Subject;
 
 /// How many verified credentials are remembered.
 const REMEMBERED_MAX: usize = 100_000;
-/// About how often the keys in use are looked for.
-const PERIOD: Duration = Duration::from_secs(10);
-/// How soon they are looked for again where the database did not answer.
-const LOOKED_FOR_AGAIN: Duration = Duration::from_secs(1);
 /// How many of them one statement looks for.
 const LOOKED_FOR: usize = 1_000;
 /// After how long a refused call, and a refused stream, may be tried again.

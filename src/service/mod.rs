@@ -42,30 +42,53 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-pub use activity::{Activity};
-pub use apply::{Changed};
+pub use activity::Activity;
+pub use apply::Changed;
 pub use bearer::{Bearer, Bearers, Permit};
-pub use call::{Call};
+pub use call::Call;
 pub use catalog::{CatalogName, CatalogView, Catalogs, Followed, PutCatalog, SetOrganizationCatalog};
-pub use check::{Checked, ExplainCheck, ExplainItem, ExplainSubject, Explained, ListResources, ListSubjects, TokenTrouble, Verdict};
+pub use check::{
+    Checked, ExplainCheck, ExplainItem, ExplainSubject, Explained, ListResources, ListSubjects, TokenTrouble, Verdict,
+};
 pub use contact::{AddContact, ContactLink, Contacts, ListContacts, RemoveContact};
 pub use context::{Caller, Context, Replay};
-pub use etag::{etag};
-pub use grant::{ChangeGrants, ChangeInstallationGrants, InstallationChanged, InstallationDelta, ListGrants, ShareResource, SummarizeGrants, Summary};
-pub use group::{ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupMember, GroupName, GroupView, Groups, ListGroupMembers, ListGroups, UpdateGroup};
+pub use etag::etag;
+pub use grant::{
+    ChangeGrants, ChangeInstallationGrants, InstallationChanged, InstallationDelta, ListGrants, ShareResource,
+    SummarizeGrants, Summary,
+};
+pub use group::{
+    ChangeGroupMembers, ChangedGroupMembers, CreateGroup, DeleteGroup, DeletedGroup, GetGroup, GroupMember, GroupName,
+    GroupView, Groups, ListGroupMembers, ListGroups, UpdateGroup,
+};
 pub use installation::{FirstStart, HandOver, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
-pub use member::{Bulk, BulkAct, BulkMembers, BulkResult, ChangeMemberState, ChangedMembers, CreateMembers, CreatedMembers, FoundMember, ListMembers, MemberFields, MemberName, Members, MyMemberships, NewMember, Preview, RemoveMember, Removed, Selection, UpdateMember};
+pub use member::{
+    Bulk, BulkAct, BulkMembers, BulkResult, ChangeMemberState, ChangedMembers, CreateMembers, CreatedMembers,
+    FoundMember, ListMembers, MemberFields, MemberName, Members, MyMemberships, NewMember, Preview, RemoveMember,
+    Removed, Selection, UpdateMember,
+};
 pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};
-pub use organization::{CreateOrganization, CreatedOrganization, GetOrganization, GetSeats, OrganizationFields, OrganizationName, OrganizationView, SetSeatLimit, UpdateOrganization};
-pub use resource::{BrowseResources, BrowsedResources, DeleteResource, DeletedResources, GetResource, MoveResource, MovedResource, Outcome, OwnedResource, RegisterResource, RegisterResources, ResourceView, SetResourceOwner, UpdateResource};
-pub use role::{CreateRole, DeleteRole, DeletedRole, GetRole, ListRoles, RoleChanges, RoleDetail, RolePage, RolePosition, TransferRole, TransferredRole, UpdateRole, UpdatedRole};
+pub use organization::{
+    CreateOrganization, CreatedOrganization, GetOrganization, GetSeats, OrganizationFields, OrganizationName,
+    OrganizationView, SetSeatLimit, UpdateOrganization,
+};
+pub use resource::{
+    BrowseResources, BrowsedResources, DeleteResource, DeletedResources, GetResource, MoveResource, MovedResource,
+    Outcome, OwnedResource, RegisterResource, RegisterResources, ResourceView, SetResourceOwner, UpdateResource,
+};
+pub use role::{
+    CreateRole, DeleteRole, DeletedRole, GetRole, ListRoles, RoleChanges, RoleDetail, RolePage, RolePosition,
+    TransferRole, TransferredRole, UpdateRole, UpdatedRole,
+};
 pub use run::{Read, Written};
-pub use service_account::{ApiKeys, CreateApiKey, CreateServiceAccount, DeleteServiceAccount, DisableServiceAccount, EnableServiceAccount, GetServiceAccount, IssuedKey, ListApiKeys, ListServiceAccounts, RevokeApiKey, ServiceAccounts};
+pub use service_account::{
+    ApiKeys, CreateApiKey, CreateServiceAccount, DeleteServiceAccount, DisableServiceAccount, EnableServiceAccount,
+    GetServiceAccount, IssuedKey, ListApiKeys, ListServiceAccounts, RevokeApiKey, ServiceAccounts,
+};
 pub use session::{SignIn, SignedIn};
-pub use throttle::{Throttle};
-
+pub use throttle::Throttle;
 
 use crate::auth::{Passwords, Sealer, Secret, Tokens};
 use crate::authz::Engine;

@@ -17,8 +17,6 @@ use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::throttle::{Key, Limits, Refusals};
 use crate::store::{RefusalsRow, Settled};
 
-/// About how often what was counted is written.
-const PERIOD: Duration = Duration::from_secs(1);
 /// Most things that are counted at once: what takes 200 bytes each.
 const ENTRIES_MAX: usize = 50_000;
 /// How long what was read of the database is good enough to refuse by, without reading it again.

@@ -199,9 +199,7 @@ impl OrgReads<'_> {
             .filter(grants::Column::Role.eq(held_column(held)));
         rows.all(&self.db).await?.iter().map(grant).collect()
     }
-}
 
-impl OrgReads<'_> {
     /// Reads grants of an organization that expired at `before` or earlier, at most `limit`.
     ///
     /// # Errors
@@ -317,7 +315,10 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn installation_grant_delete(&mut self, grant: &Grant) -> Result<(), Error> {
-        grants::Entity::delete_by_id(grant.id.0).exec(&self.db).await?;
+        grants::Entity::delete_by_id(grant.id.0)
+            .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
+            .exec(&self.db)
+            .await?;
         self.change_installation(Fact::GrantGone(grant.clone()));
         Ok(())
     }
@@ -333,9 +334,13 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn grants_delete(&mut self, grants: &[Grant]) -> Result<(), Error> {
+        let scope = scope_key(Scope::Organization(self.organization()));
         for grants in grants.chunks(ROWS_MAX) {
-            let ids = grants.iter().map(|grant| grant.id.0);
-            grants::Entity::delete_many().filter(grants::Column::Id.is_in(ids)).exec(&self.db).await?;
+            grants::Entity::delete_many()
+                .filter(grants::Column::Scope.eq(scope))
+                .filter(grants::Column::Id.is_in(grants.iter().map(|grant| grant.id.0)))
+                .exec(&self.db)
+                .await?;
         }
         for grant in grants {
             self.change(Change::of(Fact::GrantGone(grant.clone())));

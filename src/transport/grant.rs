@@ -2,174 +2,150 @@
 
 use super::call::{Call, Edge};
 use super::convert::{
-    delta, grant, installation_delta, installation_grant, matrix, named, optional_key, principal, principal_out,
+    delta, grant, held, installation_delta, installation_grant, matrix, named, optional_key, principal, principal_out,
     read_each, resource_ref, token,
 };
+use super::handle::Decode;
 use super::page::page_size;
 use super::role::Roles;
 use crate::domain::error::{Error, Reason, Violations};
-use crate::domain::fact::Held;
+use crate::domain::fields::all;
 use crate::domain::id::{GroupId, MembershipId, OrganizationId};
 use crate::domain::matrix::CELLS_MAX;
 use crate::domain::place::Place;
-use crate::proto::summarize_grants_request::Held as ProtoHeld;
-use crate::proto::{
-    ChangeGrantsRequest, ChangeGrantsResponse, ChangeInstallationGrantsRequest, ChangeInstallationGrantsResponse,
-    GrantSummary, GroupLeft, HolderShare, ListGrantsRequest, ListGrantsResponse, SummarizeGrantsRequest,
-    SummarizeGrantsResponse,
+use crate::proto;
+use crate::service::{
+    ChangeGrants, ChangeInstallationGrants, Changed, ListGrants, Read, SummarizeGrants, Summary, Written,
 };
-use crate::service::{ChangeGrants, ChangeInstallationGrants, ListGrants, SummarizeGrants, Summary};
 
 /// Most deltas in one batch, those of matrices left aside.
 const DELTAS_MAX: usize = 100;
 
 impl Roles {
-    pub(super) async fn change_installation_grants_of(
+    pub(super) async fn change_installation_grants(
         &self,
         call: &Call,
-        message: ChangeInstallationGrantsRequest,
-    ) -> Result<ChangeInstallationGrantsResponse, Error> {
+        message: proto::ChangeInstallationGrantsRequest,
+    ) -> Result<proto::ChangeInstallationGrantsResponse, Error> {
         let context = call.mutation(&message)?;
         if message.deltas.is_empty() || message.deltas.len() > DELTAS_MAX {
             return Err(Error::invalid("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}")));
         }
         let mut violations = Violations::default();
-        let mut deltas = Vec::new();
-        for (index, it) in message.deltas.iter().enumerate() {
-            deltas.extend(violations.take(installation_delta(&format!("deltas[{index}]"), it))?);
-        }
+        let deltas = read_each("deltas", &message.deltas, &mut violations, installation_delta)?;
         violations.finish()?;
         let changed =
             self.0.services.change_installation_grants(&context, ChangeInstallationGrants { deltas }).await?.value;
-        Ok(ChangeInstallationGrantsResponse {
+        Ok(proto::ChangeInstallationGrantsResponse {
             granted: changed.granted.iter().map(installation_grant).collect(),
             revoked: changed.revoked.iter().map(installation_grant).collect(),
         })
     }
 
-    pub(super) async fn change_grants_of(
+    pub(super) async fn list_grants(
         &self,
         call: &Call,
-        message: ChangeGrantsRequest,
-    ) -> Result<ChangeGrantsResponse, Error> {
-        let context = call.mutation(&message)?;
-        let changed = self.0.services.change_grants(&context, decode(&message)?).await?;
-        Ok(ChangeGrantsResponse {
-            granted: changed.value.granted.into_iter().map(grant).collect(),
-            revoked: changed.value.revoked.into_iter().map(grant).collect(),
-            revision: token(changed.token),
-            left_groups: changed.value.left.into_iter().map(group_left).collect(),
-        })
-    }
+        message: proto::ListGrantsRequest,
+    ) -> Result<proto::ListGrantsResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let at = if message.at_organization { "itself" } else { "" };
+        let query = format!("grants of {:?} at {:?}{at} in {organization}", message.principal, message.resource);
+        let (principal, place, size, after) = all((
+            message.principal.as_ref().map(|it| principal("principal", Some(it))).transpose(),
+            place(&message),
+            page_size(message.page_size),
+            self.0.page_key(&query, &message.page_token),
+        ))?;
 
-    pub(super) async fn list_grants_of(
-        &self,
-        call: &Call,
-        message: ListGrantsRequest,
-    ) -> Result<ListGrantsResponse, Error> {
-        let (request, query) = listing(&self.0, &message)?;
-        let page = self.0.services.list_grants(&call.reading(), request).await?;
-        let (grants, next) = (page.value.grants, page.value.next);
-        let paged = self.0.page(&query, grants, next, |grant| Ok(grant.id), grant)?;
-        Ok(ListGrantsResponse {
-            grants: paged.items,
-            next_page_token: paged.next_page_token,
-            revision: token(Some(page.token)),
-        })
-    }
-
-    pub(super) async fn summarize_grants_of(
-        &self,
-        call: &Call,
-        message: SummarizeGrantsRequest,
-    ) -> Result<SummarizeGrantsResponse, Error> {
-        let request = summarizing(&message)?;
-        let summaries = self.0.services.summarize_grants(&call.reading(), &request).await?;
-        let asked = request.principals.len();
-        Ok(SummarizeGrantsResponse {
-            summaries: summaries.value.into_iter().map(|it| summary(it, asked)).collect(),
-            revision: token(Some(summaries.token)),
+        let request = ListGrants { principal, place, size, after };
+        let listed = self.0.services.list_grants(&call.reading(), organization, &request).await?;
+        let (grants, next) = (listed.value.grants, listed.value.next);
+        let page = self.0.page(&query, grants, next, |grant| Ok(grant.id), grant)?;
+        Ok(proto::ListGrantsResponse {
+            grants: page.items,
+            next_page_token: page.next_page_token,
+            revision: token(Some(listed.token)),
         })
     }
 }
 
-fn listing(edge: &Edge, message: &ListGrantsRequest) -> Result<(ListGrants, String), Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let of = message.principal.as_ref().map(|it| violations.take(principal("principal", Some(it)))).transpose()?;
-    let at = violations.take(optional_key("resource", message.resource.as_ref()))?;
-    if message.at_organization && message.resource.is_some() {
-        violations.add("at_organization", Reason::OutOfRange, "must not be set together with resource");
-    }
-    let place = at.flatten().map(Place::Resource).or(message.at_organization.then_some(Place::Organization));
-    let query = format!("grants of {of:?} at {place:?} in {organization}");
-    let size = violations.take(page_size(message.page_size))?;
-    let after = violations.take(edge.page_key(&query, &message.page_token))?;
-    violations.finish()?;
-    let (Some(size), Some(after)) = (size, after) else {
-        return Err(Error::internal("a field without a value or a violation"));
-    };
-    Ok((ListGrants { organization, principal: of.flatten(), place, size, after }, query))
-}
-
-fn summarizing(message: &SummarizeGrantsRequest) -> Result<SummarizeGrants, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let named = violations.take(named("", &message.principals, &message.resources))?;
-    let held = match &message.held {
-        Some(ProtoHeld::Role(role)) if !role.is_empty() => Some(Held::Role(role.as_str().into())),
-        Some(ProtoHeld::AsMember(_)) => Some(Held::AsMember),
-        Some(ProtoHeld::Role(_)) | None => {
-            violations.add("held", Reason::FieldRequired, "is required");
-            None
+impl Decode<proto::ChangeGrantsRequest> for ChangeGrants {
+    fn decode(message: proto::ChangeGrantsRequest, _edge: &Edge) -> Result<Self, Error> {
+        let mut violations = Violations::default();
+        if message.deltas.len() > DELTAS_MAX || (message.deltas.is_empty() && message.matrices.is_empty()) {
+            violations.add("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}"));
         }
-    };
-    violations.finish()?;
-    match (named, held) {
-        (Some((principals, places)), Some(held)) => Ok(SummarizeGrants { organization, principals, places, held }),
-        _ => Err(Error::internal("a field without a value or a violation")),
+        let looked_at = &message.deltas[..message.deltas.len().min(DELTAS_MAX)];
+        let deltas = read_each("deltas", looked_at, &mut violations, delta)?;
+        let asked = message.matrices.iter().map(|it| it.principals.len().saturating_mul(it.resources.len().max(1)));
+        let is_too_much = asked.fold(deltas.len(), usize::saturating_add) > CELLS_MAX;
+        let matrices = if is_too_much || message.matrices.len() > CELLS_MAX {
+            let range = format!("must come to at most {CELLS_MAX} cells, with the deltas");
+            violations.add("matrices", Reason::OutOfRange, range);
+            Vec::new()
+        } else {
+            read_each("matrices", &message.matrices, &mut violations, matrix)?
+        };
+        violations.finish()?;
+        Ok(Self::new(deltas, &matrices))
     }
 }
 
-fn summary(summary: Summary, asked: usize) -> GrantSummary {
-    let share = match summary.holders.len() {
-        0 => HolderShare::None,
-        all if all == asked => HolderShare::All,
-        _ => HolderShare::Some,
+impl From<Written<Changed>> for proto::ChangeGrantsResponse {
+    fn from(changed: Written<Changed>) -> Self {
+        let Changed { granted, revoked, left } = changed.value;
+        Self {
+            granted: granted.into_iter().map(grant).collect(),
+            revoked: revoked.into_iter().map(grant).collect(),
+            revision: token(changed.token),
+            left_groups: left.into_iter().map(group_left).collect(),
+        }
+    }
+}
+
+impl Decode<proto::SummarizeGrantsRequest> for SummarizeGrants {
+    fn decode(message: proto::SummarizeGrantsRequest, _edge: &Edge) -> Result<Self, Error> {
+        use proto::assignment::Held as InAssignment;
+        use proto::summarize_grants_request::Held as InRequest;
+        let asked = message.held.map(|held| match held {
+            InRequest::Role(role) => InAssignment::Role(role),
+            InRequest::AsMember(it) => InAssignment::AsMember(it),
+        });
+        let ((principals, places), held) =
+            all((named("", &message.principals, &message.resources), held("held", asked.as_ref())))?;
+        Ok(Self { principals, places, held })
+    }
+}
+
+impl From<Read<Vec<Summary>>> for proto::SummarizeGrantsResponse {
+    fn from(summaries: Read<Vec<Summary>>) -> Self {
+        Self { summaries: summaries.value.into_iter().map(summary).collect(), revision: token(Some(summaries.token)) }
+    }
+}
+
+fn place(message: &proto::ListGrantsRequest) -> Result<Option<Place>, Error> {
+    let is_alone = if message.at_organization && message.resource.is_some() {
+        Err(Error::invalid("at_organization", Reason::OutOfRange, "must not be set together with resource"))
+    } else {
+        Ok(())
     };
-    GrantSummary {
+    let (resource, ()) = all((optional_key("resource", message.resource.as_ref()), is_alone))?;
+    Ok(resource.map(Place::Resource).or(message.at_organization.then_some(Place::Organization)))
+}
+
+fn summary(summary: Summary) -> proto::GrantSummary {
+    let share = match summary.holders.len() {
+        0 => proto::HolderShare::None,
+        _ if summary.is_all => proto::HolderShare::All,
+        _ => proto::HolderShare::Some,
+    };
+    proto::GrantSummary {
         resource: summary.place.resource().map(resource_ref),
         share: share.into(),
         holders: summary.holders.into_iter().map(principal_out).collect(),
     }
 }
 
-fn decode(message: &ChangeGrantsRequest) -> Result<ChangeGrants, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    if message.deltas.len() > DELTAS_MAX || (message.deltas.is_empty() && message.matrices.is_empty()) {
-        violations.add("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}"));
-    }
-    let mut deltas = Vec::new();
-    for (index, it) in message.deltas.iter().take(DELTAS_MAX).enumerate() {
-        deltas.extend(violations.take(delta(&format!("deltas[{index}]"), it))?);
-    }
-    let asked = message.matrices.iter().map(|it| it.principals.len().saturating_mul(it.resources.len().max(1)));
-    let matrices = if asked.fold(deltas.len(), usize::saturating_add) > CELLS_MAX || message.matrices.len() > CELLS_MAX
-    {
-        violations.add(
-            "matrices",
-            Reason::OutOfRange,
-            format!("must come to at most {CELLS_MAX} cells, with the deltas"),
-        );
-        Vec::new()
-    } else {
-        read_each("matrices", &message.matrices, &mut violations, matrix)?
-    };
-    violations.finish()?;
-    Ok(ChangeGrants { organization, deltas, matrices })
-}
-
-fn group_left((group, member): (GroupId, MembershipId)) -> GroupLeft {
-    GroupLeft { group_id: group.to_string(), membership_id: member.to_string() }
+fn group_left((group, member): (GroupId, MembershipId)) -> proto::GroupLeft {
+    proto::GroupLeft { group_id: group.to_string(), membership_id: member.to_string() }
 }

@@ -10,7 +10,8 @@ use crate::domain::id::OrganizationId;
 use crate::proto;
 use crate::proto::role_service_server::RoleService;
 use crate::service::{
-    CreateRole, DeleteRole, GetRole, ListRoles, Read, RoleDetail, RolePosition, UpdateRole, UpdatedRole, Written,
+    ChangeGrants, CreateRole, DeleteRole, GetRole, ListRoles, Read, RoleDetail, RolePosition, SummarizeGrants,
+    UpdateRole, UpdatedRole, Written,
 };
 
 /// Serves roles and grants.
@@ -23,11 +24,11 @@ handlers! {
         create_role(CreateRoleRequest) -> CreateRoleResponse: mutation CreateRole;
         update_role(UpdateRoleRequest) -> UpdateRoleResponse: mutation UpdateRole;
         delete_role(DeleteRoleRequest) -> DeleteRoleResponse: by delete;
-        change_grants(ChangeGrantsRequest) -> ChangeGrantsResponse: by change_grants_of;
+        change_grants(ChangeGrantsRequest) -> ChangeGrantsResponse: mutation ChangeGrants;
         change_installation_grants(ChangeInstallationGrantsRequest) -> ChangeInstallationGrantsResponse:
-            by change_installation_grants_of;
-        list_grants(ListGrantsRequest) -> ListGrantsResponse: by list_grants_of;
-        summarize_grants(SummarizeGrantsRequest) -> SummarizeGrantsResponse: by summarize_grants_of;
+            by change_installation_grants;
+        list_grants(ListGrantsRequest) -> ListGrantsResponse: by list_grants;
+        summarize_grants(SummarizeGrantsRequest) -> SummarizeGrantsResponse: query SummarizeGrants;
     }
 }
 

@@ -71,7 +71,7 @@ impl Services {
     ) -> Result<Read<ServiceAccounts>, Error> {
         let token = self.token_before_reading(organization).await?;
         let call = self.call(context).of(organization);
-        let mut actor = request.authorize(&call).await?;
+        let actor = request.authorize(&call).await?;
         let sought = self.sought(&actor, token).await?;
 
         let size = request.size as usize;
@@ -83,10 +83,10 @@ impl Services {
             let is_last = found.len() < wanted;
             from = found.last().map(|account| account.id);
             let places: Vec<ResourceKey> = found.iter().flat_map(|account| bound_to(Some(account))).collect();
-            actor = call.reads.widened(actor, &places).await?;
+            let there = call.reads.widened(actor.clone(), &places).await?;
             for account in found {
                 let id = account.id;
-                accounts.extend(seen(&actor, Some(account), id));
+                accounts.extend(seen(&there, Some(account), id));
             }
             if accounts.len() > size {
                 accounts.truncate(size);

@@ -1,9 +1,10 @@
 //! Grants, assignments and deltas.
 
-use super::{instant, resource_key, resource_ref, timestamp};
+use super::{instant, optional_key, resource_ref, timestamp};
 use crate::domain::assignment::{Act, Assignment, Delta};
-use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
+use crate::domain::fields::all;
 use crate::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, Subject};
 use crate::proto;
@@ -53,53 +54,47 @@ pub fn assignment_out(assignment: Assignment) -> proto::Assignment {
 }
 
 /// Reads what is held, and where.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`], [`Reason::OutOfRange`], and what the resource is refused with.
 pub fn assignment(field: &str, assignment: &proto::Assignment) -> Result<Assignment, Error> {
-    let mut violations = Violations::default();
-    let place = match &assignment.resource {
-        None => Some(Place::Organization),
-        Some(reference) => violations.take(resource_key(&format!("{field}.resource"), reference))?.map(Place::Resource),
-    };
-    let held = match &assignment.held {
-        Some(ProtoHeld::Role(role)) if !role.is_empty() => Some(Held::Role(role.as_str().into())),
-        Some(ProtoHeld::AsMember(_)) => Some(Held::AsMember),
-        Some(ProtoHeld::Role(_)) | None => {
-            violations.add(format!("{field}.held"), Reason::FieldRequired, "is required");
-            None
-        }
-    };
-    let expires_at = match &assignment.expire_time {
-        None => None,
-        Some(at) => violations.take(instant(&format!("{field}.expire_time"), at))?,
-    };
-    violations.finish()?;
-    match (place, held) {
-        (Some(place), Some(held)) => Ok(Assignment { place, held, expires_at }),
-        _ => Err(Error::internal("a field without a value or a violation")),
+    let expire_time = format!("{field}.expire_time");
+    let (resource, held, expires_at) = all((
+        optional_key(&format!("{field}.resource"), assignment.resource.as_ref()),
+        held(&format!("{field}.held"), assignment.held.as_ref()),
+        assignment.expire_time.as_ref().map(|at| instant(&expire_time, at)).transpose(),
+    ))?;
+    Ok(Assignment { place: resource.map_or(Place::Organization, Place::Resource), held, expires_at })
+}
+
+/// Reads what is held.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`].
+pub fn held(field: &str, held: Option<&ProtoHeld>) -> Result<Held, Error> {
+    match held {
+        Some(ProtoHeld::Role(role)) if !role.is_empty() => Ok(Held::Role(role.as_str().into())),
+        Some(ProtoHeld::AsMember(_)) => Ok(Held::AsMember),
+        Some(ProtoHeld::Role(_)) | None => Err(Error::invalid(field, Reason::FieldRequired, "is required")),
     }
 }
 
 /// Reads one delta.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`], and as [`principal`] and [`assignment`].
 pub fn delta(field: &str, delta: &proto::GrantDelta) -> Result<Delta, Error> {
-    let mut violations = Violations::default();
-    let principal = violations.take(principal(&format!("{field}.principal"), delta.principal.as_ref()))?;
     let act = match &delta.act {
-        Some(ProtoAct::Grant(it)) => {
-            violations.take(assignment(&format!("{field}.grant"), it))?.map(|it| (Act::Grant, it))
-        }
+        Some(ProtoAct::Grant(it)) => assignment(&format!("{field}.grant"), it).map(|it| (Act::Grant, it)),
         Some(ProtoAct::Revoke(it)) => {
             let it = proto::Assignment { expire_time: None, ..it.clone() };
-            violations.take(assignment(&format!("{field}.revoke"), &it))?.map(|it| (Act::Revoke, it))
+            assignment(&format!("{field}.revoke"), &it).map(|it| (Act::Revoke, it))
         }
-        None => {
-            violations.add(format!("{field}.act"), Reason::FieldRequired, "is required");
-            None
-        }
+        None => Err(Error::invalid(format!("{field}.act"), Reason::FieldRequired, "is required")),
     };
-    violations.finish()?;
-    match (principal, act) {
-        (Some(principal), Some((act, assignment))) => Ok(Delta { principal, assignment, act }),
-        _ => Err(Error::internal("a field without a value or a violation")),
-    }
+    let (principal, (act, assignment)) =
+        all((principal(&format!("{field}.principal"), delta.principal.as_ref()), act))?;
+    Ok(Delta { principal, assignment, act })
 }
 
 /// Reads who is to hold or own something.
@@ -140,26 +135,24 @@ pub fn installation_grant(grant: &Grant) -> proto::InstallationGrant {
 }
 
 /// Reads one delta above organizations.
+///
+/// # Errors
+/// - [`Reason::FieldRequired`], [`Reason::IdMalformed`].
 pub fn installation_delta(field: &str, delta: &proto::InstallationGrantDelta) -> Result<InstallationDelta, Error> {
     use proto::installation_grant_delta::Subject as By;
-    let mut violations = Violations::default();
     let subject = match &delta.subject {
-        Some(By::UserId(id)) => violations.take(UserId::parse(&format!("{field}.user_id"), id))?.map(Subject::User),
+        Some(By::UserId(id)) => UserId::parse(&format!("{field}.user_id"), id).map(Subject::User),
         Some(By::ServiceAccountId(id)) => {
-            let id = violations.take(ServiceAccountId::parse(&format!("{field}.service_account_id"), id))?;
-            id.map(Subject::ServiceAccount)
+            ServiceAccountId::parse(&format!("{field}.service_account_id"), id).map(Subject::ServiceAccount)
         }
-        None => {
-            violations.add(format!("{field}.subject"), Reason::FieldRequired, "is required");
-            None
-        }
+        None => Err(Error::invalid(format!("{field}.subject"), Reason::FieldRequired, "is required")),
     };
-    if delta.role.is_empty() {
-        violations.add(format!("{field}.role"), Reason::FieldRequired, "is required");
-    }
-    violations.finish()?;
-    let subject = subject.ok_or_else(|| Error::internal("a field without a value or a violation"))?;
+    let role = match delta.role.as_str() {
+        "" => Err(Error::invalid(format!("{field}.role"), Reason::FieldRequired, "is required")),
+        role => Ok(role.into()),
+    };
+    let (subject, role) = all((subject, role))?;
     let place =
         if delta.product.is_empty() { Place::Installation } else { Place::Product(delta.product.as_str().into()) };
-    Ok(InstallationDelta { subject, place, role: delta.role.as_str().into(), is_grant: !delta.revoke })
+    Ok(InstallationDelta { subject, place, role, is_grant: !delta.revoke })
 }

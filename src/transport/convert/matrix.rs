@@ -7,6 +7,7 @@ use super::grant::{assignment, principal};
 use super::resource_key;
 use crate::domain::assignment::{Act, Assignment};
 use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::fields::all;
 use crate::domain::matrix::Matrix;
 use crate::domain::place::{Place, Principal};
 use crate::proto;
@@ -20,26 +21,17 @@ const NAMED_MAX: usize = 100;
 /// # Errors
 /// - [`Reason::OutOfRange`], [`Reason::FieldRequired`], and what its principals and resources are refused with.
 pub fn matrix(field: &str, matrix: &proto::GrantMatrix) -> Result<Matrix, Error> {
-    let mut violations = Violations::default();
-    let named = violations.take(named(field, &matrix.principals, &matrix.resources))?;
     let act = match &matrix.act {
-        Some(ProtoAct::Grant(it)) => violations.take(held(&format!("{field}.grant"), it))?.map(|it| (Act::Grant, it)),
+        Some(ProtoAct::Grant(it)) => held(&format!("{field}.grant"), it).map(|it| (Act::Grant, it)),
         Some(ProtoAct::Revoke(it)) => {
             let it = proto::Assignment { expire_time: None, ..it.clone() };
-            violations.take(held(&format!("{field}.revoke"), &it))?.map(|it| (Act::Revoke, it))
+            held(&format!("{field}.revoke"), &it).map(|it| (Act::Revoke, it))
         }
-        None => {
-            violations.add(format!("{field}.act"), Reason::FieldRequired, "is required");
-            None
-        }
+        None => Err(Error::invalid(format!("{field}.act"), Reason::FieldRequired, "is required")),
     };
-    violations.finish()?;
-    match (named, act) {
-        (Some((principals, places)), Some((act, Assignment { held, expires_at, .. }))) => {
-            Ok(Matrix { principals, places, held, expires_at, act })
-        }
-        _ => Err(Error::internal("a field without a value or a violation")),
-    }
+    let ((principals, places), (act, Assignment { held, expires_at, .. })) =
+        all((named(field, &matrix.principals, &matrix.resources), act))?;
+    Ok(Matrix { principals, places, held, expires_at, act })
 }
 
 /// Reads from 1 to 100 principals and at most 100 resources, each named once; without a resource, the organization.

@@ -20,7 +20,9 @@ pub(super) use check::{
     question, valid_for,
 };
 pub(super) use explanation::{Sight, allowed_by, missing};
-pub(super) use grant::{assignment, delta, grant, installation_delta, installation_grant, principal, principal_out};
+pub(super) use grant::{
+    assignment, delta, grant, held, installation_delta, installation_grant, principal, principal_out,
+};
 pub(super) use inheritance::inherited;
 pub(super) use mask::Mask;
 pub(super) use matrix::{matrix, named, read_each};

@@ -61,13 +61,14 @@ handlers! {
         list_recipients(ListRecipientsRequest) -> ListRecipientsResponse: by list_recipients;
         notify_resource(NotifyResourceRequest) -> NotifyResourceResponse: by notify;
     }
-
-    async fn register_resources(
-        &self,
-        request: Request<Streaming<RegisterResourcesRequest>>,
-    ) -> Result<Response<RegisterResourcesResponse>, Status> {
-        let (call, messages) = Call::open(request)?;
-        self.register_all(&call, messages).await
+    streams {
+        async fn register_resources(
+            &self,
+            request: Request<Streaming<RegisterResourcesRequest>>,
+        ) -> Result<Response<RegisterResourcesResponse>, Status> {
+            let (call, messages) = Call::open(request)?;
+            self.register_all(&call, messages).await
+        }
     }
 }
 
@@ -181,7 +182,7 @@ impl Resources {
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let expires_at = message.expire_time.as_ref().map(|at| instant("expire_time", at)).transpose()?;
         let deltas = deltas(&key, &message.principals, &message.role, expires_at, Act::Grant)?;
-        let changed = self.0.services.share_resource(&context, ShareResource { organization, key, deltas }).await?;
+        let changed = self.0.services.run(&context, organization, ShareResource::new(key, deltas)).await?;
         Ok(ShareResourceResponse {
             granted: changed.value.granted.into_iter().map(grant).collect(),
             revoked: changed.value.revoked.into_iter().map(grant).collect(),
@@ -193,7 +194,7 @@ impl Resources {
         let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let deltas = deltas(&key, &message.principals, &message.role, None, Act::Revoke)?;
-        let changed = self.0.services.share_resource(&context, ShareResource { organization, key, deltas }).await?;
+        let changed = self.0.services.run(&context, organization, ShareResource::new(key, deltas)).await?;
         Ok(UnshareResourceResponse {
             revoked: changed.value.revoked.into_iter().map(grant).collect(),
             revision: token(changed.token),
