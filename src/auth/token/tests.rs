@@ -230,7 +230,7 @@ fn without_a_key_there_are_no_tokens() {
     assert_eq!(refused.reason, Reason::Internal);
 }
 
-/// Signed by PyJWT 2.15.1 with cryptography 50.0.2, by the key of RFC 8037, A.1:
+/// Signed by `PyJWT` 2.15.1 with cryptography 50.0.2, by the key of RFC 8037, A.1:
 ///
 /// ```python
 /// seed = base64.urlsafe_b64decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=")
