@@ -75,6 +75,30 @@ impl Secret {
     }
 }
 
+/// A link that carries a bearer secret; shown once, like the secret.
+#[derive(Clone)]
+pub struct SecretLink(SecretString);
+
+impl SecretLink {
+    /// Returns `before`, followed by the text of the secret.
+    #[must_use]
+    pub fn new(before: &str, secret: &Secret) -> Self {
+        Self(format!("{before}{}", secret.text()).into())
+    }
+
+    /// Returns the text for its bearer, as [`Secret::text`].
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for SecretLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretLink(…)")
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({}…)", self.kind.prefix())

@@ -232,9 +232,9 @@ mod tests {
             Worker::new(self.store.clone(), Self::sealer(), transport, self.world.clone(), Settings::default())
         }
 
-        async fn run(&self, nudge: Arc<Notify>, stop: CancellationToken) {
+        fn run(&self, nudge: Arc<Notify>, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
             let pulse = Pulse::new("mail", Duration::MAX, self.clock.clone());
-            drive(crate::jobs::Mails { worker: self.worker(), nudge }, self.clock.clone(), pulse, stop).await;
+            drive(crate::jobs::Mails { worker: self.worker(), nudge }, self.clock.clone(), pulse, stop)
         }
 
         fn mails(&self) -> PathBuf {

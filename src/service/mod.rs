@@ -90,7 +90,7 @@ pub use service_account::{
 pub use session::{SignIn, SignedIn};
 pub use throttle::Throttle;
 
-use crate::auth::{Passwords, Sealer, Secret, Tokens};
+use crate::auth::{Passwords, Sealer, Secret, SecretLink, Tokens};
 use crate::authz::Engine;
 use crate::clock::World;
 use crate::domain::mailing::MailLimits;
@@ -149,8 +149,8 @@ pub struct Settings {
 
 impl Settings {
     /// Makes the link that an invitation's mail carries. The token stands in the fragment, which browsers do not send.
-    fn invitation_link(&self, secret: &Secret) -> String {
-        format!("{}#token={}", self.join_url, secret.text())
+    fn invitation_link(&self, secret: &Secret) -> SecretLink {
+        SecretLink::new(&format!("{}#token=", self.join_url), secret)
     }
 
     /// Makes the link by which an address wants no more mails about a resource.

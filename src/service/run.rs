@@ -9,6 +9,7 @@ use tracing::Instrument;
 use super::call::Call;
 use super::mutation::{Authorize, AuthorizeAbove, In, Mutation, Query, Transaction};
 use super::{Context, Services};
+use crate::clock::Backoff;
 use crate::domain::access::Actor;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{OrganizationId, UserId};
@@ -19,8 +20,8 @@ use crate::store::{Committed, Lock, Reads, Tx};
 
 /// How often a transaction is tried when others are in the way.
 const ATTEMPTS_MAX: u32 = 6;
-/// How long the first pause between two tries is, about; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The pauses between two tries, about.
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_millis(160) };
 
 /// What a mutation has brought.
 #[derive(Clone, Debug)]
@@ -188,7 +189,6 @@ impl Services {
         transaction: &T,
     ) -> Result<Written<T::Output>, Error> {
         let lock = transaction.lock();
-        let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let error = match locked::hold(self.attempt(context, lock, transaction)).await {
                 Ok((written, committed)) => {
@@ -201,8 +201,7 @@ impl Services {
                 return Err(error);
             }
             tracing::debug!(attempt, cause = error.cause(), "another writer was in the way");
-            self.world.clock.sleep(self.world.jittered(pause)).await;
-            pause *= 2;
+            self.world.clock.sleep(self.world.jittered(PAUSES.after(attempt))).await;
         }
         unreachable!("the last attempt returns")
     }

@@ -71,6 +71,52 @@ impl OrgReads<'_> {
             page.into_iter().map(invitation).try_for_each(|link| look(link?))?;
         }
     }
+
+    /// Finds an invitation.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
+        let found =
+            invitations::Entity::find_by_id(id.0).filter(invitations::Column::OrganizationId.eq(self.organization.0));
+        found.one(&self.db).await?.map(invitation).transpose()
+    }
+
+    /// Returns whether somebody with one of these marks was removed from the organization after a link to it was made.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn is_barred_from_link(&self, link: &Invitation, marks: &[Key]) -> Result<bool, Error> {
+        let link = invitations::Entity::find_by_id(link.id.0)
+            .filter(invitations::Column::OrganizationId.eq(self.organization.0))
+            .one(&self.db)
+            .await?;
+        let made_at = link.map(|row| row.revision);
+        let barred = barred_from_links::Entity::find()
+            .filter(barred_from_links::Column::OrganizationId.eq(self.organization.0))
+            .filter(barred_from_links::Column::Mark.is_in(marks.iter().map(|mark| mark.0.to_vec())))
+            .filter(barred_from_links::Column::Revision.gt(made_at))
+            .one(&self.db)
+            .await?;
+        Ok(barred.is_some())
+    }
+
+    /// Returns those of some memberships that an invitation offers, or offered.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn invited_among(&self, members: &[Member]) -> Result<HashSet<MembershipId>, Error> {
+        if members.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let rows = invitations::Entity::find()
+            .select_only()
+            .column(invitations::Column::MembershipId)
+            .filter(invitations::Column::OrganizationId.eq(self.organization.0))
+            .filter(invitations::Column::MembershipId.is_in(members.iter().map(|member| member.id.0)))
+            .into_tuple::<Uuid>();
+        Ok(rows.all(&self.db).await?.into_iter().map(MembershipId).collect())
+    }
 }
 
 impl Reads<'_> {
@@ -84,45 +130,6 @@ impl Reads<'_> {
             .one(&self.db)
             .await?;
         row.map(invitation).transpose()
-    }
-
-    /// Finds an invitation.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
-        invitations::Entity::find_by_id(id.0).one(&self.db).await?.map(invitation).transpose()
-    }
-
-    /// Says whether somebody with one of these marks was removed from the organization after a link to it was made.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn is_barred_from_link(&self, link: &Invitation, marks: &[Key]) -> Result<bool, Error> {
-        let made_at = invitations::Entity::find_by_id(link.id.0).one(&self.db).await?.map(|row| row.revision);
-        let barred = barred_from_links::Entity::find()
-            .filter(barred_from_links::Column::OrganizationId.eq(link.organization.0))
-            .filter(barred_from_links::Column::Mark.is_in(marks.iter().map(|mark| mark.0.to_vec())))
-            .filter(barred_from_links::Column::Revision.gt(made_at))
-            .one(&self.db)
-            .await?;
-        Ok(barred.is_some())
-    }
-
-    /// Names those of some memberships that an invitation offers, or offered.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn invited_among(&self, members: &[Member]) -> Result<HashSet<MembershipId>, Error> {
-        if members.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let rows = invitations::Entity::find()
-            .select_only()
-            .column(invitations::Column::MembershipId)
-            .filter(invitations::Column::MembershipId.is_in(members.iter().map(|member| member.id.0)))
-            .into_tuple::<Uuid>();
-        Ok(rows.all(&self.db).await?.into_iter().map(MembershipId).collect())
     }
 }
 

@@ -1,11 +1,12 @@
 //! `InvitationService`.
 
-use tonic::{Request, Response, Status};
-
 use super::call::{Call, Edge};
 use super::convert::{assignment, duration, grant, invitation, invitation_kind, member, timestamp, token};
+use super::handle::{Decode, handlers};
+use crate::domain::assignment::Assignment;
 use crate::domain::catalog::InvitationKind;
-use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::error::{Error, Reason};
+use crate::domain::fields::all;
 use crate::domain::id::OrganizationId;
 use crate::proto::invitation_service_server::InvitationService;
 use crate::proto::{
@@ -20,49 +21,33 @@ const ASSIGNMENTS_MAX: usize = 100;
 /// Serves invitations.
 pub(super) struct Invitations(pub Edge);
 
-#[tonic::async_trait]
-impl InvitationService for Invitations {
-    async fn create_invitation(
-        &self,
-        request: Request<CreateInvitationRequest>,
-    ) -> Result<Response<CreateInvitationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.create(&call, message).await)
-    }
-
-    async fn look_up_invitation(
-        &self,
-        request: Request<LookUpInvitationRequest>,
-    ) -> Result<Response<LookUpInvitationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.look_up(&message).await)
-    }
-
-    async fn accept_invitation(
-        &self,
-        request: Request<AcceptInvitationRequest>,
-    ) -> Result<Response<AcceptInvitationResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.accept(&call, message).await)
+handlers! {
+    InvitationService for Invitations {
+        create_invitation(CreateInvitationRequest) -> CreateInvitationResponse: by create;
+        look_up_invitation(LookUpInvitationRequest) -> LookUpInvitationResponse: by look_up;
+        accept_invitation(AcceptInvitationRequest) -> AcceptInvitationResponse: by accept;
     }
 }
 
 impl Invitations {
     async fn create(&self, call: &Call, message: CreateInvitationRequest) -> Result<CreateInvitationResponse, Error> {
         let context = call.mutation(&message)?;
-        let (invited, link) = self.0.services.create_invitation(&context, decode(message)?).await?;
-        let is_link = invited.value.invitation.offered.kind() == InvitationKind::Link;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let request = CreateInvitation::decode(message, &self.0)?;
+        let created = self.0.services.create_invitation(&context, organization, request).await?;
+        let (invited, revision) = (created.value, token(created.token));
+        let is_link = invited.invitation.offered.kind() == InvitationKind::Link;
         Ok(CreateInvitationResponse {
-            invitation: Some(invitation(invited.value.invitation)),
-            member: invited.value.member.map(member),
-            grants: invited.value.grants.into_iter().map(grant).collect(),
-            revision: token(invited.token),
-            secret_withheld: is_link && link.is_none(),
-            link: link.unwrap_or_default(),
+            invitation: Some(invitation(invited.invitation)),
+            member: invited.member.map(member),
+            grants: invited.grants.into_iter().map(grant).collect(),
+            revision,
+            secret_withheld: is_link && invited.link.is_none(),
+            link: invited.link.map(|link| link.text().to_owned()).unwrap_or_default(),
         })
     }
 
-    async fn look_up(&self, message: &LookUpInvitationRequest) -> Result<LookUpInvitationResponse, Error> {
+    async fn look_up(&self, _call: &Call, message: LookUpInvitationRequest) -> Result<LookUpInvitationResponse, Error> {
         let offer = self.0.services.look_up_invitation(&message.token).await?;
         Ok(LookUpInvitationResponse {
             organization_display_name: offer.organization,
@@ -85,31 +70,24 @@ impl Invitations {
     }
 }
 
-fn decode(message: CreateInvitationRequest) -> Result<CreateInvitation, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    if message.assignments.len() > ASSIGNMENTS_MAX {
-        let error = format!("must be at most {ASSIGNMENTS_MAX}");
-        violations.add("assignments", Reason::OutOfRange, error);
+impl Decode<CreateInvitationRequest> for CreateInvitation {
+    fn decode(message: CreateInvitationRequest, _edge: &Edge) -> Result<Self, Error> {
+        let (kind, assignments, lifetime) = all((
+            kind(message.kind),
+            assignments(&message.assignments),
+            message.lifetime.map(|lifetime| duration("lifetime", &lifetime)).transpose(),
+        ))?;
+        Ok(Self { kind, email: message.email, display_name: message.display_name, assignments, lifetime })
     }
-    let mut assignments = Vec::new();
-    for (index, it) in message.assignments.iter().take(ASSIGNMENTS_MAX).enumerate() {
-        assignments.extend(violations.take(assignment(&format!("assignments[{index}]"), it))?);
+}
+
+fn assignments(assignments: &[proto::Assignment]) -> Result<Vec<Assignment>, Error> {
+    if assignments.len() > ASSIGNMENTS_MAX {
+        let message = format!("must be at most {ASSIGNMENTS_MAX}");
+        return Err(Error::invalid("assignments", Reason::OutOfRange, message));
     }
-    let lifetime = match &message.lifetime {
-        Some(lifetime) => violations.take(duration("lifetime", lifetime))?,
-        None => None,
-    };
-    let kind = violations.take(kind(message.kind))?.flatten();
-    violations.finish()?;
-    Ok(CreateInvitation {
-        organization,
-        kind,
-        email: message.email,
-        display_name: message.display_name,
-        assignments,
-        lifetime,
-    })
+    let each = assignments.iter().enumerate().map(|(index, it)| assignment(&format!("assignments[{index}]"), it));
+    all(each.collect::<Vec<_>>())
 }
 
 fn kind(kind: i32) -> Result<Option<InvitationKind>, Error> {

@@ -1,16 +1,20 @@
-//! Inviting: to a mailbox, with a membership that is there from then on; or by a link, which makes one at each acceptance.
+//! Creating an invitation: to a mailbox, with a membership that is there from then on; or by a link, which brings one at each
+//! acceptance.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CreateInvitation, Invited, give, places};
-use crate::auth::{Secret, SecretKind};
+use serde::{Deserialize, Serialize};
+
+use super::{give, places};
+use crate::auth::{Secret, SecretKind, SecretLink};
 use crate::domain::access::{Actor, plan_joining};
 use crate::domain::assignment::Assignment;
 use crate::domain::catalog::{InvitationKind, InvitationPolicy, Notice};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
-use crate::domain::fact::InvitationState;
+use crate::domain::fact::{Grant, InvitationState};
+use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};
@@ -20,127 +24,145 @@ use crate::domain::time::{Timestamp, must_last};
 use crate::mail::Mail;
 use crate::service::mailing::Mailing;
 use crate::service::seats::SeatsBefore;
-use crate::service::{Context, Services, Written};
-use crate::store::{Lock, Tx};
+use crate::service::{Authorize, Call, Context, Mutation, Services, Written};
+use crate::store::Tx;
 
 /// Shortest time that an invitation can be open.
 const LIFETIME_MIN: Duration = Duration::from_mins(1);
 
-/// All that an invitation needs, prepared before the lock.
-#[derive(Clone)]
-struct Inviting {
-    organization: OrganizationId,
+/// Invites an address: a PENDING membership with its grants, and a mail with the link (CE-08, CE-09). Or creates a link for
+/// its bearers (CM-20).
+///
+/// # Errors
+/// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`], [`Reason::NotFound`].
+/// - [`Reason::MemberExists`], [`Reason::InvitationPending`]; [`Reason::RateLimited`] past a limit of mails.
+/// - [`Reason::InvitationKindUnavailable`], [`Reason::EmailMalformed`], [`Reason::RoleUnknown`],
+///   [`Reason::RoleNotAssignable`], [`Reason::OutOfRange`], [`Reason::FieldRequired`].
+/// - [`Reason::RoleCardinality`], [`Reason::RoleTransferOnly`], [`Reason::RoleRequired`], [`Reason::SeatsExhausted`].
+#[derive(Debug)]
+pub struct CreateInvitation {
+    /// To a mailbox or by a link; what the policy is for if it does not say.
+    pub kind: Option<InvitationKind>,
+    /// Where it goes; empty for a link.
+    pub email: String,
+    /// How the user is called, as a first proposal; empty for a link.
+    pub display_name: String,
+    /// What the member will hold, or everybody who comes by the link.
+    pub assignments: Vec<Assignment>,
+    /// How long it can be accepted; the policy's default if it does not say.
+    pub lifetime: Option<Duration>,
+}
+
+/// A new invitation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Invited {
+    /// As created; its token went out by mail, or stands in the link.
+    pub invitation: Invitation,
+    /// PENDING; nobody yet for a link.
+    pub member: Option<Member>,
+    /// What the member holds from the acceptance on.
+    pub grants: Vec<Grant>,
+    /// The link, where it is one, returned this once: not on a replay, nor on a dry run.
+    #[serde(skip)]
+    pub link: Option<SecretLink>,
+}
+
+/// An invitation with all that was prepared for it before the lock.
+struct PreparedInvitation {
+    request: CreateInvitation,
     to: To,
-    assignments: Vec<Assignment>,
-    lifetime: Option<Duration>,
     token_hash: [u8; 32],
 }
 
 /// To whom.
-#[derive(Clone)]
 enum To {
-    /// Whoever reads this mailbox.
+    /// Who reads this mailbox.
     Mailbox { email: Email, display_name: String, mailing: Box<Mailing> },
-    /// Whoever holds the link.
-    Holders,
+    /// The bearers of the link.
+    Bearers(SecretLink),
+}
+
+impl Authorize for CreateInvitation {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        let actor = call.visitor(&places(&self.assignments)).await?;
+        call.may(&actor, None, "")?;
+        Ok(actor)
+    }
+}
+
+impl Authorize for PreparedInvitation {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        self.request.authorize(call).await
+    }
 }
 
 impl Services {
-    /// Invites an address: a PENDING membership with its grants, and a mail with the link (CE-08, CE-09). Or makes a link
-    /// for whoever holds it (CM-20): the second value, told this once; none on a replay or a dry run.
+    /// Creates an invitation.
     ///
     /// # Errors
-    /// - [`Reason::PermissionMissing`], [`Reason::RoleNotGrantable`], [`Reason::NotFound`].
-    /// - [`Reason::MemberExists`], [`Reason::InvitationPending`]; [`Reason::RateLimited`] past a limit of mails.
-    /// - [`Reason::InvitationKindUnavailable`], [`Reason::EmailMalformed`], [`Reason::RoleUnknown`],
-    ///   [`Reason::RoleNotAssignable`], [`Reason::OutOfRange`], [`Reason::FieldRequired`].
-    /// - [`Reason::RoleCardinality`], [`Reason::RoleTransferOnly`], [`Reason::RoleRequired`].
+    /// As [`CreateInvitation`].
     pub async fn create_invitation(
         self: &Arc<Self>,
         context: &Context,
+        organization: OrganizationId,
         request: CreateInvitation,
-    ) -> Result<(Written<Invited>, Option<String>), Error> {
-        let organization = request.organization;
-        let places = places(&request.assignments);
-        let actor = self.store.reads().of(organization).actor(context.subject()?, &places, self.world.now()).await?;
-        context.authorize(&actor, None, "")?;
-        let secret = Secret::new(&self.world, SecretKind::Invitation);
-        let inviting = self.prepare_inviting(context, &actor, request, &secret).await?;
-        let link = matches!(inviting.to, To::Holders).then(|| self.settings.invitation_link(&secret));
-
-        let call = context.clone();
-        let written = self
-            .write(context, Lock::Organization(organization), move |tx| invite(tx, call.clone(), inviting.clone()))
-            .await?;
-        let is_told = !written.is_replay && !context.validate_only;
-        Ok((written, link.filter(|_| is_told)))
+    ) -> Result<Written<Invited>, Error> {
+        let authorized = self.authorize(context, organization, &request).await?;
+        let prepared = self.prepare_invitation(&authorized.actor, request).await?;
+        self.commit_in(context, &authorized, prepared).await
     }
 
-    async fn prepare_inviting(
-        &self,
-        context: &Context,
-        actor: &Actor,
-        request: CreateInvitation,
-        secret: &Secret,
-    ) -> Result<Inviting, Error> {
+    async fn prepare_invitation(&self, actor: &Actor, request: CreateInvitation) -> Result<PreparedInvitation, Error> {
         let policy = actor.catalog.invitation();
         let kind = request.kind.unwrap_or_else(|| default_kind(policy));
-        let mut violations = Violations::default();
-        violations.take(must_be_open_here(policy, kind, &request.assignments, ""))?;
+        let lifetime =
+            request.lifetime.map(|lifetime| must_last("lifetime", lifetime, &(LIFETIME_MIN..=policy.longest)));
         let email = match kind {
-            InvitationKind::Email => violations.take(Email::parse("email", &request.email))?,
-            InvitationKind::Link => {
-                must_be_nobodys(&request, &mut violations);
-                None
-            }
+            InvitationKind::Email => Email::parse("email", &request.email).map(Some),
+            InvitationKind::Link => must_be_nobodys(&request).map(|()| None),
         };
-        let display_name = violations.take(text::name("display_name", &request.display_name))?;
-        if let Some(lifetime) = request.lifetime {
-            violations.take(must_last("lifetime", lifetime, &(LIFETIME_MIN..=policy.longest)))?;
-        }
-        violations.finish()?;
+        let (_, email, display_name, _) = all((
+            must_be_open_here(policy, kind, &request.assignments, ""),
+            email,
+            text::name("display_name", &request.display_name),
+            lifetime.transpose(),
+        ))?;
 
-        let expires_at = self.world.now().plus(request.lifetime.unwrap_or(policy.lifetime));
-        let to = match (kind, email, display_name) {
-            (InvitationKind::Link, ..) => To::Holders,
-            (InvitationKind::Email, Some(email), Some(display_name)) => {
-                let organization = request.organization;
-                let mail = self.invitation_mail(context, organization, policy, &email, secret, expires_at).await?;
-                let mailing = Box::new(self.mailing(context.subject()?, organization, &email, mail));
+        let secret = Secret::new(&self.world, SecretKind::Invitation);
+        let to = match email {
+            None => To::Bearers(self.settings.invitation_link(&secret)),
+            Some(email) => {
+                let expires_at = self.world.now().plus(request.lifetime.unwrap_or(policy.lifetime));
+                let mail = self.invitation_mail(actor, &email, &secret, expires_at).await?;
+                let mailing = Box::new(self.mailing(actor.subject, actor.organization, &email, mail));
                 To::Mailbox { email, display_name, mailing }
             }
-            _ => return Err(Error::internal("a field without a value or a violation")),
         };
-        let CreateInvitation { organization, assignments, lifetime, .. } = request;
-        Ok(Inviting { organization, to, assignments, lifetime, token_hash: secret.hash() })
+        Ok(PreparedInvitation { request, to, token_hash: secret.hash() })
     }
-}
 
-impl Services {
     /// Writes the mail with the link.
     async fn invitation_mail(
         &self,
-        context: &Context,
-        organization: OrganizationId,
-        policy: &InvitationPolicy,
+        actor: &Actor,
         email: &Email,
         secret: &Secret,
         expires_at: Timestamp,
     ) -> Result<Mail, Error> {
         let reads = self.store.reads();
-        let inviter = match context.subject()? {
+        let inviter = match actor.subject {
             Subject::User(user) => Some((reads.user_email(user).await?, reads.user_display_name(user).await?)),
             Subject::ServiceAccount(_) => None,
         };
         let (tell, invited_by) = inviter.unwrap_or_default();
-        let organization = reads.of(organization).organization().await?;
+        let organization = reads.of(actor.organization).organization().await?;
         Ok(Mail::Invitation {
             to: email.text().to_owned(),
             organization: organization.map(|organization| organization.display_name).unwrap_or_default(),
             invited_by: invited_by.filter(|name| !name.is_empty()),
-            link: self.settings.invitation_link(secret),
+            link: self.settings.invitation_link(secret).text().to_owned(),
             expires_at,
-            tell: tell.filter(|_| policy.notice == Notice::Inviter),
+            tell: tell.filter(|_| actor.catalog.invitation().notice == Notice::Inviter),
         })
     }
 }
@@ -150,60 +172,64 @@ fn default_kind(policy: &InvitationPolicy) -> InvitationKind {
     if policy.kinds.contains(&InvitationKind::Email) { InvitationKind::Email } else { InvitationKind::Link }
 }
 
-/// Asks that a link names nobody: whoever holds it comes with an address and a name of their own.
-fn must_be_nobodys(request: &CreateInvitation, violations: &mut Violations) {
+/// Ensures that a link names nobody: its bearers come with an address and a name of their own.
+fn must_be_nobodys(request: &CreateInvitation) -> Result<(), Error> {
+    let mut violations = Violations::default();
     for (field, text) in [("email", &request.email), ("display_name", &request.display_name)] {
         if !text.is_empty() {
             violations.add(field, Reason::OutOfRange, "must be empty: a link goes to nobody in particular");
         }
     }
+    violations.finish()
 }
 
-async fn invite(mut tx: Tx, context: Context, inviting: Inviting) -> Result<(Tx, Invited), Error> {
-    let (organization, now) = (inviting.organization, tx.now());
-    let subject = context.subject()?;
-    let actor = tx.reads().actor(subject, &places(&inviting.assignments), tx.now()).await?;
-    context.authorize(&actor, None, "")?;
-    // Once more: the catalog may be another by now.
-    let policy = actor.catalog.invitation();
-    let kind = if matches!(inviting.to, To::Holders) { InvitationKind::Link } else { InvitationKind::Email };
-    must_be_open_here(policy, kind, &inviting.assignments, "")?;
-    if let Some(lifetime) = inviting.lifetime {
-        must_last("lifetime", lifetime, &(LIFETIME_MIN..=policy.longest))?;
-    }
+impl Mutation for PreparedInvitation {
+    type Output = Invited;
 
-    // Whoever comes by a link is a member who is not there yet; what they may get is judged as if they were.
-    let membership: MembershipId = tx.id();
-    let principal = Principal::Membership(membership);
-    let plan = plan_joining(&actor, principal, &inviting.assignments, "")?;
-    let expires_at = now.plus(inviting.lifetime.unwrap_or(policy.lifetime));
-    let (offered, member, grants) = match inviting.to {
-        To::Holders => (Offered::Link { assignments: inviting.assignments }, None, Vec::new()),
-        To::Mailbox { email, display_name, mailing } => {
-            let places = places(&inviting.assignments);
-            let seats = SeatsBefore::of_members(&tx, &actor.catalog, &[], &places).await?;
-            let found = tx.reads().membership_by_email(&email).await?;
-            must_be_free(found.as_ref(), &tx.above().invited_among(found.as_slice()).await?)?;
-            mailing.put(&mut tx, expires_at).await?;
-            let mut member = Member::pending(membership, &email, display_name, now);
-            tx.membership_insert(&member, &email).await?;
-            let grants = give(&mut tx, &actor, &plan, member.state).await?;
-            seats.must_suffice(&tx, &actor.catalog).await?;
-            member.roles = plan.role_names();
-            (Offered::Mailbox { membership, email: member.email.clone() }, Some(member), grants)
+    async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<Invited, Error> {
+        let (assignments, now) = (&self.request.assignments, tx.now());
+        // Once more: the catalog may be another by now.
+        let policy = actor.catalog.invitation();
+        let kind = if matches!(self.to, To::Bearers(_)) { InvitationKind::Link } else { InvitationKind::Email };
+        must_be_open_here(policy, kind, assignments, "")?;
+        if let Some(lifetime) = self.request.lifetime {
+            must_last("lifetime", lifetime, &(LIFETIME_MIN..=policy.longest))?;
         }
-    };
 
-    let invitation = Invitation {
-        id: tx.id(),
-        organization,
-        offered,
-        sponsor: subject,
-        is_founding: false,
-        state: InvitationState::Open,
-        expires_at,
-        created_at: now,
-    };
-    tx.invitation_insert(&invitation, &inviting.token_hash).await?;
-    Ok((tx, Invited { invitation, member, grants }))
+        // Who comes by a link is a member who is not there yet; what they may get is evaluated as if they were.
+        let membership: MembershipId = tx.id();
+        let plan = plan_joining(&actor, Principal::Membership(membership), assignments, "")?;
+        let expires_at = now.plus(self.request.lifetime.unwrap_or(policy.lifetime));
+        let (offered, member, grants, link) = match &self.to {
+            To::Bearers(link) => {
+                let link = (!tx.is_dry()).then(|| link.clone());
+                (Offered::Link { assignments: assignments.clone() }, None, Vec::new(), link)
+            }
+            To::Mailbox { email, display_name, mailing } => {
+                let seats = SeatsBefore::of_members(tx, &actor.catalog, &[], &places(assignments)).await?;
+                let found = tx.reads().membership_by_email(email).await?;
+                must_be_free(found.as_ref(), &tx.reads().invited_among(found.as_slice()).await?)?;
+                mailing.as_ref().clone().put(tx, expires_at).await?;
+                let mut member = Member::pending(membership, email, display_name.clone(), now);
+                tx.membership_insert(&member, email).await?;
+                let grants = give(tx, &actor, &plan, member.state).await?;
+                seats.must_suffice(tx, &actor.catalog).await?;
+                member.roles = plan.role_names();
+                (Offered::Mailbox { membership, email: member.email.clone() }, Some(member), grants, None)
+            }
+        };
+
+        let invitation = Invitation {
+            id: tx.id(),
+            organization: actor.organization,
+            offered,
+            sponsor: actor.subject,
+            is_founding: false,
+            state: InvitationState::Open,
+            expires_at,
+            created_at: now,
+        };
+        tx.invitation_insert(&invitation, &self.token_hash).await?;
+        Ok(Invited { invitation, member, grants, link })
+    }
 }

@@ -1,11 +1,12 @@
-//! Invitations: offered, looked up, accepted. To a mailbox, which works once, or by a link for whoever holds it (X2).
+//! Invitations: created, looked up, accepted. To a mailbox, which works once, or by a link for its bearers (X2).
 
 mod accept;
 mod create;
+mod link;
+mod mailed;
 
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
+pub use accept::{AcceptInvitation, Accepted};
+pub use create::{CreateInvitation, Invited};
 
 use super::Services;
 use crate::auth::{SecretKind, hash_of, kind_of};
@@ -16,40 +17,10 @@ use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, MemberState};
-use crate::domain::id::OrganizationId;
 use crate::domain::invitation::{Invitation, Offered};
-use crate::domain::member::Member;
 use crate::domain::place::ResourceKey;
 use crate::domain::time::Timestamp;
 use crate::store::{Reads, Tx};
-
-/// Asks for an invitation.
-#[derive(Clone, Debug)]
-pub struct CreateInvitation {
-    /// To which organization.
-    pub organization: OrganizationId,
-    /// To a mailbox or by a link; what the policy is for if it does not say.
-    pub kind: Option<InvitationKind>,
-    /// Where it goes; empty for a link.
-    pub email: String,
-    /// How the person is called, as a first proposal; empty for a link.
-    pub display_name: String,
-    /// What the member will hold, or everybody who comes by the link.
-    pub assignments: Vec<Assignment>,
-    /// How long it can be accepted; the policy's default if it does not say.
-    pub lifetime: Option<Duration>,
-}
-
-/// A new invitation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Invited {
-    /// As made; its token went out by mail, or stands in the link.
-    pub invitation: Invitation,
-    /// PENDING; nobody yet for a link.
-    pub member: Option<Member>,
-    /// What the member holds from the acceptance on.
-    pub grants: Vec<Grant>,
-}
 
 /// What a token offers.
 #[derive(Clone, Debug)]
@@ -66,32 +37,6 @@ pub struct Offer {
     pub sign_in_required: bool,
 }
 
-/// Accepts an invitation.
-#[derive(Clone)]
-pub struct AcceptInvitation {
-    /// As it stands in the link.
-    pub token: String,
-    /// The password of the new account.
-    pub password: String,
-    /// How the person is called; as the inviter proposed if empty.
-    pub display_name: String,
-}
-
-impl std::fmt::Debug for AcceptInvitation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AcceptInvitation(…)")
-    }
-}
-
-/// The membership that an acceptance brought.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Accepted {
-    /// The organization joined.
-    pub organization: OrganizationId,
-    /// ACTIVE.
-    pub member: Member,
-}
-
 impl Services {
     /// Shows what a token offers. Looking never consumes.
     ///
@@ -100,7 +45,7 @@ impl Services {
     /// - [`Reason::InvitationExpired`], [`Reason::InvitationAccepted`], [`Reason::InvitationRevoked`].
     pub async fn look_up_invitation(&self, token: &str) -> Result<Offer, Error> {
         let reads = self.store.reads();
-        let invitation = invitation_by_token(&reads, token).await?;
+        let invitation = invitation_by_token(reads, token).await?;
         invitation.must_be_open(self.world.now())?;
         let organization = reads.of(invitation.organization).organization().await?;
         let kind = invitation.offered.kind();
@@ -136,7 +81,7 @@ async fn give(tx: &mut Tx, actor: &Actor, plan: &Plan, state: MemberState) -> Re
 }
 
 /// Finds the invitation of a token; one that nobody made and one that is no token are answered alike.
-async fn invitation_by_token(reads: &Reads<'_>, token: &str) -> Result<Invitation, Error> {
+async fn invitation_by_token(reads: Reads<'_>, token: &str) -> Result<Invitation, Error> {
     let unknown = || Error::new(Reason::NotFound, "no such invitation");
     if kind_of(token) != Some(SecretKind::Invitation) {
         return Err(unknown());

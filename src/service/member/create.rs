@@ -106,7 +106,7 @@ impl CreateMembers {
         let emails: Vec<Email> = self.members.iter().map(|new| new.email.clone()).collect();
         let external_ids: Vec<String> = self.members.iter().filter_map(|new| new.external_id.clone()).collect();
         let found = tx.reads().memberships_under(&emails, &external_ids).await?;
-        let invited = tx.above().invited_among(&found).await?;
+        let invited = tx.reads().invited_among(&found).await?;
         for member in &found {
             let email = Email::parse("email", &member.email)?;
             if emails.iter().any(|other| other.key() == email.key()) {

@@ -111,7 +111,7 @@ impl Services {
             to: founder_email.text().to_owned(),
             organization: display_name.clone(),
             invited_by: None,
-            link: self.settings.invitation_link(&secret),
+            link: self.settings.invitation_link(&secret).text().to_owned(),
             expires_at: self.world.now().plus(catalog.invitation().lifetime),
             tell: None,
         };

@@ -185,6 +185,9 @@ impl World {
         let permission = catalog.permission(&question.permission).expect("a permission of the catalog");
         let person = (0..PEOPLE).find(|person| question.subject == Subject::User(user(*person))).expect("a person");
         let actor = Actor {
+            organization: OrganizationId(uuid::Uuid::nil()),
+            subject: question.subject,
+            now,
             catalog,
             organization_is_active: it.is_active,
             standing: Standing::Person {
