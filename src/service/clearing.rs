@@ -7,7 +7,7 @@ use crate::domain::access::{is_visible, may_give};
 use crate::domain::contact::Contact;
 use crate::domain::error::Error;
 use crate::domain::fact::Grant;
-use crate::domain::id::{OrganizationId, ServiceAccountId};
+use crate::domain::id::ServiceAccountId;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 use crate::store::{Branch, Tx};
@@ -47,7 +47,7 @@ impl Clearing {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn of(tx: &Tx, _organization: OrganizationId, key: &ResourceKey) -> Result<Self, Error> {
+    pub async fn of(tx: &Tx, key: &ResourceKey) -> Result<Self, Error> {
         let branches = tx.reads().subtree(key).await?;
         let grants = tx.reads().subtree_grants(key).await?;
         Self::of_branches(tx, &branches, grants).await

@@ -64,9 +64,9 @@ pub use group::{
 pub use installation::{FirstStart, HandOver, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
 pub use member::{
-    Bulk, BulkAct, BulkMembers, BulkResult, ChangeMemberState, ChangedMembers, CreateMembers, CreatedMembers,
-    FoundMember, ListMembers, MemberFields, MemberName, Members, MyMemberships, NewMember, Preview, RemoveMember,
-    Removed, Selection, UpdateMember,
+    AcknowledgeRemoval, Bulk, BulkAct, BulkMembers, BulkResult, ChangeMemberState, ChangedMembers, CreateMembers,
+    CreatedMembers, FoundMember, ListMembers, ListRemovals, MemberFields, MemberName, Members, MyMemberships,
+    NewMember, PreviewRemoval, RemovalPreview, Removals, RemoveMember, Removed, Selection, UpdateMember,
 };
 pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};

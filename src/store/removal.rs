@@ -180,11 +180,15 @@ impl Tx {
     /// Only what the database says.
     pub async fn removal_update(&mut self, removal: &Removal) -> Result<(), Error> {
         let row = removals::ActiveModel {
-            membership_id: Set(removal.membership.0),
             awaiting: Set(serde_json::to_string(&removal.awaiting).map_err(Error::internal)?),
             ..Default::default()
         };
-        removals::Entity::update(row).exec(&self.db).await?;
+        removals::Entity::update_many()
+            .set(row)
+            .filter(removals::Column::MembershipId.eq(removal.membership.0))
+            .filter(removals::Column::OrganizationId.eq(self.organization().0))
+            .exec(&self.db)
+            .await?;
         self.change(Change::of(Fact::RemovalAwaiting {
             membership: removal.membership,
             awaiting: removal.awaiting.clone(),
@@ -197,12 +201,20 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn membership_delete(&mut self, id: MembershipId) -> Result<(), Error> {
-        removals::Entity::delete_by_id(id.0).exec(&self.db).await?;
-        membership_words::Entity::delete_many()
-            .filter(membership_words::Column::MembershipId.eq(id.0))
+        let organization = self.organization().0;
+        removals::Entity::delete_by_id(id.0)
+            .filter(removals::Column::OrganizationId.eq(organization))
             .exec(&self.db)
             .await?;
-        memberships::Entity::delete_by_id(id.0).exec(&self.db).await?;
+        membership_words::Entity::delete_many()
+            .filter(membership_words::Column::MembershipId.eq(id.0))
+            .filter(membership_words::Column::OrganizationId.eq(organization))
+            .exec(&self.db)
+            .await?;
+        memberships::Entity::delete_by_id(id.0)
+            .filter(memberships::Column::OrganizationId.eq(organization))
+            .exec(&self.db)
+            .await?;
         self.change(Change::of(Fact::MembershipGone { id }));
         Ok(())
     }
@@ -212,19 +224,21 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn invitations_revoke(&mut self, membership: MembershipId) -> Result<(), Error> {
+        let organization = self.organization().0;
         let open = invitations::Entity::find()
+            .filter(invitations::Column::OrganizationId.eq(organization))
             .filter(invitations::Column::MembershipId.eq(membership.0))
             .filter(invitations::Column::State.eq(InvitationState::Open.word()))
             .all(&self.db)
             .await?;
         for row in open {
             let (id, expires_at) = (InvitationId(row.id), Timestamp::from_micros(row.expires_at));
-            let revoked = invitations::ActiveModel {
-                id: Set(row.id),
-                state: Set(InvitationState::Revoked.word().to_owned()),
-                ..Default::default()
-            };
-            invitations::Entity::update(revoked).exec(&self.db).await?;
+            invitations::Entity::update_many()
+                .col_expr(invitations::Column::State, Expr::value(InvitationState::Revoked.word()))
+                .filter(invitations::Column::Id.eq(row.id))
+                .filter(invitations::Column::OrganizationId.eq(organization))
+                .exec(&self.db)
+                .await?;
             let (state, membership) = (InvitationState::Revoked, Some(membership));
             self.change(Change::of(Fact::Invitation { id, membership, state, expires_at }));
         }

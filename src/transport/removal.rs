@@ -14,15 +14,17 @@ use super::convert::{member, resource_ref, timestamp, token};
 use super::page::page_size;
 use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
+use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::removal::{Assets, OwnedResource, Removal};
+use crate::domain::text;
 use crate::proto;
 use crate::proto::{
     AcknowledgeRemovalRequest, AcknowledgeRemovalResponse, LeaveOrganizationRequest, LeaveOrganizationResponse,
     ListRemovalsRequest, ListRemovalsResponse, PreviewRemovalRequest, PreviewRemovalResponse, RemoveMemberRequest,
     RemoveMemberResponse, WatchRemovalsRequest, WatchRemovalsResponse,
 };
-use crate::service::{Preview, RemoveMember};
+use crate::service::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, RemovalPreview, RemoveMember};
 
 /// How often a watcher looks for what other servers have committed.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -39,8 +41,8 @@ pub(super) async fn preview(
 ) -> Result<PreviewRemovalResponse, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let membership = MembershipId::parse("membership_id", &message.membership_id)?;
-    let found = edge.services.preview_removal(&call.reading(), organization, membership).await?;
-    let Preview { member: who, inventory, etag } = found.value;
+    let found = edge.services.query(&call.reading(), organization, &PreviewRemoval { membership }).await?;
+    let RemovalPreview { member: who, inventory, etag } = found.value;
     Ok(PreviewRemovalResponse {
         member: Some(member(who)),
         owned: inventory.owned.iter().map(owned).collect(),
@@ -58,19 +60,19 @@ pub(super) async fn remove(
 ) -> Result<RemoveMemberResponse, Error> {
     use proto::remove_member_request::Assets as Named;
     let context = call.mutation(&message)?;
-    let named = match message.assets {
-        None => None,
-        Some(Named::TransferTo(to)) => Some(Disposal::Transfer(to)),
-        Some(Named::DeleteAssets(is_meant)) => Some(Disposal::Delete(is_meant)),
-    };
-    let request = RemoveMember {
-        organization: OrganizationId::parse("organization_id", &message.organization_id)?,
-        membership: Some(MembershipId::parse("membership_id", &message.membership_id)?),
-        assets: assets(named)?,
-        etag: message.etag,
-        reason: message.reason,
-    };
-    let removed = edge.services.remove_member(&context, request).await?;
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let (membership, assets, reason) = all((
+        MembershipId::parse("membership_id", &message.membership_id),
+        match message.assets {
+            None => Ok(Assets::Keep),
+            Some(Named::TransferTo(to)) => transfer(&to),
+            Some(Named::DeleteAssets(is_meant)) => deletion(is_meant),
+        },
+        text::reason("reason", &message.reason),
+    ))?;
+
+    let request = RemoveMember { membership: Some(membership), assets, etag: message.etag, reason };
+    let removed = edge.services.remove_member(&context, organization, request).await?;
     Ok(RemoveMemberResponse {
         member: Some(member(removed.value.member)),
         awaiting: names(&removed.value.awaiting),
@@ -86,19 +88,15 @@ pub(super) async fn leave(
 ) -> Result<LeaveOrganizationResponse, Error> {
     use proto::leave_organization_request::Assets as Named;
     let context = call.mutation(&message)?;
-    let named = match message.assets {
-        None => None,
-        Some(Named::TransferTo(to)) => Some(Disposal::Transfer(to)),
-        Some(Named::DeleteAssets(is_meant)) => Some(Disposal::Delete(is_meant)),
+    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+    let assets = match message.assets {
+        None => Assets::Keep,
+        Some(Named::TransferTo(to)) => transfer(&to)?,
+        Some(Named::DeleteAssets(is_meant)) => deletion(is_meant)?,
     };
-    let request = RemoveMember {
-        organization: OrganizationId::parse("organization_id", &message.organization_id)?,
-        membership: None,
-        assets: assets(named)?,
-        etag: message.etag,
-        reason: String::new(),
-    };
-    let removed = edge.services.remove_member(&context, request).await?;
+
+    let request = RemoveMember { membership: None, assets, etag: message.etag, reason: String::new() };
+    let removed = edge.services.remove_member(&context, organization, request).await?;
     Ok(LeaveOrganizationResponse {
         awaiting: names(&removed.value.awaiting),
         user_deleted: removed.value.user_deleted,
@@ -112,17 +110,17 @@ pub(super) async fn list(
     message: &ListRemovalsRequest,
 ) -> Result<ListRemovalsResponse, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let size = page_size(message.page_size)?;
     let query = format!("removals {organization} {}", message.listener);
-    let after = edge.page_key(&query, &message.page_token)?;
-    let page = edge.services.removals(&call.reading(), organization, &message.listener, after, size).await?;
-    let (removals, next) = page.value;
+    let (size, after) = all((page_size(message.page_size), edge.page_key(&query, &message.page_token)))?;
+    let listener = Some(message.listener.as_str()).filter(|listener| !listener.is_empty()).map(Arc::from);
+
+    let listed = edge.services.query(&call.reading(), organization, &ListRemovals { listener, size, after }).await?;
     let key = |it: &Removal| Ok((it.requested_at.as_micros(), it.membership.0));
-    let paged = edge.page(&query, removals, next, key, |it| removal(&it))?;
+    let page = edge.page(&query, listed.value.removals, listed.value.next, key, |it| removal(&it))?;
     Ok(ListRemovalsResponse {
-        removals: paged.items,
-        next_page_token: paged.next_page_token,
-        revision: token(Some(page.token)),
+        removals: page.items,
+        next_page_token: page.next_page_token,
+        revision: token(Some(listed.token)),
     })
 }
 
@@ -133,9 +131,11 @@ pub(super) async fn acknowledge(
 ) -> Result<AcknowledgeRemovalResponse, Error> {
     let context = call.mutation(&message)?;
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let membership = MembershipId::parse("membership_id", &message.membership_id)?;
-    let listener = required_listener(&message.listener)?;
-    let done = edge.services.acknowledge_removal(&context, organization, membership, listener).await?;
+    let (membership, listener) =
+        all((MembershipId::parse("membership_id", &message.membership_id), required_listener(&message.listener)))?;
+
+    let request = AcknowledgeRemoval { membership, listener };
+    let done = edge.services.acknowledge_removal(&context, organization, request).await?;
     Ok(AcknowledgeRemovalResponse { awaiting: names(&done.value.awaiting), revision: token(done.token) })
 }
 
@@ -212,15 +212,16 @@ impl Watcher {
         if let Some(caller) = &self.call.caller {
             services.engine.must_be_alive(caller)?;
         }
-        let (mut found, mut after) = (Vec::new(), None);
+        let listener = Some(Arc::clone(&self.listener));
+        let mut request = ListRemovals { listener, size: PAGE, after: None };
+        let mut found = Vec::new();
         loop {
-            let page = services.removals(&context, self.organization, &self.listener, after, PAGE).await?;
-            let (removals, next) = page.value;
-            found.extend(removals);
-            match next {
-                Some(next) => after = Some(next),
-                None => break,
+            let page = services.query(&context, self.organization, &request).await?.value;
+            found.extend(page.removals);
+            if page.next.is_none() {
+                break;
             }
+            request.after = page.next;
         }
         let there: HashSet<MembershipId> = found.iter().map(|removal| removal.membership).collect();
         self.told.retain(|told| there.contains(told));
@@ -231,19 +232,15 @@ impl Watcher {
     }
 }
 
-/// What becomes of what somebody owns, as a request says it.
-enum Disposal {
-    Transfer(String),
-    Delete(bool),
+fn transfer(to: &str) -> Result<Assets, Error> {
+    Ok(Assets::Transfer(MembershipId::parse("transfer_to", to)?))
 }
 
-fn assets(named: Option<Disposal>) -> Result<Assets, Error> {
-    match named {
-        None => Ok(Assets::Keep),
-        Some(Disposal::Transfer(to)) => Ok(Assets::Transfer(MembershipId::parse("transfer_to", &to)?)),
-        Some(Disposal::Delete(true)) => Ok(Assets::Delete),
-        Some(Disposal::Delete(false)) => Err(Error::invalid("delete_assets", Reason::OutOfRange, "must be true")),
+fn deletion(is_meant: bool) -> Result<Assets, Error> {
+    if !is_meant {
+        return Err(Error::invalid("delete_assets", Reason::OutOfRange, "must be true"));
     }
+    Ok(Assets::Delete)
 }
 
 fn required_listener(listener: &str) -> Result<Arc<str>, Error> {

@@ -11,7 +11,7 @@ pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
 pub use create::{CreateMembers, CreatedMembers, NewMember};
 pub use edit::{MemberFields, UpdateMember};
 pub use list::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
-pub use removal::{Preview, RemoveMember, Removed};
+pub use removal::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, RemovalPreview, Removals, RemoveMember, Removed};
 pub use state::ChangeMemberState;
 
 use serde::{Deserialize, Serialize};

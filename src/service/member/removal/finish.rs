@@ -14,8 +14,9 @@ use crate::domain::resource::Resource;
 use crate::domain::revision::Token;
 use crate::rpc::Rpc;
 use crate::service::clearing::{Clearing, judge_anew};
-use crate::service::{Context, Services};
-use crate::store::{Lock, Tx};
+use crate::service::mutation::{AuthorizeAbove, Transaction};
+use crate::service::{Call, Context, Services};
+use crate::store::{Lock, Reads, Tx};
 
 /// Most removals that are finished in one go.
 const DUE_MAX: u64 = 100;
@@ -44,7 +45,8 @@ impl Services {
 
     /// Finishes a removal whose last hindrance a commit has just ended, and returns the revision at which it then stands.
     ///
-    /// That commit is acknowledged whatever happens here: what cannot be finished now, [`keep_removals`] finishes.
+    /// That commit is acknowledged whatever happens here: what cannot be finished now, [`finish_removals`](Self::finish_removals)
+    /// finishes.
     pub(super) async fn finish_committed(
         self: &Arc<Self>,
         organization: OrganizationId,
@@ -72,9 +74,7 @@ impl Services {
     ) -> Result<(), Error> {
         let context = Context::of_server(Rpc::RemoveMember, self.world.id::<Uuid>());
         loop {
-            let lock = Lock::Organization(organization);
-            let slice = self.write(&context, lock, move |tx| clear_slice(tx, organization, membership)).await;
-            match slice {
+            match self.execute(&context, FinishSlice { organization, membership }).await {
                 Ok(written) if written.value => return Ok(()),
                 Ok(_) => {}
                 // The organization went meanwhile, and everything with it.
@@ -85,77 +85,99 @@ impl Services {
     }
 }
 
-/// Clears a slice. Says whether nothing is left to do.
-async fn clear_slice(mut tx: Tx, organization: OrganizationId, membership: MembershipId) -> Result<(Tx, bool), Error> {
-    let removal = tx.reads().removal(membership).await?;
-    let Some(removal) = removal.filter(|removal| removal.is_due(tx.now())) else { return Ok((tx, true)) };
-    let mut owned = tx.reads().owned_by(&[Principal::Membership(membership)], SLICE).await?;
-    if owned.is_empty() {
-        let rows = tx.reads().grants_of(&[Principal::Membership(membership)], tx.now()).await?.rows(0);
-        if !rows.is_empty() {
-            tx.grants_delete(&rows[..rows.len().min(FACTS_MAX)]).await?;
-            return Ok((tx, false));
-        }
-        tx.membership_delete(membership).await?;
-        return Ok((tx, true));
-    }
-    let kept = if removal.assets == Assets::Delete {
-        below_which_others_own(&tx, membership, &mut owned).await?
-    } else {
-        HashSet::new()
-    };
-    let mut room = FACTS_MAX;
-    for resource in owned {
-        match removal.assets {
-            Assets::Delete if kept.contains(&resource.key) => hand_over(&mut tx, organization, resource, None).await?,
-            Assets::Keep => hand_over(&mut tx, organization, resource, None).await?,
-            Assets::Transfer(to) => {
-                let heir = tx.reads().membership(to, tx.now()).await?;
-                let heir = heir.filter(|heir| heir.state != MemberState::Removing);
-                let heir = heir.map(|heir| Principal::Membership(heir.id));
-                hand_over(&mut tx, organization, resource, heir).await?;
-            }
-            Assets::Delete => {
-                // Below another that went just now, there is nothing left to clear.
-                let clearing = Clearing::of(&tx, organization, &resource.key).await?;
-                let count = clearing.len();
-                clearing.take(&mut tx, count.min(room)).await?;
-                if count >= room {
-                    return Ok((tx, false));
-                }
-                room -= count;
-            }
-        }
-    }
-    Ok((tx, false))
+/// Clears a slice of what a removed member owned and held, and ends the membership when nothing is left of it. Returns
+/// whether nothing is left to do.
+struct FinishSlice {
+    organization: OrganizationId,
+    membership: MembershipId,
 }
 
-/// Names what others have come to own something below of since it was decided that it goes: theirs does not go with it, so
-/// it stays, and is nobody's. Leaves those out of `owned` of which that is not known yet.
-async fn below_which_others_own(
-    tx: &Tx,
-    membership: MembershipId,
-    owned: &mut Vec<Resource>,
-) -> Result<HashSet<ResourceKey>, Error> {
-    let found = tx.reads().owned_by_others_below(membership, KEPT_MAX).await?;
-    if found.len() as u64 == KEPT_MAX
-        && let Some((last, _)) = found.last()
-    {
-        owned.retain(|resource| resource.key <= *last);
+impl AuthorizeAbove for FinishSlice {
+    type Actor = ();
+
+    /// Who asked for the removal was authorized when it began, and what becomes of the assets was decided then.
+    async fn authorize(&self, _call: &Call<'_, Reads<'_>>) -> Result<(), Error> {
+        Ok(())
     }
-    Ok(found.into_iter().map(|(top, _)| top).collect())
+}
+
+impl Transaction for FinishSlice {
+    type Output = bool;
+
+    fn lock(&self) -> Lock {
+        Lock::Organization(self.organization)
+    }
+
+    async fn apply(&self, tx: &mut Tx, (): ()) -> Result<bool, Error> {
+        let removal = tx.reads().removal(self.membership).await?;
+        let Some(removal) = removal.filter(|removal| removal.is_due(tx.now())) else { return Ok(true) };
+        let member = Principal::Membership(self.membership);
+        let owned = tx.reads().owned_by(&[member], SLICE).await?;
+        if !owned.is_empty() {
+            self.clear(tx, removal.assets, owned).await?;
+            return Ok(false);
+        }
+        let rows = tx.reads().grants_of(&[member], tx.now()).await?.rows(0);
+        if !rows.is_empty() {
+            tx.grants_delete(&rows[..rows.len().min(FACTS_MAX)]).await?;
+            return Ok(false);
+        }
+        tx.membership_delete(self.membership).await?;
+        Ok(true)
+    }
+}
+
+impl FinishSlice {
+    /// Does with some of what the member owned what was decided.
+    async fn clear(&self, tx: &mut Tx, assets: Assets, mut owned: Vec<Resource>) -> Result<(), Error> {
+        let kept = match assets {
+            Assets::Delete => self.below_which_others_own(tx, &mut owned).await?,
+            Assets::Keep | Assets::Transfer(_) => HashSet::new(),
+        };
+        let mut room = FACTS_MAX;
+        for resource in owned {
+            match assets {
+                Assets::Delete if kept.contains(&resource.key) => hand_over(tx, resource, None).await?,
+                Assets::Keep => hand_over(tx, resource, None).await?,
+                Assets::Transfer(to) => {
+                    let heir = tx.reads().membership(to, tx.now()).await?;
+                    let heir = heir.filter(|heir| heir.state != MemberState::Removing);
+                    let heir = heir.map(|heir| Principal::Membership(heir.id));
+                    hand_over(tx, resource, heir).await?;
+                }
+                Assets::Delete => {
+                    // Below another that went just now, there is nothing left to clear.
+                    let clearing = Clearing::of(tx, &resource.key).await?;
+                    let count = clearing.len();
+                    clearing.take(tx, count.min(room)).await?;
+                    if count >= room {
+                        return Ok(());
+                    }
+                    room -= count;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what others have come to own something below of since it was decided that it goes: theirs does not go with
+    /// it, so it stays, and is nobody's. Leaves those out of `owned` of which that is not known yet.
+    async fn below_which_others_own(&self, tx: &Tx, owned: &mut Vec<Resource>) -> Result<HashSet<ResourceKey>, Error> {
+        let found = tx.reads().owned_by_others_below(self.membership, KEPT_MAX).await?;
+        if found.len() as u64 == KEPT_MAX
+            && let Some((last, _)) = found.last()
+        {
+            owned.retain(|resource| resource.key <= *last);
+        }
+        Ok(found.into_iter().map(|(top, _)| top).collect())
+    }
 }
 
 /// Gives a resource to another owner, or to nobody, and takes from the service account bound to it what they may not give.
 ///
 /// # Errors
 /// Only what the database says.
-pub(super) async fn hand_over(
-    tx: &mut Tx,
-    _organization: OrganizationId,
-    resource: Resource,
-    owner: Option<Principal>,
-) -> Result<(), Error> {
+pub(super) async fn hand_over(tx: &mut Tx, resource: Resource, owner: Option<Principal>) -> Result<(), Error> {
     let account = resource.service_account;
     tx.resource_update(&Resource { owner, ..resource }, "handed over").await?;
     if let Some(account) = account {

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Preview;
 use crate::domain::access::{Actor, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
-use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
+use crate::domain::id::{InvitationId, MembershipId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
@@ -14,41 +13,58 @@ use crate::domain::removal::{Inventory, OwnedResource};
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
 use crate::service::etag::etag;
-use crate::service::{Context, Read, Services};
-use crate::store::Reads;
+use crate::service::{Authorize, Call, Query};
+use crate::store::OrgReads;
 
 /// Most resources that somebody owns who is removed at once.
 const OWNED_MAX: usize = 5_000;
 /// Most resources of others, and most invitations, that are told.
 const TOLD_MAX: usize = 1_000;
 
-impl Services {
-    /// Tells what removing a member would touch. Oneself everyone may ask about, others with member.remove.
-    ///
-    /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
-    pub async fn preview_removal(
-        &self,
-        context: &Context,
-        organization: OrganizationId,
-        membership: MembershipId,
-    ) -> Result<Read<Preview>, Error> {
-        let token = self.token_before_reading(organization).await?;
-        let (reads, now) = (self.store.reads(), self.world.now());
-        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
-        actor.must_see(None)?;
-        if actor.standing.membership() != Some(membership) {
+/// Shows what removing a member would touch. Oneself everyone may ask about, others with member.remove.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+#[derive(Debug)]
+pub struct PreviewRemoval {
+    /// Who would be removed.
+    pub membership: MembershipId,
+}
+
+/// What a removal would touch.
+#[derive(Clone, Debug)]
+pub struct RemovalPreview {
+    /// Who, as they stand.
+    pub member: Member,
+    /// What.
+    pub inventory: Inventory,
+    /// Stands for all of it.
+    pub etag: String,
+}
+
+impl Authorize for PreviewRemoval {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        let actor = call.visitor(&[]).await?;
+        if actor.standing.membership() != Some(self.membership) {
             actor.must_hold(PermissionId::MEMBER_REMOVE, None)?;
         }
-        let estate = Estate::of(&reads, organization, membership).await?;
+        Ok(actor)
+    }
+}
+
+impl Query for PreviewRemoval {
+    type Output = RemovalPreview;
+
+    async fn read(&self, call: &Call<'_>, actor: Actor) -> Result<RemovalPreview, Error> {
+        let reads = call.reads;
+        let estate = Estate::of(reads, self.membership).await?;
         let places: Vec<ResourceKey> = estate.places().cloned().collect();
-        let actor = reads.of(organization).actor(context.subject()?, &places, self.world.now()).await?;
-        let member = reads.of(organization).membership(membership, now).await?;
-        let member = member.ok_or_else(|| Error::not_found("member", membership))?;
-        let invitations = invitations(&reads, context.subject()?, organization, &member, now).await?;
-        let inventory = take(&reads, &actor, organization, (&member, invitations), &estate, now).await?;
+        let actor = reads.widened(actor, &places).await?;
+        let member = reads.membership(self.membership, actor.now).await?;
+        let member = member.ok_or_else(|| Error::not_found("member", self.membership))?;
+        let inventory = take(reads, &actor, &member, &estate).await?;
         let etag = etag(&inventory)?;
-        Ok(Read { value: Preview { member, inventory, etag }, token })
+        Ok(RemovalPreview { member, inventory, etag })
     }
 }
 
@@ -64,11 +80,11 @@ impl Estate {
     ///
     /// # Errors
     /// Only what the database says.
-    pub async fn of(reads: &Reads<'_>, organization: OrganizationId, member: MembershipId) -> Result<Self, Error> {
-        let owned = reads.of(organization).owned_by(&[Principal::Membership(member)], OWNED_MAX as u64 + 1).await?;
+    pub async fn of(reads: OrgReads<'_>, member: MembershipId) -> Result<Self, Error> {
+        let owned = reads.owned_by(&[Principal::Membership(member)], OWNED_MAX as u64 + 1).await?;
         let of_others = match owned.as_slice() {
             [] => Vec::new(),
-            _ => reads.of(organization).owned_by_others_below(member, TOLD_MAX as u64).await?,
+            _ => reads.owned_by_others_below(member, TOLD_MAX as u64).await?,
         };
         Ok(Self { owned, of_others })
     }
@@ -79,24 +95,22 @@ impl Estate {
     }
 }
 
-/// Takes the inventory of a member and of the invitations that they answer for, with the actor before every place of the
-/// estate.
+/// Takes the inventory of a member, with the actor before every place of the estate.
 ///
 /// # Errors
 /// - [`Reason::OutOfRange`] above 5,000 owned resources.
 pub(super) async fn take(
-    reads: &Reads<'_>,
+    reads: OrgReads<'_>,
     actor: &Actor,
-    organization: OrganizationId,
-    (member, invitations): (&Member, Vec<InvitationId>),
+    member: &Member,
     estate: &Estate,
-    now: Timestamp,
 ) -> Result<Inventory, Error> {
     if estate.owned.len() > OWNED_MAX {
         let message = format!("owns more than {OWNED_MAX} resources; hand some over first");
         return Err(Error::invalid("membership_id", Reason::OutOfRange, message));
     }
-    let is_seen = |key: &ResourceKey| is_visible(&actor.at(Some(key)), now);
+    let invitations = invitations(reads, actor, member).await?;
+    let is_seen = |key: &ResourceKey| is_visible(&actor.at(Some(key)), actor.now);
     let mut of_others: BTreeMap<&ResourceKey, Vec<ResourceKey>> = BTreeMap::new();
     let mut hides_others = false;
     for (top, below) in estate.of_others.iter().filter(|(top, _)| is_seen(top)) {
@@ -112,35 +126,24 @@ pub(super) async fn take(
         service_account: resource.service_account,
     });
     let owned: Vec<OwnedResource> = owned.collect();
-    let deletes_user = is_managed(reads, organization, member).await?;
+    let deletes_user = is_managed(reads, member).await?;
     Ok(Inventory { owned, invitations, deletes_user, hides_others })
 }
 
-/// Names the open invitations that a member answers for, at most 1,000. One that brings something on resources alone, none
-/// of which the asker sees, is hidden as they are (CM-13).
-///
-/// # Errors
-/// Only what the database says.
-pub(super) async fn invitations(
-    reads: &Reads<'_>,
-    asker: Subject,
-    organization: OrganizationId,
-    member: &Member,
-    now: Timestamp,
-) -> Result<Vec<InvitationId>, Error> {
+/// Returns the open invitations that a member answers for, at most 1,000. One that brings something on resources alone, none
+/// of which the actor sees, is hidden as they are (CM-13).
+async fn invitations(reads: OrgReads<'_>, actor: &Actor, member: &Member) -> Result<Vec<InvitationId>, Error> {
     let Some(sponsor) = member.user.map(Subject::User) else { return Ok(Vec::new()) };
     let (mut named, mut after) = (Vec::new(), None);
     loop {
-        let page = reads.of(organization).invitations_sponsored(sponsor, now, after, TOLD_MAX as u64).await?;
+        let page = reads.invitations_sponsored(sponsor, actor.now, after, TOLD_MAX as u64).await?;
         let is_last = page.len() < TOLD_MAX;
         after = page.last().map(|invitation| invitation.id);
-        let offered = offered(reads, organization, page, now).await?;
+        let offered = offered(reads, page, actor.now).await?;
         let places: Vec<ResourceKey> =
             offered.iter().flat_map(|(_, places)| places).filter_map(|place| place.resource().cloned()).collect();
-        let actor = reads.of(organization).actor(asker, &places, now).await?;
-        let is_seen = |place: &Place| {
-            place.resource().is_none_or(|key| actor.knows(key) && is_visible(&actor.at(Some(key)), now))
-        };
+        let actor = reads.widened(actor.clone(), &places).await?;
+        let is_seen = |place: &Place| actor.sees(place.resource());
         let seen = offered.into_iter().filter(|(_, places)| places.is_empty() || places.iter().any(is_seen));
         named.extend(seen.map(|(id, _)| id).take(TOLD_MAX - named.len()));
         if is_last || named.len() == TOLD_MAX {
@@ -149,10 +152,9 @@ pub(super) async fn invitations(
     }
 }
 
-/// Gives where each of some invitations brings something.
+/// Returns where each of some invitations brings something.
 async fn offered(
-    reads: &Reads<'_>,
-    organization: OrganizationId,
+    reads: OrgReads<'_>,
     invitations: Vec<Invitation>,
     now: Timestamp,
 ) -> Result<Vec<(InvitationId, Vec<Place>)>, Error> {
@@ -161,7 +163,7 @@ async fn offered(
         Offered::Link { .. } => None,
     });
     let mut held: HashMap<Principal, Vec<Place>> = HashMap::new();
-    for grant in reads.of(organization).grants_of(&members.collect::<Vec<_>>(), now).await?.live {
+    for grant in reads.grants_of(&members.collect::<Vec<_>>(), now).await?.live {
         held.entry(grant.principal).or_default().push(grant.place);
     }
     let mut places = |offered| match offered {
@@ -171,12 +173,11 @@ async fn offered(
     Ok(invitations.into_iter().map(|invitation| (invitation.id, places(invitation.offered))).collect())
 }
 
-/// Says whether the account of a member goes with the membership: it was made here, and is nowhere else (X13).
-pub(super) async fn is_managed(
-    reads: &Reads<'_>,
-    organization: OrganizationId,
-    member: &Member,
-) -> Result<bool, Error> {
+/// Returns whether the account of a member goes with the membership: it was made here, and is nowhere else (X13).
+///
+/// # Errors
+/// Only what the database says.
+pub(super) async fn is_managed(reads: OrgReads<'_>, member: &Member) -> Result<bool, Error> {
     let Some(user) = member.user.filter(|_| member.is_made_here) else { return Ok(false) };
-    Ok(reads.of(organization).users_elsewhere(&[user]).await?.is_empty() && !reads.holds_above(user).await?)
+    Ok(reads.users_elsewhere(&[user]).await?.is_empty() && !reads.above().holds_above(user).await?)
 }
