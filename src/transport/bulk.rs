@@ -1,5 +1,6 @@
 //! `BulkMembers`: one answer a chunk, as each is committed.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 
 use futures_util::{Stream, stream};
@@ -9,11 +10,16 @@ use super::call::{Call, Edge};
 use super::convert::{assignment, token};
 use crate::domain::access::Move;
 use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
+use crate::domain::roster::{Filter, Query};
 use crate::proto::bulk_members_request::{Act, Selection};
-use crate::proto::{Assignment, BulkMemberResult, BulkMembersRequest, BulkMembersResponse};
+use crate::proto::{Assignment, BulkMemberResult, BulkMembersRequest, BulkMembersResponse, MemberFilter, MemberRef};
 use crate::service;
 use crate::service::{BulkAct, BulkMembers, BulkResult};
+
+/// Most members that one call names.
+const IDS_MAX: usize = 10_000;
 
 /// The answers of a call.
 pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<BulkMembersResponse, Status>> + Send>>;
@@ -22,15 +28,10 @@ pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<BulkMembersResponse, S
 pub(super) async fn bulk(edge: &Edge, call: &Call, message: BulkMembersRequest) -> Result<Chunks, Error> {
     let context = call.mutation(&message)?;
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let selection = violations.take(selection(message.selection))?;
-    let act = violations.take(act(message.act))?;
-    violations.finish()?;
-    let (Some(selection), Some(act)) = (selection, act) else {
-        return Err(Error::internal("a field without a value or a violation"));
-    };
+    let (selection, act) = all((selection(message.selection), act(message.act)))?;
 
-    let bulk = edge.services.bulk_members(&context, BulkMembers { organization, selection, act }).await?;
+    let request = BulkMembers { selection, act };
+    let bulk = edge.services.bulk_members(&context, organization, request).await?;
     let call = call.clone();
     let chunks = stream::unfold(Some(bulk), move |bulk| {
         let call = call.clone();
@@ -54,17 +55,42 @@ fn selection(selection: Option<Selection>) -> Result<service::Selection, Error> 
         None => Err(Error::invalid("selection", Reason::FieldRequired, "is required")),
         Some(Selection::All(true)) => Ok(service::Selection::All),
         Some(Selection::All(false)) => Err(Error::invalid("all", Reason::OutOfRange, "must be true")),
-        Some(Selection::Matching(it)) => Ok(service::Selection::Matching { query: it.query, filter: it.filter }),
-        Some(Selection::Listed(list)) => {
-            let (mut violations, mut ids) = (Violations::default(), Vec::new());
-            for (index, member) in list.members.iter().enumerate() {
-                let field = format!("listed.members[{index}].membership_id");
-                ids.extend(violations.take(MembershipId::parse(&field, &member.membership_id))?);
-            }
-            violations.finish()?;
-            Ok(service::Selection::Listed(ids))
-        }
+        Some(Selection::Matching(it)) => matching(&it),
+        Some(Selection::Listed(list)) => listed(&list.members),
     }
+}
+
+/// Reads by what members are selected.
+fn matching(matching: &MemberFilter) -> Result<service::Selection, Error> {
+    let words = Query::parse("matching.query", &matching.query);
+    let (words, filter) = all((
+        words.and_then(|words| words.must_have_words("matching.query")),
+        Filter::parse("matching.filter", &matching.filter),
+    ))?;
+    if words.is_empty() && filter.is_empty() {
+        // What was left out by mistake must not mean everyone.
+        let message = "has neither a query nor a filter; everyone is selected by `all: true`";
+        return Err(Error::invalid("matching", Reason::QueryEmpty, message));
+    }
+    Ok(service::Selection::Matching { words, filter })
+}
+
+/// Reads who is named: from 1 to 10,000 members, each once.
+fn listed(members: &[MemberRef]) -> Result<service::Selection, Error> {
+    if !(1..=IDS_MAX).contains(&members.len()) {
+        let message = format!("must be from 1 to {IDS_MAX}");
+        return Err(Error::invalid("listed.members", Reason::OutOfRange, message));
+    }
+    let field = |index: usize| format!("listed.members[{index}].membership_id");
+    let each = members.iter().enumerate();
+    let ids = each.map(|(index, member)| MembershipId::parse(&field(index), &member.membership_id));
+    let ids = all(ids.collect::<Vec<_>>())?;
+    let (mut violations, mut seen) = (Violations::default(), HashSet::new());
+    for (index, _) in ids.iter().enumerate().filter(|(_, id)| !seen.insert(**id)) {
+        violations.add(field(index), Reason::OutOfRange, "stands in the list before");
+    }
+    violations.finish()?;
+    Ok(service::Selection::Listed(ids))
 }
 
 fn act(act: Option<Act>) -> Result<BulkAct, Error> {

@@ -14,29 +14,31 @@ use crate::domain::access::{Actor, Move, may_carry_out, may_give, may_move, may_
 use crate::domain::assignment::{Act, Assignment, Before, Delta, Plan, plan};
 use crate::domain::cardinality::{self, Counters};
 use crate::domain::catalog::{Catalog, PermissionId};
-use crate::domain::error::{Error, Kind, Reason, Violations};
+use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::{Grant, GrantSource, MemberState};
+use crate::domain::fields::all;
 use crate::domain::id::{GrantId, GroupId, MembershipId, OrganizationId, RequestId};
 use crate::domain::member::Member;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::revision::Token;
-use crate::domain::roster::{Filter, Order, Position, Query};
+use crate::domain::roster::{Column, Filter, Order, Position, Query};
 use crate::domain::time::Timestamp;
 use crate::service::apply::{Affected, apply};
+use crate::service::run::Authorized;
 use crate::service::seats::SeatsBefore;
-use crate::service::{Context, Replay, Services};
-use crate::store::{Lock, RosterQuery, Tx};
+use crate::service::{Authorize, Call, Context, Mutation, Replay, Services};
+use crate::store::{RosterQuery, Tx};
 
 /// Most members of a chunk.
 const CHUNK_MAX: u32 = 100;
-/// Most members that one call names.
-const IDS_MAX: usize = 10_000;
 
-/// Asks for an act on many members.
+/// Acts on many members.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+/// - [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`], [`Reason::OutOfRange`].
 #[derive(Clone, Debug)]
 pub struct BulkMembers {
-    /// Whose.
-    pub organization: OrganizationId,
     /// On whom.
     pub selection: Selection,
     /// What.
@@ -51,11 +53,11 @@ pub enum Selection {
     /// Whoever fits, when their turn comes.
     Matching {
         /// Words, as in the list of members.
-        query: String,
-        /// AIP-160, as in the list of members.
-        filter: String,
+        words: Query,
+        /// What else they must be, as in the list of members.
+        filter: Filter,
     },
-    /// These.
+    /// These, each once.
     Listed(Vec<MembershipId>),
 }
 
@@ -105,114 +107,95 @@ enum Start {
 pub struct Bulk {
     services: Arc<Services>,
     context: Context,
+    /// Before the first chunk; each is authorized anew under the lock.
+    authorized: Authorized,
     request: Arc<BulkMembers>,
-    /// What is asked of the list; the ids are asked of nothing.
-    roster: Option<RosterQuery>,
     number: u64,
     from: Option<Start>,
+}
+
+impl Authorize for BulkMembers {
+    /// Whether the caller may do this to anybody at all.
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        let actor = call.visitor(self.place().as_slice()).await?;
+        match &self.act {
+            BulkAct::Move(_) => actor.must_hold(PermissionId::MEMBER_DISABLE, None)?,
+            BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => {
+                let field = if matches!(self.act, BulkAct::Grant(_)) { "grant" } else { "revoke" };
+                assignment.must_be_of_a_known_type(&actor.catalog, field)?;
+                let place = assignment.place.resource();
+                if place.is_some() {
+                    actor.must_see(place)?;
+                }
+                may_touch(&actor.at(place), &assignment.held, actor.now)?;
+            }
+        }
+        if !matches!(self.selection, Selection::Listed(_)) {
+            actor.must_hold(PermissionId::MEMBER_LIST, None)?;
+        }
+        if !self.groups().is_empty() {
+            actor.must_hold(PermissionId::GROUP_LIST, None)?;
+        }
+        Ok(actor)
+    }
+}
+
+impl BulkMembers {
+    /// Returns the resource at which something is given or taken.
+    fn place(&self) -> Option<ResourceKey> {
+        match &self.act {
+            BulkAct::Move(_) => None,
+            BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => assignment.place.resource().cloned(),
+        }
+    }
+
+    /// Returns the groups by which members are selected.
+    fn groups(&self) -> Vec<Principal> {
+        match &self.selection {
+            Selection::Matching { filter, .. } => filter.groups().into_iter().map(Principal::Group).collect(),
+            Selection::All | Selection::Listed(_) => Vec::new(),
+        }
+    }
+
+    /// Ensures that the catalog has what the request names.
+    fn must_be_possible(&self, catalog: &Catalog, now: Timestamp) -> Result<(), Error> {
+        let nobody = Principal::Membership(MembershipId(Uuid::nil()));
+        let act = match &self.act {
+            BulkAct::Grant(assignment) => assignment.must_be_grantable(catalog, nobody, "grant", now),
+            BulkAct::Revoke(assignment) => assignment.must_be_assignable(catalog, nobody, "revoke"),
+            BulkAct::Move(_) => Ok(()),
+        };
+        let selection = match &self.selection {
+            Selection::Matching { filter, .. } => filter.must_name_roles_of(catalog, "matching.filter"),
+            Selection::All | Selection::Listed(_) => Ok(()),
+        };
+        all((act, selection))?;
+        Ok(())
+    }
 }
 
 impl Services {
     /// Begins an act on many members. Nothing is done before the first chunk is asked for.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
-    /// - [`Reason::FieldRequired`], [`Reason::OutOfRange`], [`Reason::RoleUnknown`], [`Reason::RoleNotAssignable`]; what
-    ///   [`Query::parse`] and [`Filter::parse`] refuse; [`Reason::QueryEmpty`] where nothing is said of who is to fit.
-    pub async fn bulk_members(self: &Arc<Self>, context: &Context, request: BulkMembers) -> Result<Bulk, Error> {
-        let (organization, now) = (request.organization, self.world.now());
-        let reads = self.store.reads();
-        let actor = reads.of(organization).actor(context.subject()?, &places(&request.act), self.world.now()).await?;
-        may_begin(&actor, &request, now)?;
-        context.note(organization, now);
-        let mut violations = Violations::default();
-        let nobody = Principal::Membership(MembershipId(Uuid::nil()));
-        match &request.act {
-            BulkAct::Grant(it) => violations.take(it.must_be_grantable(&actor.catalog, nobody, "grant", now))?,
-            BulkAct::Revoke(it) => violations.take(it.must_be_assignable(&actor.catalog, nobody, "revoke"))?,
-            BulkAct::Move(_) => None,
-        };
-        let roster = selected(&request.selection, &actor.catalog, now, &mut violations)?;
-        violations.finish()?;
-        let groups = roster.iter().flat_map(|roster| roster.filter.groups()).map(Principal::Group);
-        reads.of(request.organization).principals(&groups.collect::<Vec<_>>()).await?;
-        let (services, request) = (Arc::clone(self), Arc::new(request));
-        Ok(Bulk { services, context: context.clone(), request, roster, number: 0, from: Some(Start::Beginning) })
-    }
-}
-
-/// Reads whom a request selects.
-fn selected(
-    selection: &Selection,
-    catalog: &Catalog,
-    now: Timestamp,
-    violations: &mut Violations,
-) -> Result<Option<RosterQuery>, Error> {
-    match selection {
-        Selection::Listed(ids) => {
-            if ids.is_empty() || ids.len() > IDS_MAX {
-                violations.add("listed.members", Reason::OutOfRange, format!("must be from 1 to {IDS_MAX}"));
-            }
-            let mut seen = std::collections::HashSet::new();
-            for (index, _) in ids.iter().enumerate().filter(|(_, id)| !seen.insert(**id)) {
-                let field = format!("listed.members[{index}].membership_id");
-                violations.add(field, Reason::OutOfRange, "stands in the list before");
-            }
-            Ok(None)
-        }
-        Selection::All => Ok(Some(in_order(Query::default(), Filter::default(), now)?)),
-        Selection::Matching { query, filter } => {
-            let words = Query::parse("matching.query", query).and_then(|words| words.must_have_words("matching.query"));
-            let words = violations.take(words)?;
-            let filter = Filter::parse("matching.filter", filter)
-                .and_then(|filter| filter.must_name_roles_of(catalog, "matching.filter").map(|()| filter));
-            let filter = violations.take(filter)?;
-            let Some((words, filter)) = words.zip(filter) else { return Ok(None) };
-            if words.is_empty() && filter.is_empty() {
-                // What was left out by mistake must not mean everyone.
-                let message = "has neither a query nor a filter; everyone is selected by `all: true`";
-                violations.add("matching", Reason::QueryEmpty, message);
-            }
-            in_order(words, filter, now).map(Some)
-        }
-    }
-}
-
-/// Asks for the members in the order in which they were made, a chunk at a time.
-fn in_order(words: Query, filter: Filter, now: Timestamp) -> Result<RosterQuery, Error> {
-    Ok(RosterQuery { words, filter, order: Order::parse("", "create_time")?, now, size: CHUNK_MAX, after: None })
-}
-
-/// Asks whether the caller may do this to anybody at all.
-fn may_begin(actor: &Actor, request: &BulkMembers, now: Timestamp) -> Result<(), Error> {
-    let organization = request.organization;
-    actor.must_see(None)?;
-    match &request.act {
-        BulkAct::Move(_) => actor.must_hold(PermissionId::MEMBER_DISABLE, None)?,
-        BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => {
-            let field = if matches!(request.act, BulkAct::Grant(_)) { "grant" } else { "revoke" };
-            assignment.must_be_of_a_known_type(&actor.catalog, field)?;
-            let place = assignment.place.resource();
-            if place.is_some() {
-                actor.must_see(place)?;
-            }
-            may_touch(&actor.at(place), &assignment.held, now)?;
-        }
-    }
-    match &request.selection {
-        Selection::Matching { filter, .. } => {
-            actor.must_hold(PermissionId::MEMBER_LIST, None)?;
-            // What cannot be read is refused for that, where all that is wrong is told.
-            let asks_for_groups = Filter::parse("", filter).is_ok_and(|filter| !filter.groups().is_empty());
-            if asks_for_groups { actor.must_hold(PermissionId::GROUP_LIST, None) } else { Ok(()) }
-        }
-        Selection::All => actor.must_hold(PermissionId::MEMBER_LIST, None),
-        Selection::Listed(_) => Ok(()),
+    /// As [`BulkMembers`].
+    pub async fn bulk_members(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        request: BulkMembers,
+    ) -> Result<Bulk, Error> {
+        let authorized = self.authorize(context, organization, &request).await?;
+        let actor = &authorized.actor;
+        request.must_be_possible(&actor.catalog, actor.now)?;
+        self.store.reads().of(organization).principals(&request.groups()).await?;
+        let (services, context, request) = (Arc::clone(self), context.clone(), Arc::new(request));
+        Ok(Bulk { services, context, authorized, request, number: 0, from: Some(Start::Beginning) })
     }
 }
 
 impl Bulk {
-    /// Does the next chunk, or tells what was done of it before; `None` at the end.
+    /// Does the next chunk, or returns what was done of it before; `None` at the end.
     ///
     /// # Errors
     /// - [`Reason::RequestIdReused`]; what taking the organization's lock and committing fail with. What was done stays.
@@ -222,13 +205,12 @@ impl Bulk {
         context.replay = context.replay.map(|replay| part(&replay, self.number));
         self.number += 1;
 
-        let organization = self.request.organization;
         let remembered = match &context.replay {
             Some(replay) => self.services.store.reads().replayed(replay, self.services.world.now()).await?,
             None => None,
         };
         let (ids, next) = match remembered {
-            // The write finds it again, after the caller is authorized.
+            // The commit finds it again.
             Some(_) => (Vec::new(), None),
             None => self.select(from).await?,
         };
@@ -236,13 +218,8 @@ impl Bulk {
         if ids.is_empty() && !is_known {
             return Ok(None);
         }
-        let (call, request) = (context.clone(), Arc::clone(&self.request));
-        let written = self
-            .services
-            .write(&context, Lock::Organization(organization), move |tx| {
-                act(tx, call.clone(), Arc::clone(&request), (ids.clone(), next.clone()))
-            })
-            .await?;
+        let chunk = ActOnChunk { request: Arc::clone(&self.request), ids, next };
+        let written = self.services.commit_in(&context, &self.authorized, chunk).await?;
         let Chunk { results, next } = written.value;
         self.from = next;
         // An end that was remembered is an end.
@@ -251,16 +228,22 @@ impl Bulk {
 
     /// Finds the members of a chunk, and where the one after it begins.
     async fn select(&self, mut from: Start) -> Result<(Vec<MembershipId>, Option<Start>), Error> {
-        if let Selection::Listed(ids) = &self.request.selection {
-            let begin = if let Start::At(at) = from { at } else { 0 };
-            let end = ids.len().min(begin + CHUNK_MAX as usize);
-            return Ok((ids[begin..end].to_vec(), (end < ids.len()).then_some(Start::At(end))));
-        }
-        let roster = self.roster.clone().ok_or_else(|| Error::internal("a selection that was not read"))?;
+        let (words, filter) = match &self.request.selection {
+            Selection::Listed(ids) => {
+                let begin = if let Start::At(at) = from { at } else { 0 };
+                let end = ids.len().min(begin + CHUNK_MAX as usize);
+                return Ok((ids[begin..end].to_vec(), (end < ids.len()).then_some(Start::At(end))));
+            }
+            Selection::Matching { words, filter } => (words.clone(), filter.clone()),
+            Selection::All => (Query::default(), Filter::default()),
+        };
+        let reads = self.services.store.reads().of(self.authorized.actor.organization);
+        let order = Order { by: Column::Created, is_descending: false };
+        let now = self.services.world.now();
+        let mut query = RosterQuery { words, filter, order, now, size: CHUNK_MAX, after: None };
         loop {
-            let after = if let Start::After(position) = from { Some(position) } else { None };
-            let query = RosterQuery { after, now: self.services.world.now(), ..roster.clone() };
-            let page = self.services.store.reads().of(self.request.organization).roster_page(&query).await?;
+            query.after = if let Start::After(position) = from { Some(position) } else { None };
+            let page = reads.roster_page(&query).await?;
             let next = page.next.map(Start::After);
             match next {
                 // Nobody fits so far.
@@ -271,7 +254,7 @@ impl Bulk {
     }
 }
 
-/// Gives the request id under which a chunk is remembered.
+/// Returns the request id under which a chunk is remembered.
 fn part(replay: &Replay, number: u64) -> Replay {
     let digest = hash_of(&format!("{}/{number}", replay.request.0));
     let mut bytes = [0; 16];
@@ -279,60 +262,58 @@ fn part(replay: &Replay, number: u64) -> Replay {
     Replay { request: RequestId(uuid::Builder::from_custom_bytes(bytes).into_uuid()), ..*replay }
 }
 
-async fn act(
-    mut tx: Tx,
-    context: Context,
+/// Acts on the members of one chunk.
+struct ActOnChunk {
     request: Arc<BulkMembers>,
-    (ids, next): (Vec<MembershipId>, Option<Start>),
-) -> Result<(Tx, Chunk), Error> {
-    let (organization, now) = (request.organization, tx.now());
-    let members = tx.reads().memberships(&ids, now).await?;
-    let members: HashMap<MembershipId, Member> = members.into_iter().map(|member| (member.id, member)).collect();
-    let staying = members.values().filter(|member| member.state != MemberState::Removing);
-    let principals: Vec<Principal> = staying.map(|member| Principal::Membership(member.id)).collect();
-    let catalog = tx.reads().actor(context.subject()?, &[], tx.now()).await?.catalog;
-    let mut affected = Affected::read(&tx, &catalog, &principals).await?;
-    if matches!(request.act, BulkAct::Move(_)) {
-        affected.add_groups(&tx, &ids).await?;
-    }
-    let mut places = places(&request.act);
-    places.extend(affected.held.iter().filter_map(|grant| grant.place.resource().cloned()));
-    places.sort();
-    places.dedup();
-    let actor = tx.reads().actor(context.subject()?, &places, tx.now()).await?;
-    may_begin(&actor, &request, now)?;
+    ids: Vec<MembershipId>,
+    /// Where the chunk after it begins.
+    next: Option<Start>,
+}
 
-    let mut judge = Judge::new(&actor, affected.before(now), tx.counters().clone());
-    let mut results = Vec::new();
-    for id in ids {
-        let done = match members.get(&id) {
-            Some(member) => judge.one(&request.act, member),
-            None => Err(Error::not_found("member", id)),
-        };
-        let (is_changed, refusal) = match done {
-            Ok(is_changed) => (is_changed, None),
-            Err(error) if error.kind() == Kind::Internal => return Err(error),
-            Err(error) => (false, Some((error.reason.name().to_owned(), error.message))),
-        };
-        results.push(BulkResult { id, is_changed, refusal });
+impl Authorize for ActOnChunk {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        self.request.authorize(call).await
     }
+}
 
-    let Judge { counters, moved, plan, .. } = judge;
-    match &request.act {
-        BulkAct::Move(_) if moved.is_empty() => {}
-        BulkAct::Move(act) => {
-            let (_, to, verb) = act.states();
-            let ids: Vec<MembershipId> = moved.iter().map(|member| member.id).collect();
-            let seats = SeatsBefore::of_members(&tx, &actor.catalog, &ids, &places).await?;
-            *tx.counters() = counters;
-            tx.memberships_move(&moved, to, verb).await?;
-            seats.must_suffice(&tx, &actor.catalog).await?;
+impl Mutation for ActOnChunk {
+    type Output = Chunk;
+
+    async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<Chunk, Error> {
+        let (act, ids) = (&self.request.act, &self.ids);
+        let members = tx.reads().memberships(ids, actor.now).await?;
+        let members: HashMap<MembershipId, Member> = members.into_iter().map(|member| (member.id, member)).collect();
+        let staying = members.values().filter(|member| member.state != MemberState::Removing);
+        let principals: Vec<Principal> = staying.map(|member| Principal::Membership(member.id)).collect();
+        let mut affected = Affected::read(tx, &actor.catalog, &principals).await?;
+        if matches!(act, BulkAct::Move(_)) {
+            affected.add_groups(tx, ids).await?;
         }
-        BulkAct::Grant(_) | BulkAct::Revoke(_) => {
-            apply(&mut tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "act").await?;
+        let held_at = affected.held.iter().filter_map(|grant| grant.place.resource().cloned());
+        let mut places: Vec<ResourceKey> = self.request.place().into_iter().chain(held_at).collect();
+        places.sort();
+        places.dedup();
+        let actor = tx.reads().widened(actor, &places).await?;
+
+        let mut judge = Judge::new(&actor, affected.before(actor.now), tx.counters().clone());
+        let results = ids.iter().map(|id| judge.result(act, *id, members.get(id))).collect::<Result<_, _>>()?;
+        let Judge { counters, moved, plan, .. } = judge;
+        match act {
+            BulkAct::Move(_) if moved.is_empty() => {}
+            BulkAct::Move(act) => {
+                let (_, to, verb) = act.states();
+                let ids: Vec<MembershipId> = moved.iter().map(|member| member.id).collect();
+                let seats = SeatsBefore::of_members(tx, &actor.catalog, &ids, &places).await?;
+                *tx.counters() = counters;
+                tx.memberships_move(&moved, to, verb).await?;
+                seats.must_suffice(tx, &actor.catalog).await?;
+            }
+            BulkAct::Grant(_) | BulkAct::Revoke(_) => {
+                apply(tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "act").await?;
+            }
         }
+        Ok(Chunk { results, next: self.next.clone() })
     }
-    Ok((tx, Chunk { results, next }))
 }
 
 /// Judges the act on one member after another, and keeps what it comes to. What is refused leaves nothing behind.
@@ -359,7 +340,20 @@ impl<'a> Judge<'a> {
         Self { actor, now: before.now, held, groups, counters, moved: Vec::new(), plan: Plan::default() }
     }
 
-    /// Judges the act on one member; says whether it changes anything.
+    /// Evaluates the act on one member, if they are there. What is refused of it is a result, too.
+    fn result(&mut self, act: &BulkAct, id: MembershipId, member: Option<&Member>) -> Result<BulkResult, Error> {
+        let found = member.ok_or_else(|| Error::not_found("member", id));
+        match found.and_then(|member| self.one(act, member)) {
+            Ok(is_changed) => Ok(BulkResult { id, is_changed, refusal: None }),
+            Err(error) if error.kind() == Kind::Internal => Err(error),
+            Err(error) => {
+                let refusal = Some((error.reason.name().to_owned(), error.message));
+                Ok(BulkResult { id, is_changed: false, refusal })
+            }
+        }
+    }
+
+    /// Evaluates the act on one member; returns whether it changes anything.
     fn one(&mut self, act: &BulkAct, member: &Member) -> Result<bool, Error> {
         if member.state == MemberState::Removing {
             let message = "the member is being removed";
@@ -431,14 +425,5 @@ impl<'a> Judge<'a> {
         cardinality::judge(&self.actor.catalog, &self.counters, &counters)?;
         self.counters = counters;
         Ok(())
-    }
-}
-
-fn places(act: &BulkAct) -> Vec<ResourceKey> {
-    match act {
-        BulkAct::Move(_) => Vec::new(),
-        BulkAct::Grant(assignment) | BulkAct::Revoke(assignment) => {
-            assignment.place.resource().cloned().into_iter().collect()
-        }
     }
 }
