@@ -65,8 +65,8 @@ pub use installation::{FirstStart, HandOver, StartError, start};
 pub use invitation::{AcceptInvitation, Accepted, CreateInvitation, Invited, Offer};
 pub use member::{
     AcknowledgeRemoval, Bulk, BulkAct, BulkMembers, BulkResult, ChangeMemberState, ChangedMembers, CreateMembers,
-    CreatedMembers, FoundMember, ListMembers, ListRemovals, MemberFields, MemberName, Members, MyMemberships,
-    NewMember, PreviewRemoval, RemovalPreview, Removals, RemoveMember, Removed, Selection, UpdateMember,
+    CreatedMembers, FoundMember, GetMember, ListMembers, ListRemovals, LookUpMember, MemberFields, MemberName, Members,
+    MyMemberships, NewMember, PreviewRemoval, RemovalPreview, Removals, RemoveMember, Removed, Selection, UpdateMember,
 };
 pub use mutation::{Authorize, Mutation, Query};
 pub use notification::{ListRecipients, Notified, NotifyResource, Recipients};

@@ -4,12 +4,12 @@
 //! begin with, those few are read from its index and sorted. Where not, the index of the order is walked, at most so many
 //! rows; what does not fit the filter is left out, and the page may come back short.
 
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Statement, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement, Value};
 use uuid::Uuid;
 
 use super::entity::memberships;
 use super::membership::member;
-use super::{OrgReads, Reads, Store};
+use super::{OrgReads, Store};
 use crate::changelog::scope_key;
 use crate::domain::error::Error;
 use crate::domain::fact::Scope;
@@ -79,7 +79,7 @@ impl OrgReads<'_> {
             Some(few) => text.of_few(self.organization, query, &few),
             None => text.walk(self.organization, query),
         };
-        let statement = self.above().statement(sql, text.values);
+        let statement = self.statement(sql, text.values);
         let mut rows = memberships::Entity::find().from_raw_sql(statement).all(&self.db).await?;
 
         let size = query.size as usize;
@@ -99,8 +99,10 @@ impl OrgReads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn roster_row(&self, id: MembershipId) -> Result<Option<RosterRow>, Error> {
-        let found = memberships::Entity::find_by_id(id.0).one(&self.db).await?;
-        let found = found.filter(|row| row.organization_id == self.organization.0);
+        let found = memberships::Entity::find_by_id(id.0)
+            .filter(memberships::Column::OrganizationId.eq(self.organization.0))
+            .one(&self.db)
+            .await?;
         found.map(|it| row(it, Column::Created)).transpose()
     }
 
@@ -110,7 +112,7 @@ impl OrgReads<'_> {
     /// Only what the database says.
     pub async fn roster_count(&self) -> Result<u64, Error> {
         let sql = "select count(*) as members from memberships where organization_id = $1".to_owned();
-        let row = self.db.query_one_raw(self.above().statement(sql, vec![self.organization.0.into()])).await?;
+        let row = self.db.query_one_raw(self.statement(sql, vec![self.organization.0.into()])).await?;
         let count: i64 = row.ok_or_else(|| Error::internal("a count without a row"))?.try_get("", "members")?;
         Ok(count.unsigned_abs())
     }
@@ -136,7 +138,7 @@ impl OrgReads<'_> {
         let (explain, column) = if is_postgres { ("explain", "QUERY PLAN") } else { ("explain query plan", "detail") };
         let mut plans = Vec::new();
         for (sql, values) in statements {
-            let rows = self.db.query_all_raw(self.above().statement(format!("{explain} {sql}"), values)).await?;
+            let rows = self.db.query_all_raw(self.statement(format!("{explain} {sql}"), values)).await?;
             let lines = rows.iter().map(|row| row.try_get("", column)).collect::<Result<Vec<String>, _>>()?;
             plans.push((sql, lines.join("\n")));
         }
@@ -148,7 +150,7 @@ impl OrgReads<'_> {
         for probe in query.probes() {
             let mut text = Text::default();
             let Some(sql) = text.probe(self.organization, &probe, query) else { continue };
-            let rows = self.db.query_all_raw(self.above().statement(sql, text.values)).await?;
+            let rows = self.db.query_all_raw(self.statement(sql, text.values)).await?;
             if rows.len() <= FEW {
                 let mut ids = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<Vec<Uuid>, _>>()?;
                 ids.sort();
@@ -163,13 +165,11 @@ impl OrgReads<'_> {
     async fn walked_to(&self, query: &RosterQuery) -> Result<Option<Position>, Error> {
         let mut text = Text::default();
         let inner = text.ordered(self.organization, query);
-        let statement = self.above().statement(format!("{inner} limit 1 offset {}", WALK - 1), text.values);
+        let statement = self.statement(format!("{inner} limit 1 offset {}", WALK - 1), text.values);
         let last = memberships::Entity::find().from_raw_sql(statement).one(&self.db).await?;
         Ok(last.map(|row| position(&row, query.order.by)))
     }
-}
 
-impl Reads<'_> {
     fn statement(&self, sql: String, values: Vec<Value>) -> Statement {
         Statement::from_sql_and_values(self.db.get_database_backend(), sql, values)
     }

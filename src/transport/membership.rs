@@ -8,7 +8,7 @@ use super::bulk::{self, Chunks};
 use super::call::{Call, Edge};
 use super::convert::{Mask, assignment, grant, member_to, metadata, token};
 use super::handle::{Decode, handlers};
-use super::{removal, roster};
+use super::removal;
 use crate::domain::access::Move;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
@@ -20,7 +20,8 @@ use crate::domain::text::name;
 use crate::proto;
 use crate::proto::membership_service_server::MembershipService;
 use crate::service::{
-    ChangeMemberState, ChangedMembers, CreateMembers, CreatedMembers, MemberFields, NewMember, UpdateMember, Written,
+    ChangeMemberState, ChangedMembers, CreateMembers, CreatedMembers, GetMember, LookUpMember, MemberFields, NewMember,
+    PreviewRemoval, UpdateMember, Written,
 };
 
 /// Most members of one batch.
@@ -43,13 +44,13 @@ handlers! {
         batch_disable_members(BatchDisableMembersRequest) -> BatchDisableMembersResponse: mutation ChangeMemberState;
         batch_enable_members(BatchEnableMembersRequest) -> BatchEnableMembersResponse: mutation ChangeMemberState;
         list_members(ListMembersRequest) -> ListMembersResponse: by list;
-        get_member(GetMemberRequest) -> GetMemberResponse: by get;
-        look_up_member(LookUpMemberRequest) -> LookUpMemberResponse: by look_up;
-        list_my_memberships(ListMyMembershipsRequest) -> ListMyMembershipsResponse: by mine;
-        preview_removal(PreviewRemovalRequest) -> PreviewRemovalResponse: by preview_removal_of;
+        get_member(GetMemberRequest) -> GetMemberResponse: query GetMember;
+        look_up_member(LookUpMemberRequest) -> LookUpMemberResponse: query LookUpMember;
+        list_my_memberships(ListMyMembershipsRequest) -> ListMyMembershipsResponse: by list_mine;
+        preview_removal(PreviewRemovalRequest) -> PreviewRemovalResponse: query PreviewRemoval;
         remove_member(RemoveMemberRequest) -> RemoveMemberResponse: by remove;
         leave_organization(LeaveOrganizationRequest) -> LeaveOrganizationResponse: by leave;
-        list_removals(ListRemovalsRequest) -> ListRemovalsResponse: by removals;
+        list_removals(ListRemovalsRequest) -> ListRemovalsResponse: by page_of_removals;
         acknowledge_removal(AcknowledgeRemovalRequest) -> AcknowledgeRemovalResponse: by acknowledge;
     }
     streams {
@@ -69,72 +70,6 @@ handlers! {
             let (call, message) = Call::open(request)?;
             call.close(bulk::bulk(&self.0, &call, message).await)
         }
-    }
-}
-
-impl Memberships {
-    async fn list(&self, call: &Call, message: proto::ListMembersRequest) -> Result<proto::ListMembersResponse, Error> {
-        roster::list(&self.0, call, message).await
-    }
-
-    async fn get(&self, call: &Call, message: proto::GetMemberRequest) -> Result<proto::GetMemberResponse, Error> {
-        roster::get(&self.0, call, &message).await
-    }
-
-    async fn look_up(
-        &self,
-        call: &Call,
-        message: proto::LookUpMemberRequest,
-    ) -> Result<proto::LookUpMemberResponse, Error> {
-        roster::look_up(&self.0, call, message).await
-    }
-
-    async fn mine(
-        &self,
-        call: &Call,
-        message: proto::ListMyMembershipsRequest,
-    ) -> Result<proto::ListMyMembershipsResponse, Error> {
-        roster::mine(&self.0, call, &message).await
-    }
-
-    async fn preview_removal_of(
-        &self,
-        call: &Call,
-        message: proto::PreviewRemovalRequest,
-    ) -> Result<proto::PreviewRemovalResponse, Error> {
-        removal::preview(&self.0, call, &message).await
-    }
-
-    async fn remove(
-        &self,
-        call: &Call,
-        message: proto::RemoveMemberRequest,
-    ) -> Result<proto::RemoveMemberResponse, Error> {
-        removal::remove(&self.0, call, message).await
-    }
-
-    async fn leave(
-        &self,
-        call: &Call,
-        message: proto::LeaveOrganizationRequest,
-    ) -> Result<proto::LeaveOrganizationResponse, Error> {
-        removal::leave(&self.0, call, message).await
-    }
-
-    async fn removals(
-        &self,
-        call: &Call,
-        message: proto::ListRemovalsRequest,
-    ) -> Result<proto::ListRemovalsResponse, Error> {
-        removal::list(&self.0, call, &message).await
-    }
-
-    async fn acknowledge(
-        &self,
-        call: &Call,
-        message: proto::AcknowledgeRemovalRequest,
-    ) -> Result<proto::AcknowledgeRemovalResponse, Error> {
-        removal::acknowledge(&self.0, call, message).await
     }
 }
 

@@ -11,6 +11,8 @@ use tonic::Status;
 
 use super::call::{Call, Edge};
 use super::convert::{member, resource_ref, timestamp, token};
+use super::handle::Decode;
+use super::membership::Memberships;
 use super::page::page_size;
 use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
@@ -19,12 +21,8 @@ use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::removal::{Assets, OwnedResource, Removal};
 use crate::domain::text;
 use crate::proto;
-use crate::proto::{
-    AcknowledgeRemovalRequest, AcknowledgeRemovalResponse, LeaveOrganizationRequest, LeaveOrganizationResponse,
-    ListRemovalsRequest, ListRemovalsResponse, PreviewRemovalRequest, PreviewRemovalResponse, RemoveMemberRequest,
-    RemoveMemberResponse, WatchRemovalsRequest, WatchRemovalsResponse,
-};
-use crate::service::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, RemovalPreview, RemoveMember};
+use crate::proto::{WatchRemovalsRequest, WatchRemovalsResponse};
+use crate::service::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, Read, RemovalPreview, RemoveMember};
 
 /// How often a watcher looks for what other servers have committed.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -34,109 +32,113 @@ const PAGE: u32 = 1_000;
 /// What a watcher is told.
 pub(super) type Watching = Pin<Box<dyn Stream<Item = Result<WatchRemovalsResponse, Status>> + Send>>;
 
-pub(super) async fn preview(
-    edge: &Edge,
-    call: &Call,
-    message: &PreviewRemovalRequest,
-) -> Result<PreviewRemovalResponse, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let membership = MembershipId::parse("membership_id", &message.membership_id)?;
-    let found = edge.services.query(&call.reading(), organization, &PreviewRemoval { membership }).await?;
-    let RemovalPreview { member: who, inventory, etag } = found.value;
-    Ok(PreviewRemovalResponse {
-        member: Some(member(who)),
-        owned: inventory.owned.iter().map(owned).collect(),
-        invitation_ids: inventory.invitations.iter().map(ToString::to_string).collect(),
-        deletes_user: inventory.deletes_user,
-        etag,
-        revision: token(Some(found.token)),
-    })
+impl Decode<proto::PreviewRemovalRequest> for PreviewRemoval {
+    fn decode(message: proto::PreviewRemovalRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { membership: MembershipId::parse("membership_id", &message.membership_id)? })
+    }
 }
 
-pub(super) async fn remove(
-    edge: &Edge,
-    call: &Call,
-    message: RemoveMemberRequest,
-) -> Result<RemoveMemberResponse, Error> {
-    use proto::remove_member_request::Assets as Named;
-    let context = call.mutation(&message)?;
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let (membership, assets, reason) = all((
-        MembershipId::parse("membership_id", &message.membership_id),
-        match message.assets {
-            None => Ok(Assets::Keep),
-            Some(Named::TransferTo(to)) => transfer(&to),
-            Some(Named::DeleteAssets(is_meant)) => deletion(is_meant),
-        },
-        text::reason("reason", &message.reason),
-    ))?;
-
-    let request = RemoveMember { membership: Some(membership), assets, etag: message.etag, reason };
-    let removed = edge.services.remove_member(&context, organization, request).await?;
-    Ok(RemoveMemberResponse {
-        member: Some(member(removed.value.member)),
-        awaiting: names(&removed.value.awaiting),
-        user_deleted: removed.value.user_deleted,
-        revision: token(removed.token),
-    })
+impl From<Read<RemovalPreview>> for proto::PreviewRemovalResponse {
+    fn from(found: Read<RemovalPreview>) -> Self {
+        let RemovalPreview { member: who, inventory, etag } = found.value;
+        Self {
+            member: Some(member(who)),
+            owned: inventory.owned.iter().map(owned).collect(),
+            invitation_ids: inventory.invitations.iter().map(ToString::to_string).collect(),
+            deletes_user: inventory.deletes_user,
+            etag,
+            revision: token(Some(found.token)),
+        }
+    }
 }
 
-pub(super) async fn leave(
-    edge: &Edge,
-    call: &Call,
-    message: LeaveOrganizationRequest,
-) -> Result<LeaveOrganizationResponse, Error> {
-    use proto::leave_organization_request::Assets as Named;
-    let context = call.mutation(&message)?;
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let assets = match message.assets {
-        None => Assets::Keep,
-        Some(Named::TransferTo(to)) => transfer(&to)?,
-        Some(Named::DeleteAssets(is_meant)) => deletion(is_meant)?,
-    };
+impl Memberships {
+    pub(super) async fn remove(
+        &self,
+        call: &Call,
+        message: proto::RemoveMemberRequest,
+    ) -> Result<proto::RemoveMemberResponse, Error> {
+        use proto::remove_member_request::Assets as Named;
+        let context = call.mutation(&message)?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let (membership, assets, reason) = all((
+            MembershipId::parse("membership_id", &message.membership_id),
+            match message.assets {
+                None => Ok(Assets::Keep),
+                Some(Named::TransferTo(to)) => transfer(&to),
+                Some(Named::DeleteAssets(is_meant)) => deletion(is_meant),
+            },
+            text::reason("reason", &message.reason),
+        ))?;
 
-    let request = RemoveMember { membership: None, assets, etag: message.etag, reason: String::new() };
-    let removed = edge.services.remove_member(&context, organization, request).await?;
-    Ok(LeaveOrganizationResponse {
-        awaiting: names(&removed.value.awaiting),
-        user_deleted: removed.value.user_deleted,
-        revision: token(removed.token),
-    })
-}
+        let request = RemoveMember { membership: Some(membership), assets, etag: message.etag, reason };
+        let removed = self.0.services.remove_member(&context, organization, request).await?;
+        Ok(proto::RemoveMemberResponse {
+            member: Some(member(removed.value.member)),
+            awaiting: names(&removed.value.awaiting),
+            user_deleted: removed.value.user_deleted,
+            revision: token(removed.token),
+        })
+    }
 
-pub(super) async fn list(
-    edge: &Edge,
-    call: &Call,
-    message: &ListRemovalsRequest,
-) -> Result<ListRemovalsResponse, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let query = format!("removals {organization} {}", message.listener);
-    let (size, after) = all((page_size(message.page_size), edge.page_key(&query, &message.page_token)))?;
-    let listener = Some(message.listener.as_str()).filter(|listener| !listener.is_empty()).map(Arc::from);
+    pub(super) async fn leave(
+        &self,
+        call: &Call,
+        message: proto::LeaveOrganizationRequest,
+    ) -> Result<proto::LeaveOrganizationResponse, Error> {
+        use proto::leave_organization_request::Assets as Named;
+        let context = call.mutation(&message)?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let assets = match message.assets {
+            None => Assets::Keep,
+            Some(Named::TransferTo(to)) => transfer(&to)?,
+            Some(Named::DeleteAssets(is_meant)) => deletion(is_meant)?,
+        };
 
-    let listed = edge.services.query(&call.reading(), organization, &ListRemovals { listener, size, after }).await?;
-    let key = |it: &Removal| Ok((it.requested_at.as_micros(), it.membership.0));
-    let page = edge.page(&query, listed.value.removals, listed.value.next, key, |it| removal(&it))?;
-    Ok(ListRemovalsResponse {
-        removals: page.items,
-        next_page_token: page.next_page_token,
-        revision: token(Some(listed.token)),
-    })
-}
+        let request = RemoveMember { membership: None, assets, etag: message.etag, reason: String::new() };
+        let removed = self.0.services.remove_member(&context, organization, request).await?;
+        Ok(proto::LeaveOrganizationResponse {
+            awaiting: names(&removed.value.awaiting),
+            user_deleted: removed.value.user_deleted,
+            revision: token(removed.token),
+        })
+    }
 
-pub(super) async fn acknowledge(
-    edge: &Edge,
-    call: &Call,
-    message: AcknowledgeRemovalRequest,
-) -> Result<AcknowledgeRemovalResponse, Error> {
-    let context = call.mutation(&message)?;
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let (membership, listener) =
-        all((MembershipId::parse("membership_id", &message.membership_id), required_listener(&message.listener)))?;
+    pub(super) async fn page_of_removals(
+        &self,
+        call: &Call,
+        message: proto::ListRemovalsRequest,
+    ) -> Result<proto::ListRemovalsResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let query = format!("removals {organization} {}", message.listener);
+        let (size, after) = all((page_size(message.page_size), self.0.page_key(&query, &message.page_token)))?;
+        let listener = Some(message.listener.as_str()).filter(|listener| !listener.is_empty()).map(Arc::from);
 
-    let request = AcknowledgeRemoval { membership, listener };
-    let done = edge.services.acknowledge_removal(&context, organization, request).await?;
-    Ok(AcknowledgeRemovalResponse { awaiting: names(&done.value.awaiting), revision: token(done.token) })
+        let request = ListRemovals { listener, size, after };
+        let listed = self.0.services.query(&call.reading(), organization, &request).await?;
+        let key = |it: &Removal| Ok((it.requested_at.as_micros(), it.membership.0));
+        let page = self.0.page(&query, listed.value.removals, listed.value.next, key, |it| removal(&it))?;
+        Ok(proto::ListRemovalsResponse {
+            removals: page.items,
+            next_page_token: page.next_page_token,
+            revision: token(Some(listed.token)),
+        })
+    }
+
+    pub(super) async fn acknowledge(
+        &self,
+        call: &Call,
+        message: proto::AcknowledgeRemovalRequest,
+    ) -> Result<proto::AcknowledgeRemovalResponse, Error> {
+        let context = call.mutation(&message)?;
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let (membership, listener) =
+            all((MembershipId::parse("membership_id", &message.membership_id), required_listener(&message.listener)))?;
+
+        let request = AcknowledgeRemoval { membership, listener };
+        let done = self.0.services.acknowledge_removal(&context, organization, request).await?;
+        Ok(proto::AcknowledgeRemovalResponse { awaiting: names(&done.value.awaiting), revision: token(done.token) })
+    }
 }
 
 /// Who watches, and what they were told already.

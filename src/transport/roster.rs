@@ -2,90 +2,100 @@
 
 use super::call::{Call, Edge};
 use super::convert::{listed_member, member_state, token};
+use super::handle::Decode;
+use super::membership::Memberships;
 use super::page::page_size;
 use crate::domain::email::Email;
-use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::error::{Error, Reason};
+use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::member::{Belonging, Listed};
+use crate::domain::metadata::external_id;
+use crate::domain::roster::{Filter, Order, Query};
 use crate::proto;
 use crate::proto::look_up_member_request::Name;
-use crate::proto::{
-    GetMemberRequest, GetMemberResponse, ListMembersRequest, ListMembersResponse, ListMyMembershipsRequest,
-    ListMyMembershipsResponse, LookUpMemberRequest, LookUpMemberResponse,
-};
-use crate::service::{ListMembers, MemberName};
+use crate::service::{FoundMember, GetMember, ListMembers, LookUpMember, MemberName, Members, Read};
 
-/// Serves `ListMembers`.
-pub(super) async fn list(edge: &Edge, call: &Call, message: ListMembersRequest) -> Result<ListMembersResponse, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let ListMembersRequest { query, filter, order_by, .. } = message;
-    let asked = format!("members of {organization}: {query:?} {filter:?} {order_by:?}");
-    let mut violations = Violations::default();
-    let size = violations.take(page_size(message.page_size))?;
-    let after = violations.take(edge.page_key(&asked, &message.page_token))?;
-    violations.finish()?;
-    let (Some(size), Some(after)) = (size, after) else { return Err(unread()) };
+impl Memberships {
+    pub(super) async fn list(
+        &self,
+        call: &Call,
+        message: proto::ListMembersRequest,
+    ) -> Result<proto::ListMembersResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let proto::ListMembersRequest { query, filter, order_by, .. } = message;
+        let asked = format!("members of {organization}: {query:?} {filter:?} {order_by:?}");
+        let (words, filter, order, size, after) = all((
+            Query::parse("query", &query),
+            Filter::parse("filter", &filter),
+            Order::parse("order_by", &order_by),
+            page_size(message.page_size),
+            self.0.page_key(&asked, &message.page_token),
+        ))?;
 
-    let request = ListMembers { organization, query, filter, order_by, size, after };
-    let page = edge.services.list_members(&call.reading(), request).await?;
-    let value = page.value;
-    let key = |listed: &Listed| Ok(listed.position.clone());
-    let paged = edge.page(&asked, value.members, value.next, key, |it| listed_member(it, value.shows_private))?;
-    Ok(ListMembersResponse {
-        members: paged.items,
-        next_page_token: paged.next_page_token,
-        revision: token(Some(page.token)),
-        total_size: value.total.map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
-    })
+        let request = ListMembers { words, filter, order, size, after };
+        let listed = self.0.services.list_members(&call.reading(), organization, request).await?;
+        let Members { members, shows_private, next, total } = listed.value;
+        let key = |listed: &Listed| Ok(listed.position.clone());
+        let page = self.0.page(&asked, members, next, key, |it| listed_member(it, shows_private))?;
+        Ok(proto::ListMembersResponse {
+            members: page.items,
+            next_page_token: page.next_page_token,
+            revision: token(Some(listed.token)),
+            total_size: total.map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
+        })
+    }
+
+    pub(super) async fn list_mine(
+        &self,
+        call: &Call,
+        message: proto::ListMyMembershipsRequest,
+    ) -> Result<proto::ListMyMembershipsResponse, Error> {
+        let context = call.reading();
+        let asked = format!("memberships of {:?}", context.subject()?);
+        let (size, after) =
+            all((page_size(message.page_size), self.0.page_key::<MembershipId>(&asked, &message.page_token)))?;
+
+        let listed = self.0.services.my_memberships(&context, after, size).await?;
+        let page = self.0.page(&asked, listed.memberships, listed.next, |it| Ok(it.member.id), my_membership)?;
+        Ok(proto::ListMyMembershipsResponse { memberships: page.items, next_page_token: page.next_page_token })
+    }
 }
 
-/// Serves `GetMember`.
-pub(super) async fn get(edge: &Edge, call: &Call, message: &GetMemberRequest) -> Result<GetMemberResponse, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let id = MembershipId::parse("membership_id", &message.membership_id)?;
-    let found = edge.services.member(&call.reading(), organization, id).await?;
-    let member = Some(listed_member(found.value.listed, found.value.shows_private));
-    Ok(GetMemberResponse { member, revision: token(Some(found.token)) })
+impl Decode<proto::GetMemberRequest> for GetMember {
+    fn decode(message: proto::GetMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+        Ok(Self { id: MembershipId::parse("membership_id", &message.membership_id)? })
+    }
 }
 
-/// Serves `LookUpMember`.
-pub(super) async fn look_up(
-    edge: &Edge,
-    call: &Call,
-    message: LookUpMemberRequest,
-) -> Result<LookUpMemberResponse, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let name = match message.name {
-        Some(Name::UserId(id)) => MemberName::User(UserId::parse("user_id", &id)?),
-        Some(Name::Email(email)) => MemberName::Email(Email::parse("email", &email)?),
-        Some(Name::ExternalId(id)) => match crate::domain::metadata::external_id("external_id", &id)? {
-            Some(id) => MemberName::ExternalId(id),
-            None => return Err(Error::invalid("external_id", Reason::FieldRequired, "is required")),
-        },
-        None => return Err(Error::invalid("name", Reason::FieldRequired, "is required")),
-    };
-    let found = edge.services.look_up_member(&call.reading(), organization, &name).await?;
-    let member = Some(listed_member(found.value.listed, found.value.shows_private));
-    Ok(LookUpMemberResponse { member, revision: token(Some(found.token)) })
+impl From<Read<FoundMember>> for proto::GetMemberResponse {
+    fn from(found: Read<FoundMember>) -> Self {
+        let member = Some(listed_member(found.value.listed, found.value.shows_private));
+        Self { member, revision: token(Some(found.token)) }
+    }
 }
 
-/// Serves `ListMyMemberships`.
-pub(super) async fn mine(
-    edge: &Edge,
-    call: &Call,
-    message: &ListMyMembershipsRequest,
-) -> Result<ListMyMembershipsResponse, Error> {
-    let context = call.reading();
-    let asked = format!("memberships of {:?}", context.subject()?);
-    let mut violations = Violations::default();
-    let size = violations.take(page_size(message.page_size))?;
-    let after = violations.take(edge.page_key::<MembershipId>(&asked, &message.page_token))?;
-    violations.finish()?;
-    let (Some(size), Some(after)) = (size, after) else { return Err(unread()) };
+impl Decode<proto::LookUpMemberRequest> for LookUpMember {
+    fn decode(message: proto::LookUpMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+        let required = |field| Error::invalid(field, Reason::FieldRequired, "is required");
+        let name = match message.name {
+            Some(Name::UserId(id)) => MemberName::User(UserId::parse("user_id", &id)?),
+            Some(Name::Email(email)) => MemberName::Email(Email::parse("email", &email)?),
+            Some(Name::ExternalId(id)) => {
+                let id = external_id("external_id", &id)?;
+                MemberName::ExternalId(id.ok_or_else(|| required("external_id"))?)
+            }
+            None => return Err(required("name")),
+        };
+        Ok(Self { name })
+    }
+}
 
-    let page = edge.services.my_memberships(&context, after, size).await?;
-    let paged = edge.page(&asked, page.memberships, page.next, |place| Ok(place.member.id), my_membership)?;
-    Ok(ListMyMembershipsResponse { memberships: paged.items, next_page_token: paged.next_page_token })
+impl From<Read<FoundMember>> for proto::LookUpMemberResponse {
+    fn from(found: Read<FoundMember>) -> Self {
+        let member = Some(listed_member(found.value.listed, found.value.shows_private));
+        Self { member, revision: token(Some(found.token)) }
+    }
 }
 
 fn my_membership(place: Belonging) -> proto::MyMembership {
@@ -97,8 +107,4 @@ fn my_membership(place: Belonging) -> proto::MyMembership {
         state: member_state(place.member.state).into(),
         roles: place.member.roles,
     }
-}
-
-fn unread() -> Error {
-    Error::internal("a field without a value or a violation")
 }

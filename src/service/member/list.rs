@@ -3,35 +3,39 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::domain::access::{Actor, decide};
-use crate::domain::catalog::{PermissionId, Reach};
+use crate::domain::access::Actor;
+use crate::domain::catalog::{Catalog, PermissionId, Reach};
 use crate::domain::email::Email;
-use crate::domain::error::{Error, Violations};
+use crate::domain::error::Error;
+#[cfg(doc)]
+use crate::domain::error::Reason;
 use crate::domain::fact::{Grant, Held, MemberState};
 use crate::domain::id::{MembershipId, OrganizationId, UserId};
 use crate::domain::member::{Belonging, Listed, Management, Member};
 use crate::domain::metadata::Metadata;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
-use crate::domain::roster::{Filter, Order, Position, Query};
-use crate::domain::time::Timestamp;
+use crate::domain::roster::{Filter, Order, Position, Query as Words};
 use crate::service::sought::Sought;
-use crate::service::{Context, Read, Services};
-use crate::store::{PageBuilder, Reads, RosterPage, RosterQuery, RosterRow};
+use crate::service::{Authorize, Call, Context, Query, Read, Services};
+use crate::store::{OrgReads, PageBuilder, RosterPage, RosterQuery, RosterRow};
 
 /// Most places that one row names.
 const PLACES_MAX: usize = 20;
 
-/// Asks for a page of members.
+/// Lists the members of an organization (AX-10, 11, 13 to 16; CE-02).
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleUnknown`].
+/// - [`Reason::IndexStale`], and what [`Engine::view`](crate::authz::Engine::view) fails with, for a caller who does not see
+///   every resource.
 #[derive(Clone, Debug)]
 pub struct ListMembers {
-    /// Whose.
-    pub organization: OrganizationId,
-    /// Words, as a person typed them.
-    pub query: String,
-    /// AIP-160.
-    pub filter: String,
-    /// A field and a direction.
-    pub order_by: String,
+    /// Words that begin in their name or address.
+    pub words: Words,
+    /// What else they must be.
+    pub filter: Filter,
+    /// In which order.
+    pub order: Order,
     /// At most so many.
     pub size: u32,
     /// Where the page begins; the first if nothing.
@@ -51,13 +55,33 @@ pub struct Members {
     pub total: Option<u64>,
 }
 
-/// One member, as the caller may see them.
+/// A member, as the caller may see them.
 #[derive(Clone, Debug)]
 pub struct FoundMember {
     /// The member.
     pub listed: Listed,
     /// Whether the caller may see the private part of their metadata.
     pub shows_private: bool,
+}
+
+/// Shows a member; oneself everyone may see.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+#[derive(Debug)]
+pub struct GetMember {
+    /// Who.
+    pub id: MembershipId,
+}
+
+/// Shows a member by another name than their id.
+///
+/// # Errors
+/// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
+#[derive(Debug)]
+pub struct LookUpMember {
+    /// Who.
+    pub name: MemberName,
 }
 
 /// How a member is looked up.
@@ -80,106 +104,111 @@ pub struct MyMemberships {
     pub next: Option<MembershipId>,
 }
 
-impl Services {
-    /// Lists the members of an organization (AX-10, 11, 13 to 16; CE-02).
-    ///
-    /// # Errors
-    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
-    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
-    /// - What [`Query::parse`], [`Filter::parse`] and [`Order::parse`] refuse.
-    /// - [`IndexStale`](crate::domain::error::Reason::IndexStale), and what [`Engine::view`](crate::authz::Engine::view) fails
-    ///   with, for a caller who does not see every resource.
-    pub async fn list_members(&self, context: &Context, request: ListMembers) -> Result<Read<Members>, Error> {
-        let (organization, now) = (request.organization, self.world.now());
-        let token = self.token_before_reading(organization).await?;
-        let reads = self.store.reads();
-        let subject = context.subject()?;
-        let actor = reads.of(organization).actor(subject, &[], self.world.now()).await?;
-        context.authorize(&actor, None, "")?;
-
-        let is_first = request.after.is_none();
-        let query = roster_query(request, now)?;
-        query.filter.must_name_roles_of(&actor.catalog, "filter")?;
-        let groups: Vec<Principal> = query.filter.groups().into_iter().map(Principal::Group).collect();
-        if !groups.is_empty() {
+impl Authorize for ListMembers {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        let actor = call.permitted().await?;
+        if !self.filter.groups().is_empty() {
             actor.must_hold(PermissionId::GROUP_LIST, None)?;
-            reads.of(organization).principals(&groups).await?;
         }
-        let is_all = query.words.is_empty() && query.filter.is_empty();
-        let page = roster_page(&reads, organization, query).await?;
-        let total = if is_first && is_all { Some(reads.of(organization).roster_count().await?) } else { None };
-        let sought = self.sought(&actor, token).await?;
-        let members = complete(&reads, context, &actor, (organization, now), page.rows, &sought).await?;
-        let value = Members { members, shows_private: may_update(&actor, now), next: page.next, total };
-        Ok(Read { value, token })
+        Ok(actor)
     }
+}
 
-    /// Shows a member; oneself everyone may see.
-    ///
-    /// # Errors
-    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
-    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
-    pub async fn member(
-        &self,
-        context: &Context,
-        organization: OrganizationId,
-        id: MembershipId,
-    ) -> Result<Read<FoundMember>, Error> {
-        let token = self.token_before_reading(organization).await?;
-        let reads = self.store.reads();
-        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
-        actor.must_see(None)?;
-        context.note(organization, self.world.now());
-        if actor.standing.membership() != Some(id) {
+impl ListMembers {
+    /// Reads the rows of the page, some at a time: what the product keeps with one may be large.
+    async fn rows(self, call: &Call<'_>, catalog: &Catalog) -> Result<RosterPage, Error> {
+        self.filter.must_name_roles_of(catalog, "filter")?;
+        let groups: Vec<Principal> = self.filter.groups().into_iter().map(Principal::Group).collect();
+        if !groups.is_empty() {
+            call.reads.principals(&groups).await?;
+        }
+        let Self { words, filter, order, size, after } = self;
+        let mut query = RosterQuery { words, filter, order, now: call.now, size, after };
+        let mut filling = PageBuilder::new(size);
+        loop {
+            query.size = filling.step();
+            let page = call.reads.roster_page(&query).await?;
+            // One that comes short has gone through as much as it may.
+            let is_end = page.rows.len() < query.size as usize || page.next.is_none();
+            for row in page.rows {
+                if !filling.take(row, |row| row.member.metadata.weight()) {
+                    let rows = filling.rows;
+                    let next = rows.last().map(|row| row.position.clone());
+                    return Ok(RosterPage { rows, next });
+                }
+            }
+            if is_end || filling.is_full() {
+                return Ok(RosterPage { rows: filling.rows, next: page.next });
+            }
+            query.after = page.next;
+        }
+    }
+}
+
+impl Authorize for GetMember {
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        let actor = call.visitor(&[]).await?;
+        if actor.standing.membership() != Some(self.id) {
             actor.must_hold(PermissionId::MEMBER_LIST, None)?;
         }
-        Ok(Read { value: self.found(&reads, context, &actor, organization, id).await?, token })
+        Ok(actor)
     }
+}
 
-    /// Finds a member by another name than their id.
-    ///
-    /// # Errors
-    /// - [`NotFound`](crate::domain::error::Reason::NotFound),
-    ///   [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing).
-    pub async fn look_up_member(
-        &self,
-        context: &Context,
-        organization: OrganizationId,
-        name: &MemberName,
-    ) -> Result<Read<FoundMember>, Error> {
-        let token = self.token_before_reading(organization).await?;
-        let reads = self.store.reads();
-        let actor = reads.of(organization).actor(context.subject()?, &[], self.world.now()).await?;
-        context.authorize(&actor, None, "")?;
-        let found = match name {
-            MemberName::Email(email) => reads.of(organization).membership_by_email(email).await?,
-            MemberName::User(user) => reads.of(organization).membership_by_user(*user).await?,
+impl Query for GetMember {
+    type Output = FoundMember;
+
+    async fn read(&self, call: &Call<'_>, actor: Actor) -> Result<FoundMember, Error> {
+        find(call.reads, &actor, self.id).await
+    }
+}
+
+impl Authorize for LookUpMember {}
+
+impl Query for LookUpMember {
+    type Output = FoundMember;
+
+    async fn read(&self, call: &Call<'_>, actor: Actor) -> Result<FoundMember, Error> {
+        let (found, called) = match &self.name {
+            MemberName::Email(email) => (call.reads.membership_by_email(email).await?, email.text().to_owned()),
+            MemberName::User(user) => (call.reads.membership_by_user(*user).await?, user.to_string()),
             MemberName::ExternalId(id) => {
-                reads.of(organization).memberships_under(&[], std::slice::from_ref(id)).await?.pop()
+                (call.reads.memberships_under(&[], std::slice::from_ref(id)).await?.pop(), id.clone())
             }
         };
-        let called = match name {
-            MemberName::Email(email) => email.text().to_owned(),
-            MemberName::User(user) => user.to_string(),
-            MemberName::ExternalId(id) => id.clone(),
-        };
         let member = found.ok_or_else(|| Error::not_found("member", called))?;
-        Ok(Read { value: self.found(&reads, context, &actor, organization, member.id).await?, token })
+        find(call.reads, &actor, member.id).await
     }
+}
 
-    async fn found(
+async fn find(reads: OrgReads<'_>, actor: &Actor, id: MembershipId) -> Result<FoundMember, Error> {
+    let row = reads.roster_row(id).await?.ok_or_else(|| Error::not_found("member", id))?;
+    let listed = complete(reads, actor, vec![row], &Sought::Anywhere).await?.pop();
+    let listed = listed.ok_or_else(|| Error::internal("a row that was lost"))?;
+    Ok(FoundMember { listed, shows_private: may_update(actor) })
+}
+
+impl Services {
+    /// Lists members, with what they hold where the index knows that the caller sees something.
+    ///
+    /// # Errors
+    /// As [`ListMembers`].
+    pub async fn list_members(
         &self,
-        reads: &Reads<'_>,
         context: &Context,
-        actor: &Actor,
         organization: OrganizationId,
-        id: MembershipId,
-    ) -> Result<FoundMember, Error> {
-        let now = self.world.now();
-        let row = reads.of(organization).roster_row(id).await?.ok_or_else(|| Error::not_found("member", id))?;
-        let listed = complete(reads, context, actor, (organization, now), vec![row], &Sought::Anywhere).await?.pop();
-        let listed = listed.ok_or_else(|| Error::internal("a row that was lost"))?;
-        Ok(FoundMember { listed, shows_private: may_update(actor, now) })
+        request: ListMembers,
+    ) -> Result<Read<Members>, Error> {
+        let token = self.token_before_reading(organization).await?;
+        let call = self.call(context).of(organization);
+        let actor = request.authorize(&call).await?;
+        let is_first_of_all = request.after.is_none() && request.words.is_empty() && request.filter.is_empty();
+        let page = request.rows(&call, &actor.catalog).await?;
+        let total = if is_first_of_all { Some(call.reads.roster_count().await?) } else { None };
+        let sought = self.sought(&actor, token).await?;
+        let members = complete(call.reads, &actor, page.rows, &sought).await?;
+        let value = Members { members, shows_private: may_update(&actor), next: page.next, total };
+        Ok(Read { value, token })
     }
 
     /// Lists where whoever is signed in belongs, or is offered to belong at an address that they have proven.
@@ -217,57 +246,14 @@ impl Services {
     }
 }
 
-/// Reads a page of members, some at a time: what the product keeps with one may be large.
-async fn roster_page(
-    reads: &Reads<'_>,
-    organization: OrganizationId,
-    mut query: RosterQuery,
-) -> Result<RosterPage, Error> {
-    let mut filling = PageBuilder::new(query.size);
-    loop {
-        query.size = filling.step();
-        let page = reads.of(organization).roster_page(&query).await?;
-        // One that comes short has gone through as much as it may.
-        let is_end = page.rows.len() < query.size as usize || page.next.is_none();
-        for row in page.rows {
-            if !filling.take(row, |row| row.member.metadata.weight()) {
-                let rows = filling.rows;
-                let next = rows.last().map(|row| row.position.clone());
-                return Ok(RosterPage { rows, next });
-            }
-        }
-        if is_end || filling.is_full() {
-            return Ok(RosterPage { rows: filling.rows, next: page.next });
-        }
-        query.after = page.next;
-    }
-}
-
-/// Reads what is asked of the list, all that is wrong at once.
-fn roster_query(request: ListMembers, now: Timestamp) -> Result<RosterQuery, Error> {
-    let mut violations = Violations::default();
-    let words = violations.take(Query::parse("query", &request.query))?;
-    let filter = violations.take(Filter::parse("filter", &request.filter))?;
-    let order = violations.take(Order::parse("order_by", &request.order_by))?;
-    violations.finish()?;
-    match (words, filter, order) {
-        (Some(words), Some(filter), Some(order)) => {
-            Ok(RosterQuery { words, filter, order, now, size: request.size, after: request.after })
-        }
-        _ => Err(Error::internal("a field without a value or a violation")),
-    }
-}
-
-fn may_update(actor: &Actor, now: Timestamp) -> bool {
-    decide(&actor.at(None), PermissionId::MEMBER_UPDATE, now).is_allowed()
+fn may_update(actor: &Actor) -> bool {
+    actor.holds(PermissionId::MEMBER_UPDATE, None)
 }
 
 /// Adds to the rows of a page what they hold, and whose identity is whose.
 async fn complete(
-    reads: &Reads<'_>,
-    context: &Context,
+    reads: OrgReads<'_>,
     actor: &Actor,
-    (organization, now): (OrganizationId, Timestamp),
     rows: Vec<RosterRow>,
     sought: &Sought<'_>,
 ) -> Result<Vec<Listed>, Error> {
@@ -275,16 +261,16 @@ async fn complete(
     principals.push(Principal::Everyone);
     let members: Vec<MembershipId> = rows.iter().map(|row| row.member.id).collect();
     let mut groups: HashMap<MembershipId, Vec<Principal>> = HashMap::new();
-    for (member, group) in reads.of(organization).groups_of(&members).await? {
+    for (member, group) in reads.groups_of(&members).await? {
         groups.entry(member).or_default().push(Principal::Group(group));
     }
     let in_use: HashSet<Principal> = groups.values().flatten().copied().collect();
     principals.extend(in_use);
-    let grants = sought.grants_of(reads.of(organization), &principals, now).await?;
-    let seen = seen_places(reads, context, actor, (organization, now), &grants).await?;
+    let grants = sought.grants_of(reads, &principals, actor.now).await?;
+    let seen = seen_places(reads, actor, &grants).await?;
     let made_here: Vec<UserId> =
         rows.iter().filter(|row| row.member.is_made_here).filter_map(|row| row.member.user).collect();
-    let elsewhere = reads.of(organization).users_elsewhere(&made_here).await?;
+    let elsewhere = reads.users_elsewhere(&made_here).await?;
 
     let mut held: HashMap<Principal, Vec<&Grant>> = HashMap::new();
     for grant in &grants {
@@ -356,23 +342,13 @@ impl Seen {
 }
 
 /// Finds out which of the places of some grants the caller sees (CM-13). What they see all of needs no looking.
-async fn seen_places(
-    reads: &Reads<'_>,
-    context: &Context,
-    actor: &Actor,
-    (organization, now): (OrganizationId, Timestamp),
-    grants: &[Grant],
-) -> Result<Seen, Error> {
-    let sees_all = |permission| decide(&actor.at(None), permission, now).is_allowed();
-    let kinds = actor.catalog.resource_types().filter(|(_, kind)| sees_all(kind.visible_by));
+async fn seen_places(reads: OrgReads<'_>, actor: &Actor, grants: &[Grant]) -> Result<Seen, Error> {
+    let kinds = actor.catalog.resource_types().filter(|(_, kind)| actor.holds(kind.visible_by, None));
     let types: HashSet<Arc<str>> = kinds.map(|(_, kind)| Arc::clone(&kind.name)).collect();
     let unsure: BTreeSet<&ResourceKey> =
         grants.iter().filter_map(|grant| grant.place.resource()).filter(|key| !types.contains(&key.kind)).collect();
-    if unsure.is_empty() {
-        return Ok(Seen { types, keys: HashSet::new() });
-    }
     let unsure: Vec<ResourceKey> = unsure.into_iter().cloned().collect();
-    let nearer = reads.of(organization).actor(context.subject()?, &unsure, now).await?;
-    let keys = unsure.into_iter().filter(|key| nearer.must_see(Some(key)).is_ok()).collect();
+    let nearer = reads.widened(actor.clone(), &unsure).await?;
+    let keys = unsure.into_iter().filter(|key| nearer.sees(Some(key))).collect();
     Ok(Seen { types, keys })
 }

@@ -10,7 +10,7 @@ mod state;
 pub use bulk::{Bulk, BulkAct, BulkMembers, BulkResult, Selection};
 pub use create::{CreateMembers, CreatedMembers, NewMember};
 pub use edit::{MemberFields, UpdateMember};
-pub use list::{FoundMember, ListMembers, MemberName, Members, MyMemberships};
+pub use list::{FoundMember, GetMember, ListMembers, LookUpMember, MemberName, Members, MyMemberships};
 pub use removal::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, RemovalPreview, Removals, RemoveMember, Removed};
 pub use state::ChangeMemberState;
 
