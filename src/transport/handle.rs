@@ -53,8 +53,8 @@ impl Edge {
 }
 
 /// Declares the handlers of a service. `mutation` and `query` name the use case that the message is decoded into; `by` names
-/// a method of the service, for lists (whose tokens bind the query) and for what takes more than one use case. What streams its
-/// answers is written out under `streams`.
+/// a method of the service, for lists (whose tokens bind the query) and for what takes more than one use case. What streams is
+/// written out under `streams`.
 macro_rules! handlers {
     (
         $trait:ident for $service:ident { $($rpc:ident($request:ident) -> $response:ident: $how:ident $what:ident;)+ }
