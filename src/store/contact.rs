@@ -1,6 +1,8 @@
 //! Contacts of resources, and who wants no mails about one.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::entity::{contacts, muted_contacts};
 use super::{OrgReads, Tx};
@@ -9,7 +11,7 @@ use crate::domain::contact::Contact;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
-use crate::domain::id::{ContactId, OrganizationId};
+use crate::domain::id::ContactId;
 use crate::domain::place::ResourceKey;
 use crate::domain::time::Timestamp;
 
@@ -25,7 +27,7 @@ impl OrgReads<'_> {
         after: Option<&str>,
         size: u32,
     ) -> Result<(Vec<Contact>, Option<String>), Error> {
-        let mut query = contacts::Entity::find().filter(contacts_of(self.organization, key));
+        let mut query = self.contacts_of(key);
         if let Some(after) = after {
             query = query.filter(contacts::Column::EmailKey.gt(after));
         }
@@ -42,7 +44,7 @@ impl OrgReads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn contact_count(&self, key: &ResourceKey) -> Result<usize, Error> {
-        let count = contacts::Entity::find().filter(contacts_of(self.organization, key)).count(&self.db).await?;
+        let count = self.contacts_of(key).count(&self.db).await?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
@@ -51,7 +53,7 @@ impl OrgReads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn contact(&self, key: &ResourceKey, id: ContactId) -> Result<Option<Contact>, Error> {
-        let row = contacts::Entity::find_by_id(id.0).filter(contacts_of(self.organization, key)).one(&self.db).await?;
+        let row = self.contacts_of(key).filter(contacts::Column::Id.eq(id.0)).one(&self.db).await?;
         Ok(row.map(contact))
     }
 
@@ -60,11 +62,7 @@ impl OrgReads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn contact_by_email(&self, key: &ResourceKey, email: &Email) -> Result<Option<Contact>, Error> {
-        let row = contacts::Entity::find()
-            .filter(contacts_of(self.organization, key))
-            .filter(contacts::Column::EmailKey.eq(email.key()))
-            .one(&self.db)
-            .await?;
+        let row = self.contacts_of(key).filter(contacts::Column::EmailKey.eq(email.key())).one(&self.db).await?;
         Ok(row.map(contact))
     }
 
@@ -73,8 +71,10 @@ impl OrgReads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn contact_is_muted(&self, key: &ResourceKey, email_hash: &[u8; 32]) -> Result<bool, Error> {
-        let id = (self.organization.0, key.kind.to_string(), key.id.to_string(), email_hash.to_vec());
-        Ok(muted_contacts::Entity::find_by_id(id).one(&self.db).await?.is_some())
+        let found = muted_contacts::Entity::find()
+            .filter(muted_contacts::Column::OrganizationId.eq(self.organization.0))
+            .filter(muted(key, email_hash));
+        Ok(found.one(&self.db).await?.is_some())
     }
 
     /// Reads the contacts of some resources of one type.
@@ -95,6 +95,14 @@ impl OrgReads<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Selects the contacts of a resource.
+    fn contacts_of(&self, key: &ResourceKey) -> Select<contacts::Entity> {
+        contacts::Entity::find()
+            .filter(contacts::Column::OrganizationId.eq(self.organization.0))
+            .filter(contacts::Column::ResourceType.eq(&*key.kind))
+            .filter(contacts::Column::ResourceId.eq(&*key.id))
     }
 }
 
@@ -158,8 +166,11 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn contact_unmute(&self, key: &ResourceKey, email_hash: &[u8; 32]) -> Result<(), Error> {
-        let id = (self.organization().0, key.kind.to_string(), key.id.to_string(), email_hash.to_vec());
-        muted_contacts::Entity::delete_by_id(id).exec(&self.db).await?;
+        muted_contacts::Entity::delete_many()
+            .filter(muted_contacts::Column::OrganizationId.eq(self.organization().0))
+            .filter(muted(key, email_hash))
+            .exec(&self.db)
+            .await?;
         Ok(())
     }
 
@@ -170,11 +181,12 @@ impl Tx {
     }
 }
 
-fn contacts_of(organization: OrganizationId, key: &ResourceKey) -> sea_orm::Condition {
-    sea_orm::Condition::all()
-        .add(contacts::Column::OrganizationId.eq(organization.0))
-        .add(contacts::Column::ResourceType.eq(&*key.kind))
-        .add(contacts::Column::ResourceId.eq(&*key.id))
+/// Selects that the address with this hash wants no mails about a resource.
+fn muted(key: &ResourceKey, email_hash: &[u8; 32]) -> Condition {
+    Condition::all()
+        .add(muted_contacts::Column::ResourceType.eq(&*key.kind))
+        .add(muted_contacts::Column::ResourceId.eq(&*key.id))
+        .add(muted_contacts::Column::EmailHash.eq(email_hash.as_slice()))
 }
 
 fn contact(row: contacts::Model) -> Contact {

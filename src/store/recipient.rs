@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement, Value};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
 
 use super::entity::notification_windows;
 use super::{OrgReads, Tx};
@@ -69,23 +69,27 @@ impl OrgReads<'_> {
 }
 
 impl Tx {
-    /// Counts a notification about a resource, in a window that begins with the first; gives how many there were, this one
+    /// Counts a notification about a resource, in a window that begins with the first; returns how many there were, this one
     /// among them, and when the window began.
     ///
     /// # Errors
     /// Only what the database says.
     pub async fn notification_count(&self, key: &ResourceKey, window: Duration) -> Result<(u32, Timestamp), Error> {
-        let id = (self.organization().0, key.kind.to_string(), key.id.to_string());
-        let found = notification_windows::Entity::find_by_id(id.clone()).one(&self.db).await?;
+        let found = notification_windows::Entity::find()
+            .filter(notification_windows::Column::OrganizationId.eq(self.organization().0))
+            .filter(notification_windows::Column::ResourceType.eq(&*key.kind))
+            .filter(notification_windows::Column::ResourceId.eq(&*key.id))
+            .one(&self.db)
+            .await?;
         let began_before = self.now().minus(window).as_micros();
         let (started_at, count) = match &found {
             Some(row) if row.window_started_at > began_before => (row.window_started_at, row.notifications + 1),
             _ => (self.now().as_micros(), 1),
         };
         let row = notification_windows::ActiveModel {
-            organization_id: Set(id.0),
-            resource_type: Set(id.1),
-            resource_id: Set(id.2),
+            organization_id: Set(self.organization().0),
+            resource_type: Set(key.kind.to_string()),
+            resource_id: Set(key.id.to_string()),
             window_started_at: Set(started_at),
             notifications: Set(count),
         };

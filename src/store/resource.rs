@@ -23,8 +23,11 @@ impl OrgReads<'_> {
     /// # Errors
     /// Only what the database says.
     pub async fn resource(&self, key: &ResourceKey) -> Result<Option<Resource>, Error> {
-        let id = (self.organization.0, key.kind.to_string(), key.id.to_string());
-        resources::Entity::find_by_id(id).one(&self.db).await?.map(resource).transpose()
+        let found = resources::Entity::find()
+            .filter(resources::Column::OrganizationId.eq(self.organization.0))
+            .filter(resources::Column::Kind.eq(&*key.kind))
+            .filter(resources::Column::Id.eq(&*key.id));
+        found.one(&self.db).await?.map(resource).transpose()
     }
 
     /// Finds out who of `owners` is neither a membership, in whatever state, nor a service account of the organization.
@@ -63,7 +66,16 @@ impl Tx {
         if resources.is_empty() {
             return Ok(());
         }
-        let rows = resources.iter().map(|resource| self.resource_row(resource)).collect::<Result<Vec<_>, _>>()?;
+        let organization = self.organization().0;
+        let row = |resource: &Resource| -> Result<resources::ActiveModel, Error> {
+            Ok(resources::ActiveModel {
+                organization_id: Set(organization),
+                kind: Set(resource.key.kind.to_string()),
+                id: Set(resource.key.id.to_string()),
+                ..written(resource)?
+            })
+        };
+        let rows = resources.iter().map(row).collect::<Result<Vec<_>, _>>()?;
         resources::Entity::insert_many(rows).exec_without_returning(&self.db).await?;
         self.resource_words_insert(resources).await?;
         for resource in resources {
@@ -77,7 +89,13 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn resource_update(&mut self, resource: &Resource, act: &str) -> Result<(), Error> {
-        resources::Entity::update(self.resource_row(resource)?).exec(&self.db).await?;
+        resources::Entity::update_many()
+            .set(written(resource)?)
+            .filter(resources::Column::OrganizationId.eq(self.organization().0))
+            .filter(resources::Column::Kind.eq(&*resource.key.kind))
+            .filter(resources::Column::Id.eq(&*resource.key.id))
+            .exec(&self.db)
+            .await?;
         self.resource_change(resource, act);
         Ok(())
     }
@@ -140,28 +158,27 @@ impl Tx {
         Ok(())
     }
 
-    fn resource_row(&self, resource: &Resource) -> Result<resources::ActiveModel, Error> {
-        let owner = resource.owner.map(principal_columns);
-        Ok(resources::ActiveModel {
-            organization_id: Set(self.organization().0),
-            kind: Set(resource.key.kind.to_string()),
-            id: Set(resource.key.id.to_string()),
-            parent_type: Set(resource.parent.as_ref().map(|parent| parent.kind.to_string())),
-            parent_id: Set(resource.parent.as_ref().map(|parent| parent.id.to_string())),
-            owner_kind: Set(owner.map(|(kind, _)| kind.to_owned())),
-            owner_id: Set(owner.map(|(_, id)| id)),
-            created_at: Set(resource.created_at.as_micros()),
-            display_name: Set(resource.display_name.clone()),
-            metadata: Set(serde_json::to_string(&resource.metadata).map_err(Error::internal)?),
-            service_account_id: Set(resource.service_account.map(|id| id.0)),
-        })
-    }
-
     fn resource_change(&mut self, resource: &Resource, act: &str) {
         let fact = Fact::Resource { key: resource.key.clone(), parent: resource.parent.clone(), owner: resource.owner };
         let fields = serde_json::json!({ "act": act, "display_name": resource.display_name });
         self.change(Change { fact, detail: Some(Detail { subject: None, fields }) });
     }
+}
+
+/// Returns the columns that registering and changing a resource write.
+fn written(resource: &Resource) -> Result<resources::ActiveModel, Error> {
+    let owner = resource.owner.map(principal_columns);
+    Ok(resources::ActiveModel {
+        parent_type: Set(resource.parent.as_ref().map(|parent| parent.kind.to_string())),
+        parent_id: Set(resource.parent.as_ref().map(|parent| parent.id.to_string())),
+        owner_kind: Set(owner.map(|(kind, _)| kind.to_owned())),
+        owner_id: Set(owner.map(|(_, id)| id)),
+        created_at: Set(resource.created_at.as_micros()),
+        display_name: Set(resource.display_name.clone()),
+        metadata: Set(serde_json::to_string(&resource.metadata).map_err(Error::internal)?),
+        service_account_id: Set(resource.service_account.map(|id| id.0)),
+        ..Default::default()
+    })
 }
 
 /// Reads a row.
