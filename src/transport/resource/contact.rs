@@ -1,10 +1,6 @@
 //! The part of `ResourceService` that is about contacts.
 
-use super::call::{Call, Edge};
-use super::convert::{contact, required_key, token};
-use super::handle::Decode;
-use super::page::page_size;
-use super::resource::{Resources, address_key};
+use super::{Resources, address_key};
 use crate::domain::contact::Contact;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
@@ -16,6 +12,10 @@ use crate::proto::{
     UnsubscribeRequest, UnsubscribeResponse,
 };
 use crate::service::{AddContact, ListContacts, RemoveContact, Written};
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{contact, required_key, token};
+use crate::transport::handle::Decode;
+use crate::transport::page::page_size;
 
 impl Decode<proto::AddContactRequest> for AddContact {
     fn decode(message: proto::AddContactRequest, _edge: &Edge) -> Result<Self, Error> {

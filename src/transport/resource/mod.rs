@@ -1,5 +1,7 @@
 //! `ResourceService`.
 
+mod contact;
+mod notification;
 mod register;
 
 use tonic::{Request, Response, Status, Streaming};
@@ -243,11 +245,11 @@ fn deltas(
     Ok(deltas)
 }
 
-pub(super) fn count(count: u32) -> i32 {
+fn count(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// Returns by what an address is found.
-pub(super) fn address_key(address: &str) -> Result<String, Error> {
+fn address_key(address: &str) -> Result<String, Error> {
     Ok(Email::parse("email", address)?.key().to_owned())
 }

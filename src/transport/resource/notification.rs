@@ -1,16 +1,16 @@
 //! The part of `ResourceService` that is about who is mailed about a resource.
 
-use super::call::{Call, Edge};
-use super::convert::{recipient, required_key, token};
-use super::handle::Decode;
-use super::page::page_size;
-use super::resource::{Resources, address_key, count};
+use super::{Resources, address_key, count};
 use crate::domain::error::Error;
 use crate::domain::fields::all;
 use crate::domain::id::OrganizationId;
 use crate::domain::text::{mail_text, required_name};
 use crate::proto::{ListRecipientsRequest, ListRecipientsResponse, NotifyResourceRequest, NotifyResourceResponse};
 use crate::service::{ListRecipients, NotifyResource};
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{recipient, required_key, token};
+use crate::transport::handle::Decode;
+use crate::transport::page::page_size;
 
 impl Decode<NotifyResourceRequest> for NotifyResource {
     fn decode(message: NotifyResourceRequest, _edge: &Edge) -> Result<Self, Error> {
