@@ -54,7 +54,8 @@ pub(super) async fn only_seen(tx: &Tx, actor: &Actor, mut grants: Vec<Grant>) ->
         return Ok(grants);
     }
     let others: Vec<ResourceKey> = others.into_iter().collect();
-    let there = tx.reads().widened(actor.clone(), &others).await?;
+    // Read again: what went may be what the caller saw them by.
+    let there = tx.reads().actor(actor.subject, &others, actor.now).await?;
     let is_seen = |key: &ResourceKey| actor.knows(key) || is_visible(&there.at(Some(key)), actor.now);
     grants.retain(|grant| grant.place.resource().is_none_or(is_seen));
     Ok(grants)
