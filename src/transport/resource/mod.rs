@@ -15,23 +15,21 @@ use crate::domain::id::OrganizationId;
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::resource::Under;
 use crate::domain::text::name;
-use crate::domain::time::Timestamp;
 use crate::domain::words::Query;
 use crate::proto;
 use crate::proto::resource_service_server::ResourceService;
 use crate::proto::{
     BrowseResourcesRequest, BrowseResourcesResponse, DeleteResourceRequest, DeleteResourceResponse,
-    RegisterResourcesRequest, RegisterResourcesResponse, ShareResourceRequest, ShareResourceResponse,
-    UnshareResourceRequest, UnshareResourceResponse,
+    RegisterResourcesRequest, RegisterResourcesResponse,
 };
 use crate::service::{
-    AddContact, BrowseResources, DeleteResource, GetResource, MoveResource, MovedResource, OwnedResource, Read,
-    RegisterResource, RemoveContact, ResourceView, SetResourceOwner, ShareResource, UpdateResource, Written,
+    AddContact, BrowseResources, Changed, DeleteResource, GetResource, MoveResource, MovedResource, OwnedResource,
+    Read, RegisterResource, RemoveContact, ResourceView, SetResourceOwner, ShareResource, UpdateResource, Written,
 };
 use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{
-    Mask, grant, inherited, instant, metadata, optional_key, principal, required_key, resource, resource_key,
-    resource_ref, token,
+    Mask, grant, inherited, instant, metadata, optional_key, principal, read_each, required_key, resource,
+    resource_key, resource_ref, token,
 };
 use crate::transport::handle::{Decode, handlers};
 use crate::transport::page::page_size;
@@ -53,8 +51,8 @@ handlers! {
         move_resource(MoveResourceRequest) -> MoveResourceResponse: mutation MoveResource;
         set_resource_owner(SetResourceOwnerRequest) -> SetResourceOwnerResponse: mutation SetResourceOwner;
         delete_resource(DeleteResourceRequest) -> DeleteResourceResponse: by delete;
-        share_resource(ShareResourceRequest) -> ShareResourceResponse: by share;
-        unshare_resource(UnshareResourceRequest) -> UnshareResourceResponse: by unshare;
+        share_resource(ShareResourceRequest) -> ShareResourceResponse: mutation ShareResource;
+        unshare_resource(UnshareResourceRequest) -> UnshareResourceResponse: mutation ShareResource;
         add_contact(AddContactRequest) -> AddContactResponse: mutation AddContact;
         remove_contact(RemoveContactRequest) -> RemoveContactResponse: mutation RemoveContact;
         list_contacts(ListContactsRequest) -> ListContactsResponse: by list_contacts;
@@ -63,6 +61,7 @@ handlers! {
         list_recipients(ListRecipientsRequest) -> ListRecipientsResponse: by list_recipients;
         notify_resource(NotifyResourceRequest) -> NotifyResourceResponse: by notify;
     }
+
     streams {
         async fn register_resources(
             &self,
@@ -143,6 +142,35 @@ impl From<Written<OwnedResource>> for proto::SetResourceOwnerResponse {
     }
 }
 
+impl Decode<proto::ShareResourceRequest> for ShareResource {
+    fn decode(message: proto::ShareResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+        let (resource, expire_time) = (message.resource.as_ref(), message.expire_time.as_ref());
+        sharing(resource, &message.principals, &message.role, expire_time, Act::Grant)
+    }
+}
+
+impl From<Written<Changed>> for proto::ShareResourceResponse {
+    fn from(changed: Written<Changed>) -> Self {
+        Self {
+            granted: changed.value.granted.into_iter().map(grant).collect(),
+            revoked: changed.value.revoked.into_iter().map(grant).collect(),
+            revision: token(changed.token),
+        }
+    }
+}
+
+impl Decode<proto::UnshareResourceRequest> for ShareResource {
+    fn decode(message: proto::UnshareResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+        sharing(message.resource.as_ref(), &message.principals, &message.role, None, Act::Revoke)
+    }
+}
+
+impl From<Written<Changed>> for proto::UnshareResourceResponse {
+    fn from(changed: Written<Changed>) -> Self {
+        Self { revoked: changed.value.revoked.into_iter().map(grant).collect(), revision: token(changed.token) }
+    }
+}
+
 impl Resources {
     async fn browse(&self, call: &Call, message: BrowseResourcesRequest) -> Result<BrowseResourcesResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
@@ -178,30 +206,6 @@ impl Resources {
             revision: token(deleted.token),
         })
     }
-
-    async fn share(&self, call: &Call, message: ShareResourceRequest) -> Result<ShareResourceResponse, Error> {
-        let context = call.mutation(&message)?;
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let expires_at = message.expire_time.as_ref().map(|at| instant("expire_time", at)).transpose()?;
-        let deltas = deltas(&key, &message.principals, &message.role, expires_at, Act::Grant)?;
-        let changed = self.0.services.run(&context, organization, ShareResource::new(key, deltas)).await?;
-        Ok(ShareResourceResponse {
-            granted: changed.value.granted.into_iter().map(grant).collect(),
-            revoked: changed.value.revoked.into_iter().map(grant).collect(),
-            revision: token(changed.token),
-        })
-    }
-
-    async fn unshare(&self, call: &Call, message: UnshareResourceRequest) -> Result<UnshareResourceResponse, Error> {
-        let context = call.mutation(&message)?;
-        let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
-        let deltas = deltas(&key, &message.principals, &message.role, None, Act::Revoke)?;
-        let changed = self.0.services.run(&context, organization, ShareResource::new(key, deltas)).await?;
-        Ok(UnshareResourceResponse {
-            revoked: changed.value.revoked.into_iter().map(grant).collect(),
-            revision: token(changed.token),
-        })
-    }
 }
 
 fn under(under: Option<&proto::browse_resources_request::Under>) -> Result<Under, Error> {
@@ -222,27 +226,34 @@ fn optional_owner(owner: Option<&proto::Principal>) -> Result<Option<Principal>,
     owner.map(|owner| principal("owner", Some(owner))).transpose()
 }
 
-/// Reads with whom something is shared, and as what.
-fn deltas(
-    key: &ResourceKey,
+/// Reads what is shared with whom, as what and until when.
+fn sharing(
+    resource: Option<&proto::ResourceRef>,
     principals: &[proto::Principal],
     role: &str,
-    expires_at: Option<Timestamp>,
+    expire_time: Option<&prost_types::Timestamp>,
     act: Act,
-) -> Result<Vec<Delta>, Error> {
+) -> Result<ShareResource, Error> {
+    let (key, expires_at, principals) = all((
+        required_key("resource", resource),
+        expire_time.map(|at| instant("expire_time", at)).transpose(),
+        shared_with(principals),
+    ))?;
+    let held = if role.is_empty() { Held::AsMember } else { Held::Role(role.into()) };
+    let assignment = Assignment { place: Place::Resource(key.clone()), held, expires_at };
+    let delta = |principal| Delta { principal, assignment: assignment.clone(), act };
+    Ok(ShareResource::new(key, principals.into_iter().map(delta).collect()))
+}
+
+fn shared_with(principals: &[proto::Principal]) -> Result<Vec<Principal>, Error> {
     let mut violations = Violations::default();
     if principals.is_empty() || principals.len() > PRINCIPALS_MAX {
         violations.add("principals", Reason::OutOfRange, format!("must be from 1 to {PRINCIPALS_MAX}"));
     }
-    let held = if role.is_empty() { Held::AsMember } else { Held::Role(role.into()) };
-    let assignment = Assignment { place: Place::Resource(key.clone()), held, expires_at };
-    let mut deltas = Vec::new();
-    for (index, it) in principals.iter().take(PRINCIPALS_MAX).enumerate() {
-        let principal = violations.take(principal(&format!("principals[{index}]"), Some(it)))?;
-        deltas.extend(principal.map(|principal| Delta { principal, assignment: assignment.clone(), act }));
-    }
+    let looked_at = &principals[..principals.len().min(PRINCIPALS_MAX)];
+    let read = read_each("principals", looked_at, &mut violations, |field, it| principal(field, Some(it)))?;
     violations.finish()?;
-    Ok(deltas)
+    Ok(read)
 }
 
 fn count(count: u32) -> i32 {
