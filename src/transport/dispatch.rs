@@ -14,9 +14,9 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower::Service;
 
-use super::authorization::Authorization;
 use super::call::Edge;
 use super::catalog::Catalogs;
+use super::check::{Authorization, Streams};
 use super::group::Groups;
 use super::invitation::Invitations;
 use super::membership::Memberships;
@@ -25,7 +25,6 @@ use super::resource::Resources;
 use super::role::Roles;
 use super::service_account::ServiceAccounts;
 use super::session::Sessions;
-use super::stream::Streams;
 use super::wire::InPlace;
 use crate::proto::authorization_service_server::AuthorizationServiceServer;
 use crate::proto::catalog_service_server::CatalogServiceServer;

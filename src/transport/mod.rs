@@ -4,13 +4,12 @@
 //! panics, metrics, spans; `listener` before that, with the connections. One file per service; the next service is a new
 //! file and a line in `dispatch`.
 
-mod authorization;
 mod bulk;
 mod call;
 mod catalog;
+mod check;
 mod convert;
 mod dispatch;
-mod explain;
 mod grant;
 mod group;
 mod handle;
@@ -18,7 +17,6 @@ mod http_endpoints;
 mod invitation;
 mod layer;
 mod listener;
-mod listing;
 mod membership;
 mod organization;
 mod page;
@@ -32,7 +30,6 @@ mod service_account;
 mod session;
 mod source;
 mod status;
-mod stream;
 mod tls;
 pub mod wire;
 

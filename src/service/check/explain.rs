@@ -6,21 +6,22 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use crate::authz::ItemFault;
-use crate::domain::access::{Actor, Explanation, Missing, Standing, decide, explain, is_visible};
+use crate::domain::access::{Actor, Explanation, Missing, Standing, explain, is_visible};
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::revision::Token;
 use crate::domain::time::Timestamp;
-use crate::service::{Caller, Context, Read, Services};
-use crate::store::Snapshot;
+use crate::service::{Authorize, Call, Caller, Context, Query, Read, Services};
 
-/// Asks why one check is answered as it is.
+/// Explains a check. About oneself everyone may ask, about others access.check is needed; a token that stands for nobody is
+/// about nobody.
+///
+/// # Errors
+/// - [`Reason::NotFound`] for an organization that the caller does not see, [`Reason::PermissionMissing`].
 #[derive(Clone, Debug)]
 pub struct ExplainCheck {
-    /// Where.
-    pub organization: OrganizationId,
     /// What is asked, or what of it is missing or malformed.
     pub item: Result<ExplainItem, ItemFault>,
 }
@@ -92,40 +93,44 @@ pub enum TokenTrouble {
     SessionEnded,
 }
 
+/// A question, with what became of the token that it is about.
+struct Explaining {
+    request: ExplainCheck,
+    bearer: Option<Result<Caller, TokenTrouble>>,
+}
+
 impl Services {
-    /// Explains a check. About oneself everyone may ask, about others access.check is needed; a token that stands for
-    /// nobody is about nobody.
+    /// Explains a check, at one revision.
     ///
     /// # Errors
-    /// - [`Reason::NotFound`] for an organization that the caller does not see, [`Reason::PermissionMissing`].
+    /// As [`ExplainCheck`].
     pub async fn explain_check(
         self: &Arc<Self>,
         context: &Context,
+        organization: OrganizationId,
         request: ExplainCheck,
     ) -> Result<Read<Explained>, Error> {
-        let caller = context.subject()?;
+        context.subject()?;
         let bearer = match request.item.as_ref().ok().map(|item| &item.whom) {
             Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token)?),
             Some(ExplainSubject::Subject(_)) | None => None,
         };
-        let organization = request.organization;
-        let services = Arc::clone(self);
+        let (services, context) = (Arc::clone(self), context.clone());
         let explaining = async move {
-            let snapshot = services.store.snapshot(request.organization).await?;
+            let snapshot = services.store.snapshot(organization).await?;
             let token = Token {
                 epoch: services.engine.epoch(),
-                organization: request.organization,
+                organization,
                 position: snapshot.organization,
                 installation: snapshot.installation,
             };
-            let explained = services.explain_in(&snapshot, caller, &request, bearer).await;
+            let (reads, now) = (snapshot.reads().of(organization), services.world.now());
+            let explained = Explaining { request, bearer }.answer(&Call { context: &context, reads, now }).await;
             snapshot.end().await?;
             Ok::<_, Error>(Read { value: explained?, token })
         };
         // The task, not the caller, owns the transaction: it must not be dropped while it is being read.
-        let explained = self.writes.spawn(explaining.in_current_span()).await.map_err(Error::internal)??;
-        context.note(organization, self.world.now());
-        Ok(explained)
+        self.writes.spawn(explaining.in_current_span()).await.map_err(Error::internal)?
     }
 
     /// Verifies an access token, and asks nothing of whom it is about: that is to be explained.
@@ -142,31 +147,45 @@ impl Services {
             Err(error) => Err(error),
         }
     }
+}
 
-    async fn explain_in(
-        &self,
-        snapshot: &Snapshot,
-        caller: Subject,
-        request: &ExplainCheck,
-        bearer: Option<Result<Caller, TokenTrouble>>,
-    ) -> Result<Explained, Error> {
-        let (reads, now) = (snapshot.reads(), self.world.now());
-        let target = request.item.as_ref().ok().and_then(|item| item.target.as_ref());
-        let targets: Vec<ResourceKey> = target.cloned().into_iter().collect();
-        let viewer = reads.of(request.organization).actor(caller, &targets, self.world.now()).await?;
-        viewer.must_see(None)?;
+impl ExplainCheck {
+    fn target(&self) -> Option<&ResourceKey> {
+        self.item.as_ref().ok().and_then(|item| item.target.as_ref())
+    }
+}
 
+impl Explaining {
+    /// Runs it as every query is, in a snapshot instead of on the pool.
+    async fn answer(&self, call: &Call<'_>) -> Result<Explained, Error> {
+        let viewer = self.authorize(call).await?;
+        self.read(call, viewer).await
+    }
+}
+
+impl Authorize for Explaining {
+    /// Whether it is about others is known only when the token's session is.
+    async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
+        call.visitor(self.request.target().map_or(&[], std::slice::from_ref)).await
+    }
+}
+
+impl Query for Explaining {
+    type Output = Explained;
+
+    async fn read(&self, call: &Call<'_>, viewer: Actor) -> Result<Explained, Error> {
+        let (target, now) = (self.request.target(), call.now);
         let settled = |verdict| Ok(Explained { verdict, hidden: HashSet::new(), now });
-        let item = match &request.item {
+        let item = match &self.request.item {
             Ok(item) => item,
             Err(fault) => return settled(Verdict::Malformed(*fault)),
         };
         let mut token_expires_at = None;
-        let subject = match (&item.whom, bearer) {
+        let subject = match (&item.whom, self.bearer) {
             (ExplainSubject::Subject(subject), _) => *subject,
             (ExplainSubject::Bearer(_), Some(Ok(bearer))) => {
                 if let Some(session) = bearer.session
-                    && reads.session_is_ended(session).await?
+                    && call.reads.above().session_is_ended(session).await?
                 {
                     return settled(Verdict::Token(TokenTrouble::SessionEnded));
                 }
@@ -177,33 +196,32 @@ impl Services {
             (ExplainSubject::Bearer(_), None) => return Err(Error::internal("a token that nobody verified")),
         };
 
-        let may_check = decide(&viewer.at(None), PermissionId::ACCESS_CHECK, now).is_allowed();
-        if subject != caller && !may_check {
-            let error = Error::new(Reason::PermissionMissing, "lacks access.check");
-            return Err(error.about("permission", "access.check"));
+        let is_oneself = subject == viewer.subject;
+        if !is_oneself {
+            viewer.must_hold(PermissionId::ACCESS_CHECK, None)?;
         }
-        let asked = if subject == caller {
+        let asked = if is_oneself {
             viewer.clone()
         } else {
-            reads.of(request.organization).anybody(subject, &targets, self.world.now()).await?
+            call.reads.anybody(subject, target.map_or(&[], std::slice::from_ref), now).await?
         };
-        let explanation = explain(&asked.at(target), &item.permission, target, now);
-        let explanation = match explanation {
+        let explanation = match explain(&asked.at(target), &item.permission, target, now) {
             Explanation::Denied(missing) => {
-                let may_know_of_target = may_check || would_see(&viewer, target, now);
+                let may_check = viewer.holds(PermissionId::ACCESS_CHECK, None);
+                let may_know_of_target = may_check || would_see(&viewer, target);
                 let about = (subject, &asked.standing);
-                Explanation::Denied(told(missing, about, subject == caller, may_know_of_target))
+                Explanation::Denied(known(missing, about, is_oneself, may_know_of_target))
             }
             allowed @ Explanation::Allowed(_) => allowed,
         };
-        let hidden = hidden_above(&viewer, target, now);
+        let hidden = hidden_above(&viewer, target);
         Ok(Explained { verdict: Verdict::Judged { explanation, token_expires_at }, hidden, now })
     }
 }
 
 /// Leaves out what is not the caller's to know of others: of who is not in the organization, everything but that; and
 /// whether a resource is registered that the caller would not see if it were.
-fn told(
+fn known(
     missing: Vec<Missing>,
     about: (Subject, &Standing),
     is_oneself: bool,
@@ -226,21 +244,21 @@ fn told(
             Subject::ServiceAccount(_) => vec![Missing::SubjectUnknown],
         };
     }
-    let is_told = |piece: &Missing| may_know_of_target || *piece != Missing::ResourceNotRegistered;
-    missing.into_iter().filter(is_told).collect()
+    let is_known = |piece: &Missing| may_know_of_target || *piece != Missing::ResourceNotRegistered;
+    missing.into_iter().filter(is_known).collect()
 }
 
-/// Says whether the caller would see a resource of this type wherever it stood, with no part in it.
-fn would_see(viewer: &Actor, target: Option<&ResourceKey>, now: Timestamp) -> bool {
+/// Returns whether the caller would see a resource of this type wherever it stood, with no part in it.
+fn would_see(viewer: &Actor, target: Option<&ResourceKey>) -> bool {
     let kind = target.and_then(|target| viewer.catalog.resource_type(&target.kind));
-    kind.is_some_and(|(_, kind)| decide(&viewer.at(None), kind.visible_by, now).is_allowed())
+    kind.is_some_and(|(_, kind)| viewer.holds(kind.visible_by, None))
 }
 
-/// Names what stands above the target and the caller does not see. The target itself the caller has named.
-fn hidden_above(viewer: &Actor, target: Option<&ResourceKey>, now: Timestamp) -> HashSet<ResourceKey> {
+/// Returns what stands above the target and the caller does not see. The target itself the caller has named.
+fn hidden_above(viewer: &Actor, target: Option<&ResourceKey>) -> HashSet<ResourceKey> {
     let facts = viewer.at(target);
     (1..facts.chain.len())
-        .filter(|levels| !is_visible(&facts.above(*levels), now))
+        .filter(|levels| !is_visible(&facts.above(*levels), viewer.now))
         .map(|from| facts.chain[from].key.clone())
         .collect()
 }

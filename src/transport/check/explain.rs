@@ -1,7 +1,5 @@
 //! `AuthorizationService/ExplainCheck`.
 
-use super::call::{Call, Edge};
-use super::convert::{PERMISSION_BYTES_MAX, Sight, allowed_by, decision, missing, token};
 use crate::authz::{Answer, Denial, ItemFault};
 use crate::domain::access::{Explanation, Missing};
 use crate::domain::error::{Error, Reason};
@@ -11,6 +9,8 @@ use crate::proto;
 use crate::proto::subject::Kind;
 use crate::proto::{Decision, DecisionReason, ExplainCheckRequest, ExplainCheckResponse};
 use crate::service::{ExplainCheck, ExplainItem, ExplainSubject, Explained, TokenTrouble, Verdict};
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{PERMISSION_BYTES_MAX, Sight, allowed_by, decision, missing, token};
 
 /// Longest access token that is looked at.
 const TOKEN_BYTES_MAX: usize = 4_096;
@@ -24,8 +24,8 @@ pub(super) async fn explain(
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let item = message.item.as_ref();
     let item = item.ok_or_else(|| Error::invalid("item", Reason::FieldRequired, "is required"))?;
-    let request = ExplainCheck { organization, item: asked(item) };
-    let explained = edge.services.explain_check(&call.reading(), request).await?;
+    let request = ExplainCheck { item: asked(item) };
+    let explained = edge.services.explain_check(&call.reading(), organization, request).await?;
     let (decision, explanation) = encode(&explained.value);
     Ok(ExplainCheckResponse {
         decision: Some(decision),

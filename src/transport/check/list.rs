@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use super::call::{Call, Edge};
-use super::convert::{PERMISSION_BYTES_MAX, consistency, listed_subject, millis_up, optional_key, token, valid_for};
-use super::page::page_size;
-use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::error::{Error, Reason};
+use crate::domain::fields::all;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
 use crate::proto;
@@ -14,6 +12,11 @@ use crate::proto::{
     ListSubjectsResponse,
 };
 use crate::service::{ListResources, ListSubjects};
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{
+    PERMISSION_BYTES_MAX, consistency, listed_subject, millis_up, optional_key, token, valid_for,
+};
+use crate::transport::page::page_size;
 
 /// Serves `ListPermissions`.
 pub(super) async fn permissions(
@@ -22,12 +25,11 @@ pub(super) async fn permissions(
     message: &ListPermissionsRequest,
 ) -> Result<ListPermissionsResponse, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let whom = violations.take(listed_subject(message.subject.as_ref(), &edge.services))?;
-    let target = violations.take(optional_key("resource", message.resource.as_ref()))?;
-    let requirement = violations.take(consistency(message.consistency.as_ref(), bound(edge)))?;
-    violations.finish()?;
-    let (Some(whom), Some(target), Some(requirement)) = (whom, target, requirement) else { return Err(unread()) };
+    let (whom, target, requirement) = all((
+        listed_subject(message.subject.as_ref(), &edge.services),
+        optional_key("resource", message.resource.as_ref()),
+        consistency(message.consistency.as_ref(), bound(edge)),
+    ))?;
 
     let context = call.reading();
     let listed = edge.services.list_permissions(&context, organization, whom, target.as_ref(), requirement).await?;
@@ -50,21 +52,17 @@ pub(super) async fn resources(
     message: &ListResourcesRequest,
 ) -> Result<ListResourcesResponse, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let whom = violations.take(listed_subject(message.subject.as_ref(), &edge.services))?;
-    let permission = violations.take(permission(&message.permission))?;
-    let size = violations.take(page_size(message.page_size))?;
+    let whom = listed_subject(message.subject.as_ref(), &edge.services);
     // Who a token speaks for, and not the token, which is another tomorrow.
-    let subject = whom.and_then(Result::ok).map(|(subject, _)| subject);
+    let subject = whom.as_ref().ok().and_then(|whom| whom.ok()).map(|(subject, _)| subject);
     let query = format!("{subject:?} {} {} in {organization}", message.permission, message.resource_type);
-    let after = violations.take(edge.page_key::<Arc<str>>(&query, &message.page_token))?;
-    let requirement = violations.take(consistency(message.consistency.as_ref(), bound(edge)))?;
-    violations.finish()?;
-    let (Some(whom), Some(permission), Some(size), Some(after), Some(requirement)) =
-        (whom, permission, size, after, requirement)
-    else {
-        return Err(unread());
-    };
+    let (whom, permission, size, after, requirement) = all((
+        whom,
+        permission(&message.permission),
+        page_size(message.page_size),
+        edge.page_key::<Arc<str>>(&query, &message.page_token),
+        consistency(message.consistency.as_ref(), bound(edge)),
+    ))?;
 
     let kind = message.resource_type.as_str().into();
     let request = ListResources { organization, whom, permission, kind, after, size: size as usize };
@@ -85,19 +83,15 @@ pub(super) async fn subjects(
     message: &ListSubjectsRequest,
 ) -> Result<ListSubjectsResponse, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let mut violations = Violations::default();
-    let permission = violations.take(permission(&message.permission))?;
-    let target = violations.take(optional_key("resource", message.resource.as_ref()))?;
-    let size = violations.take(page_size(message.page_size))?;
-    let query = format!("who {} on {target:?} in {organization}", message.permission);
-    let after = violations.take(edge.page_key(&query, &message.page_token))?;
-    let requirement = violations.take(consistency(message.consistency.as_ref(), bound(edge)))?;
-    violations.finish()?;
-    let (Some(permission), Some(target), Some(size), Some(after), Some(requirement)) =
-        (permission, target, size, after, requirement)
-    else {
-        return Err(unread());
-    };
+    let target = optional_key("resource", message.resource.as_ref());
+    let query = format!("who {} on {:?} in {organization}", message.permission, target.as_ref().ok());
+    let (permission, target, size, after, requirement) = all((
+        permission(&message.permission),
+        target,
+        page_size(message.page_size),
+        edge.page_key(&query, &message.page_token),
+        consistency(message.consistency.as_ref(), bound(edge)),
+    ))?;
 
     let request = ListSubjects { organization, permission, target, after, size: size as usize };
     let (page, view) = edge.services.list_subjects(&call.reading(), &request, requirement).await?;
@@ -128,8 +122,4 @@ fn subject(subject: Subject) -> proto::Subject {
 
 fn bound(edge: &Edge) -> std::time::Duration {
     edge.services.engine.settings().staleness_bound
-}
-
-fn unread() -> Error {
-    Error::internal("a field without a value or a violation")
 }

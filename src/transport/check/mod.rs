@@ -1,4 +1,10 @@
-//! `AuthorizationService`, but for its stream, see `stream`.
+//! `AuthorizationService`: checks, their explanations and lists, and the stream of them.
+
+mod explain;
+mod list;
+mod stream;
+
+pub(super) use stream::Streams;
 
 use futures_util::stream::Empty;
 use tonic::{Request, Response, Status, Streaming};
@@ -38,7 +44,7 @@ impl AuthorizationService for Authorization {
         request: Request<ExplainCheckRequest>,
     ) -> Result<Response<ExplainCheckResponse>, Status> {
         let (call, message) = Call::open(request)?;
-        call.close(super::explain::explain(&self.0, &call, &message).await)
+        call.close(explain::explain(&self.0, &call, &message).await)
     }
 
     async fn list_permissions(
@@ -46,7 +52,7 @@ impl AuthorizationService for Authorization {
         request: Request<ListPermissionsRequest>,
     ) -> Result<Response<ListPermissionsResponse>, Status> {
         let (call, message) = Call::open(request)?;
-        call.close(super::listing::permissions(&self.0, &call, &message).await)
+        call.close(list::permissions(&self.0, &call, &message).await)
     }
 
     async fn list_resources(
@@ -54,7 +60,7 @@ impl AuthorizationService for Authorization {
         request: Request<ListResourcesRequest>,
     ) -> Result<Response<ListResourcesResponse>, Status> {
         let (call, message) = Call::open(request)?;
-        call.close(super::listing::resources(&self.0, &call, &message).await)
+        call.close(list::resources(&self.0, &call, &message).await)
     }
 
     async fn list_subjects(
@@ -62,7 +68,7 @@ impl AuthorizationService for Authorization {
         request: Request<ListSubjectsRequest>,
     ) -> Result<Response<ListSubjectsResponse>, Status> {
         let (call, message) = Call::open(request)?;
-        call.close(super::listing::subjects(&self.0, &call, &message).await)
+        call.close(list::subjects(&self.0, &call, &message).await)
     }
 
     async fn stream_checks(

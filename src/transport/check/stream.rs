@@ -11,13 +11,6 @@ use futures_util::stream;
 use prost::Message;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::call::{Call, Edge};
-use super::convert::{
-    Tokens, asked, consistency, consistency_view, decision_out, millis_up, parse_token, question, token,
-};
-use super::wire::read::{CheckFrameView, StreamFrame, stream_frame};
-use super::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
-use super::wire::{Malformed, Outgoing, Prepared, ServeStream};
 use crate::authz::{Asked, Denial, ITEMS_MAX, ItemFault, Output, Questions, Stream, Update, View};
 use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
@@ -26,9 +19,16 @@ use crate::proto::stream_checks_request::Frame as Received;
 use crate::proto::stream_checks_response::Frame as Told;
 use crate::proto::{Draining, OrganizationProgress, Progress, Reset, StreamChecksRequest, StreamChecksResponse};
 use crate::service::Services;
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{
+    Tokens, asked, consistency, consistency_view, decision_out, millis_up, parse_token, question, token,
+};
+use crate::transport::wire::read::{CheckFrameView, StreamFrame, stream_frame};
+use crate::transport::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
+use crate::transport::wire::{Malformed, Outgoing, Prepared, ServeStream};
 
 /// Serves streams of checks.
-pub(super) struct Streams(pub Edge);
+pub(in crate::transport) struct Streams(pub Edge);
 
 /// How much memory the frames may take that wait, in bytes as they came. Past it no more is read.
 const WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -62,7 +62,7 @@ impl ServeStream for Streams {
 
 /// One frame that is written without the generated code.
 #[derive(Debug)]
-pub(super) enum AnswerFrame {
+pub(in crate::transport) enum AnswerFrame {
     /// Answers to checks.
     Decisions(DecisionFrame<Vec<DecisionOut>, String>),
     /// What turned.
