@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use self::time::unrecorded;
 pub use mails::Mails;
-pub use time::unrecorded;
 
 use crate::authz;
 use crate::mail::Worker;

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::call::may_call;
 use super::{Activity, Services};
 use crate::authz::{Requirement, View};
 use crate::changelog::Author;
 use crate::clock::Monotonic;
-use crate::domain::access::Actor;
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::OrganizationId;
-use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::place::Subject;
 use crate::domain::time::Timestamp;
 use crate::rpc::Rpc;
 
@@ -67,19 +65,6 @@ impl Context {
     pub fn author(&self) -> Author {
         let actor = self.caller.as_ref().map(|caller| caller.subject);
         Author { actor, rpc: self.rpc.path(), call_id: self.call_id, reason: None }
-    }
-
-    /// Asks whether the caller may call this RPC on `place`, for a `{type}` of `kind`: what the method option says.
-    ///
-    /// Visibility first: an organization or resource that the caller does not see does not exist.
-    ///
-    /// # Errors
-    /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
-    /// - [`Reason::ResourceTypeUnknown`] if the catalog declares no type `kind`.
-    pub fn authorize(&self, actor: &Actor, place: Option<&ResourceKey>, kind: &str) -> Result<(), Error> {
-        actor.must_see(None)?;
-        self.note(actor.organization, actor.now);
-        may_call(self.rpc, actor, place, kind)
     }
 }
 

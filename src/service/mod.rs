@@ -34,7 +34,6 @@ mod session;
 mod sought;
 mod sweeping;
 mod throttle;
-mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

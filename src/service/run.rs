@@ -189,6 +189,9 @@ impl Services {
         transaction: &T,
     ) -> Result<Written<T::Output>, Error> {
         let lock = transaction.lock();
+        if let Lock::Organization(organization) = lock {
+            context.note(organization, self.world.now());
+        }
         for attempt in 1.. {
             let error = match locked::hold(self.attempt(context, lock, transaction)).await {
                 Ok((written, committed)) => {

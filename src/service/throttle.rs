@@ -217,6 +217,7 @@ impl Throttle {
         });
     }
 
+    /// Returns how many tries a limit refused since this was asked last.
     pub fn limited(&self) -> u64 {
         self.shared.limited.swap(0, Ordering::Relaxed)
     }

@@ -172,15 +172,16 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn invitation_update(&mut self, invitation: &Invitation) -> Result<(), Error> {
-        let mut row = invitations::ActiveModel {
-            id: Set(invitation.id.0),
-            state: Set(invitation.state.word().to_owned()),
-            ..Default::default()
-        };
+        let mut row = invitations::ActiveModel { state: Set(invitation.state.word().to_owned()), ..Default::default() };
         if let Offered::Link { assignments } = &invitation.offered {
             row.assignments = Set(Some(serde_json::to_string(assignments).map_err(Error::internal)?));
         }
-        invitations::Entity::update(row).exec(&self.db).await?;
+        invitations::Entity::update_many()
+            .set(row)
+            .filter(invitations::Column::Id.eq(invitation.id.0))
+            .filter(invitations::Column::OrganizationId.eq(self.organization().0))
+            .exec(&self.db)
+            .await?;
         self.invitation_change(invitation);
         Ok(())
     }

@@ -174,7 +174,6 @@ impl Tx {
     /// Only what the database says.
     pub async fn membership_update(&mut self, member: &Member, act: &str) -> Result<(), Error> {
         let row = memberships::ActiveModel {
-            id: Set(member.id.0),
             user_id: Set(member.user.map(|user| user.0)),
             display_name: Set(member.display_name.clone()),
             state: Set(member.state.word().to_owned()),
@@ -184,12 +183,19 @@ impl Tx {
             is_made_here: Set(member.is_made_here),
             ..Default::default()
         };
-        let row = memberships::Entity::update(row).exec(&self.db).await?;
+        memberships::Entity::update_many()
+            .set(row)
+            .filter(memberships::Column::Id.eq(member.id.0))
+            .filter(memberships::Column::OrganizationId.eq(self.organization().0))
+            .exec(&self.db)
+            .await?;
         membership_words::Entity::delete_many()
+            .filter(membership_words::Column::OrganizationId.eq(self.organization().0))
             .filter(membership_words::Column::MembershipId.eq(member.id.0))
             .exec(&self.db)
             .await?;
-        self.member_words_insert([(member, row.email_key.as_str())].into_iter()).await?;
+        let email = Email::parse("email", &member.email)?;
+        self.member_words_insert([(member, email.key())].into_iter()).await?;
         self.membership_change(member, act);
         Ok(())
     }
@@ -201,6 +207,7 @@ impl Tx {
     pub async fn memberships_move(&mut self, members: &[Member], state: MemberState, act: &str) -> Result<(), Error> {
         memberships::Entity::update_many()
             .col_expr(memberships::Column::State, Expr::value(state.word()))
+            .filter(memberships::Column::OrganizationId.eq(self.organization().0))
             .filter(memberships::Column::Id.is_in(members.iter().map(|member| member.id.0)))
             .exec(&self.db)
             .await?;

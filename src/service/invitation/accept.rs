@@ -19,7 +19,7 @@ use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
 use crate::domain::place::Subject;
 use crate::domain::{password, text};
-use crate::service::throttle::{Tried, Try};
+use crate::service::throttle::Tried;
 use crate::service::{Authorize, Call, Context, Services, Written};
 use crate::store::Tx;
 
@@ -79,52 +79,68 @@ impl Services {
         request: AcceptInvitation,
     ) -> Result<Written<Accepted>, Error> {
         let invitation = invitation_by_token(self.store.reads(), &request.token).await?;
+        invitation.must_be_open(self.world.now())?;
         let token = Token { text: request.token.clone() };
-        let authorized = self.authorize(context, invitation.organization, &token).await?;
         let display_name = text::name("display_name", &request.display_name)?;
         let Offered::Mailbox { email, .. } = &invitation.offered else {
             let refusal = || Error::new(Reason::SignInRequired, "a link is accepted by a user who is signed in");
             let user = user_of(context).ok_or_else(refusal)?;
+            let authorized = self.authorize(context, invitation.organization, &token).await?;
             let accept = AcceptLink { token, user, display_name, sealer: self.sealer.clone() };
             return self.commit_in(context, &authorized, accept).await;
         };
-        let (joiner, tried) = self.prepare_joiner(context, &authorized.actor, email, &request).await?;
-        let accepted = self.commit_in(context, &authorized, AcceptMailed { token, joiner, display_name }).await;
-        if let Some(tried) = tried {
-            tried.ended_as(&accepted);
+        match self.account_of(context, email, &request.token).await? {
+            Some(user) => {
+                let authorized = self.authorize(context, invitation.organization, &token).await?;
+                let accept = AcceptMailed { token, joiner: Joiner::Known(user), display_name };
+                self.commit_in(context, &authorized, accept).await
+            }
+            None => self.accept_as_new(context, invitation.organization, token, &request.password, display_name).await,
         }
-        accepted
     }
 
-    /// Finds out who accepts. The address decides: the user who has proven it must be signed in, a new one brings a password.
-    async fn prepare_joiner(
-        &self,
-        context: &Context,
-        sponsor: &Actor,
-        email: &str,
-        request: &AcceptInvitation,
-    ) -> Result<(Joiner, Option<Try>), Error> {
+    /// Finds out who accepts. The address decides: the user who has proven it must be signed in; nobody if it has no account.
+    async fn account_of(&self, context: &Context, email: &str, token: &str) -> Result<Option<UserId>, Error> {
         let reads = self.store.reads();
         match (reads.user_by_email(&Email::parse("email", email)?).await?, user_of(context)) {
-            (Some(user), Some(caller)) if user == caller => Ok((Joiner::Known(user), None)),
+            (Some(user), Some(caller)) if user == caller => Ok(Some(user)),
             (_, Some(_)) => {
                 Err(Error::new(Reason::EmailMismatch, "the invitation was sent to an address that is not the caller's"))
             }
             (Some(_), None) => {
                 // The account may have been created by this very invitation, after that was read.
-                invitation_by_token(reads, &request.token).await?.must_be_open(self.world.now())?;
+                invitation_by_token(reads, token).await?.must_be_open(self.world.now())?;
                 Err(Error::new(Reason::SignInRequired, "the address has an account: sign in first"))
             }
-            (None, None) => {
-                password::judge("password", &request.password, sponsor.catalog.password())?;
-                // Who holds a token can have passwords hashed by it, so each counts.
-                let turn = self.passwords.turn().await?;
-                let key = self.sealer.fingerprint(Counted::Invitation, &[&hash_of(&request.token)]);
-                let tried = self.try_once(&[Tried::Bearer(key)]).await?;
-                let password_hash = turn.hash(&request.password).await?;
-                Ok((Joiner::New { user: self.world.id(), password_hash }, Some(tried)))
-            }
+            (None, None) => Ok(None),
         }
+    }
+
+    /// Accepts with a new account. Who holds a token can have passwords hashed by it, so each try counts; and none is hashed
+    /// for an invitation whose sponsor may no longer invite.
+    async fn accept_as_new(
+        self: &Arc<Self>,
+        context: &Context,
+        organization: OrganizationId,
+        token: Token,
+        password: &str,
+        display_name: String,
+    ) -> Result<Written<Accepted>, Error> {
+        let reads = self.store.reads();
+        let found = reads.of(organization).organization().await?;
+        let found = found.ok_or_else(|| Error::internal("an invitation to nowhere"))?;
+        password::judge("password", password, reads.catalog(&found.catalog).await?.password())?;
+        let turn = self.passwords.turn().await?;
+        let key = self.sealer.fingerprint(Counted::Invitation, &[&hash_of(&token.text)]);
+        let tried = self.try_once(&[Tried::Bearer(key)]).await?;
+        let accept = async {
+            let authorized = self.authorize(context, organization, &token).await?;
+            let joiner = Joiner::New { user: self.world.id(), password_hash: turn.hash(password).await? };
+            self.commit_in(context, &authorized, AcceptMailed { token, joiner, display_name }).await
+        };
+        let accepted = accept.await;
+        tried.ended_as(&accepted);
+        accepted
     }
 }
 
