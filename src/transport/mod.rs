@@ -10,7 +10,6 @@ mod catalog;
 mod check;
 mod convert;
 mod dispatch;
-mod grant;
 mod group;
 mod handle;
 mod http_endpoints;

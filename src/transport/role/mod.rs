@@ -1,9 +1,7 @@
 //! `RoleService`; what it says of grants stands in `grant`.
 
-use super::call::{Call, Edge};
-use super::convert::{changes, grant, new_role, role, role_mask, token};
-use super::handle::{Decode, handlers};
-use super::page::page_size;
+mod grant;
+
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
 use crate::domain::id::OrganizationId;
@@ -13,6 +11,10 @@ use crate::service::{
     ChangeGrants, CreateRole, DeleteRole, GetRole, ListRoles, Read, RoleDetail, RolePosition, SummarizeGrants,
     UpdateRole, UpdatedRole, Written,
 };
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{changes, grant, new_role, role, role_mask, token};
+use crate::transport::handle::{Decode, handlers};
+use crate::transport::page::page_size;
 
 /// Serves roles and grants.
 pub(super) struct Roles(pub Edge);

@@ -1,13 +1,6 @@
 //! `RoleService`: what it says of grants.
 
-use super::call::{Call, Edge};
-use super::convert::{
-    delta, grant, held, installation_delta, installation_grant, matrix, named, optional_key, principal, principal_out,
-    read_each, resource_ref, token,
-};
-use super::handle::Decode;
-use super::page::page_size;
-use super::role::Roles;
+use super::Roles;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
 use crate::domain::id::{GroupId, MembershipId, OrganizationId};
@@ -17,6 +10,13 @@ use crate::proto;
 use crate::service::{
     ChangeGrants, ChangeInstallationGrants, Changed, ListGrants, Read, SummarizeGrants, Summary, Written,
 };
+use crate::transport::call::{Call, Edge};
+use crate::transport::convert::{
+    delta, grant, held, installation_delta, installation_grant, matrix, named, optional_key, principal, principal_out,
+    read_each, resource_ref, token,
+};
+use crate::transport::handle::Decode;
+use crate::transport::page::page_size;
 
 /// Most deltas in one batch, those of matrices left aside.
 const DELTAS_MAX: usize = 100;
