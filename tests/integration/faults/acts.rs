@@ -125,9 +125,9 @@ pub struct Stage<'a> {
     table: &'a Table,
     recorder: Recorder,
     /// Where a role is handed on.
-    account: Organization,
+    pub account: Organization,
     /// Whose product is waited for when somebody goes.
-    awaited: Organization,
+    pub awaited: Organization,
     made: AtomicU32,
 }
 
@@ -276,8 +276,8 @@ impl<'a> Stage<'a> {
         self.scene.app.invite_and_join(organization, &self.scene.app.operator(), email, vec![role(name)]).await
     }
 
-    /// Puts a request id into a call, and has it be more than a dry run.
-    fn named(&self, mut call: Recorded) -> Recorded {
+    /// Puts a new request id into a call, and has it be more than a dry run.
+    pub fn named(&self, mut call: Recorded) -> Recorded {
         let (input, _) = messages_of(call.rpc);
         let first = call.messages.first_mut().expect("a call has a message");
         let mut message = DynamicMessage::decode(input, first.as_slice()).expect("a message of the contract");

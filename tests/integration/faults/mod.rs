@@ -6,13 +6,13 @@
 //! statements (`sqlite`), and the disk (`full`). `GUILDHALL_SOAK` breaks all in turn instead of some,
 //! `GUILDHALL_SEED` picks others, and `GUILDHALL_ACT` plays one call alone.
 
-mod acts;
+pub mod acts;
 mod full;
 mod load;
 mod postgres;
 mod silence;
 mod sqlite;
-mod trial;
+pub mod trial;
 mod truth;
 
 use guildhall::config::Config;

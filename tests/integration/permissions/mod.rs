@@ -3,9 +3,10 @@
 //!
 //! [`table`] reads the documents; [`scene`] holds an organization with all its callers, and another one beside it;
 //! [`targets`] what calls act on; [`calls`] the requests, by service. The next RPC needs a row in each table, and its
-//! request in the module of its service.
+//! request in the module of its service. [`replays`] has callers lose what allowed them, and call again.
 
 pub mod calls;
+mod replays;
 pub mod scene;
 mod strangers;
 pub mod table;
