@@ -77,12 +77,15 @@ pub trait Job: Send + 'static {
 pub async fn drive<J: Job>(mut job: J, clock: Arc<dyn Clock>, pulse: Pulse, stop: CancellationToken) {
     let mut pause = job.first_pause();
     loop {
-        let is_last = tokio::select! {
-            biased;
-            () = stop.cancelled() => true,
-            () = std::future::ready(()), if pause.is_zero() => false,
-            () = job.woken() => false,
-            () = clock.sleep(pause) => false,
+        let is_last = if pause.is_zero() {
+            stop.is_cancelled()
+        } else {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => true,
+                () = job.woken() => false,
+                () = clock.sleep(pause) => false,
+            }
         };
         if is_last && !J::ENDS_WITH_A_TURN {
             return;

@@ -46,7 +46,7 @@ pub fn start(
         workers.start(api_keys::ApiKeys(services()), stop),
         workers.start(refusals::Refusals(services()), stop),
         workers.start(lapsed_grants::LapsedGrants(services()), stop),
-        workers.start(time::Time::new(services()), stop),
+        workers.start(self::time::Time::new(services()), stop),
         tokio::spawn(oversight::oversee(Arc::clone(workers), services(), stop.clone())),
     ]
 }

@@ -3,7 +3,7 @@
 //! A request id that was used before is answered before the caller is authorized under the lock, so all depends on their
 //! being authorized before it. Every mutation is called here, twice while its caller may call it, and once more when they
 //! may not: as an operator, who is one no more, and as a member, whose role is taken away or who is disabled. Mutations that
-//! this is not true of stand in [`LEFT_OUT`], with the reason, and only they.
+//! this is not true of are listed with the reason, and only they.
 
 use guildhall::proto;
 use guildhall::rpc::{Required, Rpc};
@@ -20,10 +20,14 @@ use crate::harness::{Caller, Person, TestApp, messages_of, reason, role};
 use crate::on_both;
 
 /// Mutations that are answered again whatever their caller has lost since, and why.
-const LEFT_OUT: [(Rpc, &str); 1] = [(
-    Rpc::LeaveOrganization,
-    "whoever has left has lost all by the call itself, and is told again that they have left",
-)];
+type LeftOut = &'static [(Rpc, &'static str)];
+
+const LEAVING: (Rpc, &str) = (Rpc::LeaveOrganization, "who has left has lost all by the call itself");
+const DELETING: (Rpc, &str) =
+    (Rpc::DeleteResource, "what allowed it may have been held at the resource, which is gone by the call itself");
+/// Operators need not be left out of deleting: who is none any more does not see the organization.
+const OF_OPERATORS: LeftOut = &[LEAVING];
+const OF_MEMBERS: LeftOut = &[LEAVING, DELETING];
 
 /// What members are given beside the strongest role of the preset, which does not have all permissions.
 const BESIDE: &str = "beside";
@@ -36,7 +40,12 @@ struct Done {
 }
 
 /// Calls every mutation in question as `caller` says, has the callers lose what allowed it, and calls again.
-async fn compare(stage: &Stage<'_>, mutations: &[Rpc], caller: impl Fn(&Recorded) -> Caller, lose: impl AsyncFnOnce()) {
+async fn compare(
+    stage: &Stage<'_>,
+    (mutations, left_out): (&[Rpc], LeftOut),
+    caller: impl Fn(&Recorded) -> Caller,
+    lose: impl AsyncFnOnce(),
+) {
     let (mut made, mut wrong) = (Vec::new(), Vec::new());
     for act in Act::all().into_iter().filter(|act| mutations.contains(&act.rpc)) {
         let mut call = stage.prepare(act).await;
@@ -58,11 +67,11 @@ async fn compare(stage: &Stage<'_>, mutations: &[Rpc], caller: impl Fn(&Recorded
     let unmade = mutations.iter().filter(|rpc| !made.iter().any(|done| done.call.rpc == **rpc));
     wrong.extend(unmade.map(|rpc| (*rpc, "was not called, or not done".to_owned())));
 
-    let is_left_out = |rpc: Rpc| LEFT_OUT.iter().any(|(it, _)| *it == rpc);
+    let is_left_out = |rpc: Rpc| left_out.iter().any(|(it, _)| *it == rpc);
     let unexpected: Vec<_> = wrong.iter().filter(|(rpc, _)| !is_left_out(*rpc)).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
-    for (rpc, why) in LEFT_OUT {
-        assert!(wrong.iter().any(|(it, _)| *it == rpc), "{rpc:?} need not be left out, though it is said that {why}");
+    for (rpc, why) in left_out {
+        assert!(wrong.iter().any(|(it, _)| it == rpc), "{rpc:?} need not be left out, though it is said that {why}");
     }
 }
 
@@ -129,7 +138,7 @@ on_both! {
         let appointed = above(&other.user_id, "", "operator");
         app.operator().change_installation_grants(change_above(vec![appointed.clone()])).await.expect("an operator");
 
-        compare(&stage, &mutations(), |_| other.call.clone(), async || {
+        compare(&stage, (&mutations(), OF_OPERATORS), |_| other.call.clone(), async || {
             let dismissed = proto::InstallationGrantDelta { revoke: true, ..appointed };
             app.operator().change_installation_grants(change_above(vec![dismissed])).await.expect("one less");
         })
@@ -158,7 +167,7 @@ on_both! {
             found.map_or(&account.owner, |(_, person)| person).call.clone()
         };
 
-        compare(&stage, &of_members, caller, async || {
+        compare(&stage, (&of_members, OF_MEMBERS), caller, async || {
             for (id, person) in &insiders {
                 let deltas = held().map(|it| revoke(membership(&person.membership_id), it)).to_vec();
                 app.operator().change_grants(change(id, deltas)).await.expect("a member without a role");
