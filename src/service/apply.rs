@@ -37,7 +37,7 @@ impl Changed {
     ///
     /// # Errors
     /// Only what the database says.
-    pub(super) async fn as_seen_by(self, tx: &Tx, actor: &Actor) -> Result<Self, Error> {
+    pub(super) async fn seen_by(self, tx: &Tx, actor: &Actor) -> Result<Self, Error> {
         Ok(Self { revoked: only_seen(tx, actor, self.revoked).await?, ..self })
     }
 }

@@ -69,7 +69,7 @@ impl Mutation for ChangeGrants {
         let plan = plan(&actor.catalog, affected.before(actor.now), &self.deltas).map_err(located)?;
         may_carry_out(&actor, &plan, actor.now).map_err(located)?;
         let applied = apply(tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "deltas").await;
-        applied.map_err(located)?.as_seen_by(tx, &actor).await
+        applied.map_err(located)?.seen_by(tx, &actor).await
     }
 }
 

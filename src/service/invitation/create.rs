@@ -121,7 +121,7 @@ impl Services {
             InvitationKind::Email => Email::parse("email", &request.email).map(Some),
             InvitationKind::Link => must_be_nobodys(&request).map(|()| None),
         };
-        let (_, email, display_name, _) = all((
+        let ((), email, display_name, _) = all((
             must_be_open_here(policy, kind, &request.assignments, ""),
             email,
             text::name("display_name", &request.display_name),

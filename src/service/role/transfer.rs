@@ -67,7 +67,7 @@ impl Mutation for TransferRole {
         let now = tx.now();
         let holders = tx.reads().grants_of_role(&self.role, now, 1_000).await?;
         let role = transferable(&actor.catalog, &self.role)?;
-        let from = self.from_whom(tx, &actor, &holders).await?;
+        let from = self.previous_holder(tx, &actor, &holders).await?;
         if !self.reason.is_empty() {
             tx.because(self.reason.clone());
         }
@@ -89,7 +89,7 @@ impl Mutation for TransferRole {
         let plan = plan_transfer(&actor.catalog, affected.before(now), role, giver, taker)?;
         must_be_under_the_ceiling(tx, &actor, &plan, role, taker).await?;
         let changed = apply(tx, &actor.catalog, &plan, &affected, GrantSource::Manual, "role").await?;
-        let changed = changed.as_seen_by(tx, &actor).await?;
+        let changed = changed.seen_by(tx, &actor).await?;
 
         let held = affected.held.into_iter().filter(|grant| Some(grant.principal) == giver);
         let kept = held.filter(|grant| plan.gone().all(|gone| gone != grant));
@@ -122,7 +122,7 @@ impl TransferRole {
     }
 
     /// Returns who loses the role. Whoever holds it transfers it themselves; an operator does for others, with a reason.
-    async fn from_whom(&self, tx: &Tx, actor: &Actor, holders: &[Grant]) -> Result<Option<MembershipId>, Error> {
+    async fn previous_holder(&self, tx: &Tx, actor: &Actor, holders: &[Grant]) -> Result<Option<MembershipId>, Error> {
         let holders: Vec<MembershipId> = holders
             .iter()
             .filter_map(|grant| match grant.principal {
