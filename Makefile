@@ -6,11 +6,11 @@ help: ## Show this list
 
 run: ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:8080, with SQLite in ./data
 	@scripts/setup build
-	cargo run --release --locked -- serve
+	cargo run --locked -- serve
 
 demo: ## Walk through the service from end to end
 	@scripts/setup build
-	cargo run --release --locked -- demo
+	cargo run --locked -- demo
 
 test: ## Run every test, against SQLite and a throwaway PostgreSQL
 	@scripts/test
