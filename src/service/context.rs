@@ -1,4 +1,4 @@
-//! Who calls, by which RPC, and the one question every use case asks of them.
+//! Who calls, and by which RPC.
 
 use std::sync::Arc;
 

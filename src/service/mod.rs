@@ -1,9 +1,9 @@
-//! One use case per RPC: prepare, begin, authorize, rule, write, commit.
+//! The use cases: a type for each RPC, in the folder of its noun.
 //!
-//! *Prepare* needs no lock: parse, hash, resolve, and a first authorization, so that who is refused never takes an
-//! organization's lock. The answer that counts is given again under the lock. Between begin and commit only the database
-//! is awaited. A service never imports another service's file: what two share is a rule and stands in `domain`, or is
-//! how every write goes and stands in `write` and `context`.
+//! `mutation` says what a use case is, `call` what it asks of its caller, `run` how it runs: the caller is authorized before the
+//! lock, so that who is refused never takes it, and again under it, which counts. Between begin and commit only the database
+//! is awaited. No noun imports another noun: what two share is a rule and stands in `domain`, or stands beside the nouns, as
+//! `apply` and `seats` do (docs/architecture.md, "Where what stands").
 
 mod activity;
 mod apply;

@@ -1,6 +1,6 @@
 //! Where a list looks for what is held or bound: where its caller sees something, so that it costs nothing for what is hidden (CM-13).
 //!
-//! As in `browsing`, the index proposes and the tables decide: each list evaluates what it found before it returns it.
+//! As in `resource::browse`, the index proposes and the tables decide: each list evaluates what it found before it returns it.
 
 use super::Services;
 use crate::authz::Requirement;

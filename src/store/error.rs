@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sea_orm::{DbErr, RuntimeErr, SqlxError, UpdateResult};
 
 use crate::domain::error::{Error, Reason};
 
@@ -157,5 +157,15 @@ fn of_sqlite(code: i32) -> Class {
         // SQLITE_NOMEM, SQLITE_READONLY, SQLITE_INTERRUPT, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
         7..=10 | 13 | 14 => Class::Away,
         _ => Class::Bug,
+    }
+}
+/// Ensures that an update found the one row that it was for: a fact of a change that no row has would lead the index astray.
+///
+/// # Errors
+/// INTERNAL; the transaction is rolled back.
+pub(super) fn one_row(updated: &UpdateResult) -> Result<(), Error> {
+    match updated.rows_affected {
+        1 => Ok(()),
+        rows => Err(Error::internal(format!("an update of one row found {rows}"))),
     }
 }

@@ -9,6 +9,7 @@ use sea_orm::{
 
 use super::encoding::state;
 use super::entity::{group_members, groups, memberships};
+use super::error::one_row;
 use super::{OrgReads, PageBuilder, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
@@ -230,12 +231,13 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn group_update(&mut self, group: &Group) -> Result<(), Error> {
-        groups::Entity::update_many()
+        let updated = groups::Entity::update_many()
             .set(written(group)?)
             .filter(groups::Column::Id.eq(group.id.0))
             .filter(groups::Column::OrganizationId.eq(self.organization().0))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         self.group_change(group, "updated");
         Ok(())
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::encoding::{state, subject, subject_columns};
 use super::entity::{barred_from_links, grants, invitations};
+use super::error::one_row;
 use super::grant::is_live;
 use super::{OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
@@ -176,12 +177,13 @@ impl Tx {
         if let Offered::Link { assignments } = &invitation.offered {
             row.assignments = Set(Some(serde_json::to_string(assignments).map_err(Error::internal)?));
         }
-        invitations::Entity::update_many()
+        let updated = invitations::Entity::update_many()
             .set(row)
             .filter(invitations::Column::Id.eq(invitation.id.0))
             .filter(invitations::Column::OrganizationId.eq(self.organization().0))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         self.invitation_change(invitation);
         Ok(())
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::encoding::{metadata, metadata_column, state};
 use super::entity::{grants, membership_words, memberships};
+use super::error::one_row;
 use super::grant::is_live;
 use super::roster::NEVER;
 use super::{OrgReads, Tx};
@@ -183,12 +184,13 @@ impl Tx {
             is_made_here: Set(member.is_made_here),
             ..Default::default()
         };
-        memberships::Entity::update_many()
+        let updated = memberships::Entity::update_many()
             .set(row)
             .filter(memberships::Column::Id.eq(member.id.0))
             .filter(memberships::Column::OrganizationId.eq(self.organization().0))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         membership_words::Entity::delete_many()
             .filter(membership_words::Column::OrganizationId.eq(self.organization().0))
             .filter(membership_words::Column::MembershipId.eq(member.id.0))

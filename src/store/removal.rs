@@ -10,6 +10,7 @@ use super::encoding::subject_columns;
 use super::entity::{
     devices, invitations, membership_words, memberships, passwords, removals, sessions, user_emails, users,
 };
+use super::error::one_row;
 use super::invitation::invitation;
 use super::{OrgReads, Reads, Tx};
 use crate::changelog::Change;
@@ -183,12 +184,13 @@ impl Tx {
             awaiting: Set(serde_json::to_string(&removal.awaiting).map_err(Error::internal)?),
             ..Default::default()
         };
-        removals::Entity::update_many()
+        let updated = removals::Entity::update_many()
             .set(row)
             .filter(removals::Column::MembershipId.eq(removal.membership.0))
             .filter(removals::Column::OrganizationId.eq(self.organization().0))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         self.change(Change::of(Fact::RemovalAwaiting {
             membership: removal.membership,
             awaiting: removal.awaiting.clone(),

@@ -4,6 +4,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::encoding::{optional_key, optional_principal, principal_columns};
 use super::entity::{memberships, resource_words, resources, service_accounts};
+use super::error::one_row;
 use super::service_account::DELETED;
 use super::subtree::by_kind;
 use super::{OrgReads, Tx};
@@ -89,13 +90,14 @@ impl Tx {
     /// # Errors
     /// Only what the database says.
     pub async fn resource_update(&mut self, resource: &Resource, act: &str) -> Result<(), Error> {
-        resources::Entity::update_many()
+        let updated = resources::Entity::update_many()
             .set(written(resource)?)
             .filter(resources::Column::OrganizationId.eq(self.organization().0))
             .filter(resources::Column::Kind.eq(&*resource.key.kind))
             .filter(resources::Column::Id.eq(&*resource.key.id))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         self.resource_change(resource, act);
         Ok(())
     }

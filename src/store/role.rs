@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::encoding::{held, place, principal, state};
 use super::entity::{grants, roles};
+use super::error::one_row;
 use super::grant::{grant, is_live};
 use super::{OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
@@ -229,12 +230,13 @@ impl Tx {
     /// Only what the database says.
     pub async fn role_update(&mut self, role: &CustomRole) -> Result<(), Error> {
         let definition = serde_json::to_string(role).map_err(Error::internal)?;
-        roles::Entity::update_many()
+        let updated = roles::Entity::update_many()
             .set(roles::ActiveModel { definition: Set(definition), ..Default::default() })
             .filter(roles::Column::OrganizationId.eq(self.organization().0))
             .filter(roles::Column::Name.eq(&*role.name))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         self.change(Change::of(Fact::Role(role.clone())));
         Ok(())
     }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::encoding::optional_key;
 use super::entity::{api_keys, service_accounts};
+use super::error::one_row;
 use super::grant::HeldAt;
 use super::polling::{HERE, must_be_primary};
 use super::subtree::by_kind;
@@ -208,12 +209,13 @@ impl Tx {
     /// Only what the database says.
     pub async fn service_account_update(&mut self, account: &ServiceAccount) -> Result<(), Error> {
         let state = if account.is_enabled { ENABLED } else { DISABLED }.to_owned();
-        service_accounts::Entity::update_many()
+        let updated = service_accounts::Entity::update_many()
             .set(service_accounts::ActiveModel { state: Set(state), ..Default::default() })
             .filter(service_accounts::Column::Id.eq(account.id.0))
             .filter(service_accounts::Column::OrganizationId.eq(self.organization().0))
             .exec(&self.db)
             .await?;
+        one_row(&updated)?;
         self.change(Change::of(Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled }));
         if account.bound_to.is_none() {
             self.change_installation(Fact::ServiceAccountDisabled { id: account.id, is_disabled: !account.is_enabled });

@@ -6,7 +6,7 @@ use guildhall::proto::stream_checks_response::Frame as Told;
 use tonic::Code;
 
 use crate::harness::messages::{above, change_above, check, create_organization_under, get_organization, item, remove};
-use crate::harness::{assert_refused, violations};
+use crate::harness::{Database, Person, TestApp, assert_refused, eventually_finds, violations};
 use crate::on_both;
 
 /// People who hold a role over every organization of the product.
@@ -154,5 +154,31 @@ on_both! {
         assert_refused(operator.change_installation_grants(delta(&gone.user_id)).await, Code::NotFound, "NOT_FOUND");
         assert!(!operator.remove_member(remove(id, &kept.membership_id)).await.unwrap().user_deleted);
         kept.call.get_organization(get_organization(id)).await.expect("an operator still");
+    }
+}
+
+/// Each server reads before its lock that both are operators: only what is asked under the lock keeps one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_operators_who_revoke_each_other_on_two_servers_one_stays() {
+    let app = TestApp::start(Database::Postgres).await;
+    let other = app.replica().await;
+    let (ada, eve) = (app.somebody("ada@example.test").await, app.somebody("eve@example.test").await);
+    let eve_elsewhere = other.with(eve.call.credential.as_deref().unwrap());
+    for round in 0..10 {
+        let both = [&ada, &eve].map(|person| above(&person.user_id, "", "operator")).to_vec();
+        app.operator().change_installation_grants(change_above(both)).await.unwrap();
+        eventually_finds("an operator on the other server", async || {
+            eve_elsewhere.list_catalogs(proto::ListCatalogsRequest::default()).await.ok()
+        })
+        .await;
+
+        let revoke = |person: &Person| change_above(vec![taken(above(&person.user_id, "", "operator"))]);
+        let (by_ada, by_eve) = tokio::join!(
+            ada.call.change_installation_grants(revoke(&eve)),
+            eve_elsewhere.change_installation_grants(revoke(&ada)),
+        );
+        assert!(by_ada.is_ok() != by_eve.is_ok(), "round {round}: {by_ada:?}, {by_eve:?}");
+        let refused = by_ada.err().or(by_eve.err()).unwrap();
+        assert_eq!(crate::harness::reason(&refused), "OPERATOR_REQUIRED", "{refused:?}");
     }
 }
