@@ -58,7 +58,7 @@ impl ManualClock {
         Self::make(began_at, true, Duration::ZERO)
     }
 
-    /// Makes a [still](Self::still) clock that counts the pauses shorter than `counted`: whoever polls has had its turn when
+    /// Makes a [still](Self::still) clock that counts the pauses shorter than `counted`: what polls has had its turn when
     /// it pauses again.
     #[must_use]
     pub fn counting(counted: Duration) -> Arc<Self> {
@@ -86,7 +86,7 @@ impl ManualClock {
         self.pauses.subscribe()
     }
 
-    /// Moves the clock on; whoever waits for a moment that has come wakes up.
+    /// Moves the clock on; what waits for a moment that has come wakes up.
     pub fn advance(&self, duration: Duration) {
         self.hands.send_modify(|hands| {
             hands.wall = hands.wall.plus(duration);

@@ -151,7 +151,7 @@ impl Services {
         })
     }
 
-    /// Unsubscribes the address of a link from its resource, whoever adds it again; with `undo`, lets it be added again.
+    /// Unsubscribes the address of a link from its resource, so that nobody can add it again; with `undo`, so that they can.
     ///
     /// # Errors
     /// - [`Reason::RateLimited`] after too many changes by one link.

@@ -119,7 +119,7 @@ impl OrgReads<'_> {
 }
 
 impl Reads<'_> {
-    /// Says whether a service account is one of the installation's own.
+    /// Returns whether a service account is one of the installation's own.
     ///
     /// # Errors
     /// Only what the database says.

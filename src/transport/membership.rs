@@ -96,10 +96,17 @@ impl From<Written<CreatedMembers>> for proto::CreateMemberResponse {
 impl Decode<proto::BatchCreateMembersRequest> for CreateMembers {
     fn decode(message: proto::BatchCreateMembersRequest, _edge: &Edge) -> Result<Self, Error> {
         must_be_a_batch(message.requests.len())?;
-        let new = message.requests.into_iter().enumerate();
-        let members = all(new.map(|(index, new)| new_member(&format!("requests[{index}]"), new)).collect::<Vec<_>>())?;
-        must_be_distinct("email", members.iter().map(|new| Some(new.email.key())))?;
-        must_be_distinct("external_id", members.iter().map(|new| new.external_id.as_deref()))?;
+        let (mut violations, mut read) = (Violations::default(), Vec::new());
+        for (index, new) in message.requests.into_iter().enumerate() {
+            let new = violations.take(new_member(&format!("requests[{index}]"), new))?;
+            read.extend(new.map(|new| (index, new)));
+        }
+        let emails = read.iter().map(|(index, new)| (*index, Some(new.email.key())));
+        must_be_distinct("email", emails, &mut violations);
+        let external_ids = read.iter().map(|(index, new)| (*index, new.external_id.as_deref()));
+        must_be_distinct("external_id", external_ids, &mut violations);
+        violations.finish()?;
+        let members = read.into_iter().map(|(_, new)| new).collect();
         Ok(Self { members, path: |index| format!("requests[{index}].") })
     }
 }
@@ -217,13 +224,14 @@ fn new_member(field: &str, member: proto::NewMember) -> Result<NewMember, Error>
 /// Reads who is named: from 1 to 100 members, each once.
 fn batch(requests: &[proto::MemberRef]) -> Result<Vec<MembershipId>, Error> {
     must_be_a_batch(requests.len())?;
-    let each = requests.iter().enumerate();
-    let parse = |(index, request): (usize, &proto::MemberRef)| {
-        MembershipId::parse(&format!("requests[{index}].membership_id"), &request.membership_id)
-    };
-    let ids = all(each.map(parse).collect::<Vec<_>>())?;
-    must_be_distinct("membership_id", ids.iter().map(Some))?;
-    Ok(ids)
+    let (mut violations, mut read) = (Violations::default(), Vec::new());
+    for (index, request) in requests.iter().enumerate() {
+        let id = MembershipId::parse(&format!("requests[{index}].membership_id"), &request.membership_id);
+        read.extend(violations.take(id)?.map(|id| (index, id)));
+    }
+    must_be_distinct("membership_id", read.iter().map(|(index, id)| (*index, Some(id))), &mut violations);
+    violations.finish()?;
+    Ok(read.into_iter().map(|(_, id)| id).collect())
 }
 
 fn must_be_a_batch(count: usize) -> Result<(), Error> {
@@ -234,16 +242,16 @@ fn must_be_a_batch(count: usize) -> Result<(), Error> {
     }
 }
 
-/// Ensures that nothing stands twice under a field of a batch.
+/// Notes what stands twice under a field of a batch; each value comes with the index of its request.
 fn must_be_distinct<T: Eq + std::hash::Hash>(
     field: &str,
-    values: impl Iterator<Item = Option<T>>,
-) -> Result<(), Error> {
-    let (mut violations, mut seen) = (Violations::default(), HashSet::new());
-    for (index, value) in values.enumerate() {
+    values: impl Iterator<Item = (usize, Option<T>)>,
+    violations: &mut Violations,
+) {
+    let mut seen = HashSet::new();
+    for (index, value) in values {
         if value.is_some_and(|value| !seen.insert(value)) {
             violations.add(format!("requests[{index}].{field}"), Reason::OutOfRange, "stands in the batch before");
         }
     }
-    violations.finish()
 }

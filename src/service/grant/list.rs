@@ -81,7 +81,7 @@ impl Services {
 impl ListGrants {
     async fn page(&self, call: &Call<'_>, actor: &Actor, sought: &Sought<'_>) -> Result<GrantPage, Error> {
         let size = self.size as usize;
-        // A page ends where a grant that is shown follows, so that its token tells of no other (CM-13).
+        // A page ends where a grant that is shown follows, so that its token names no other (CM-13).
         let (mut shown, mut from): (Vec<Grant>, _) = (Vec::new(), self.after);
         for _ in 0..CHUNKS_MAX {
             let page = sought.page(call.reads, self.principal, call.now, from, CHUNK.max(self.size)).await?;

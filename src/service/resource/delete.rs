@@ -25,7 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const NAMED_MAX: usize = 1_000;
 
 /// Deletes a resource with all that stands below it: their grants, contacts and service accounts go with them, each with
-/// its fact. What takes more than 10,000 facts goes in several commits, from the leaves up; whoever repeats the call after
+/// its fact. What takes more than 10,000 facts goes in several commits, from the leaves up; a caller who repeats it after
 /// a failure in between has the rest cleared.
 ///
 /// # Errors

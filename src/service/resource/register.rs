@@ -93,7 +93,7 @@ impl Mutation for RegisterResource {
 }
 
 /// Registers resources in one commit, those above before those below them. What is refused is left out, and reported.
-/// Registering them again changes nothing, so that whoever was interrupted begins anew.
+/// Registering them again changes nothing, so that an interrupted caller begins anew.
 ///
 /// # Errors
 /// - [`Reason::NotFound`] for the organization. What is wrong with one of them stands in its [`Outcome`].

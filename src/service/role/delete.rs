@@ -161,7 +161,7 @@ impl Holdings {
     }
 }
 
-/// Plans that whoever holds `grants` holds `instead` in their place, under the ceiling over the whole result.
+/// Plans that the holders of `grants` hold `instead` in their place, under the ceiling over the whole result.
 fn plan_moving(actor: &Actor, grants: &[Grant], instead: &Arc<str>, affected: &Affected) -> Result<Plan, Error> {
     let instead = Held::Role(Arc::clone(instead));
     let held = affected.held.iter().filter(|it| it.held == instead);
@@ -203,7 +203,7 @@ fn must_be_under_the_ceiling(actor: &Actor, plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has links offer `instead` where they offered `role`, under the ceiling: whoever comes by them holds it. Who answers for a link
+/// Has links offer `instead` where they offered `role`, under the ceiling: users who come by them hold it. Who answers for a link
 /// stays who made it.
 async fn move_links(
     tx: &mut Tx,

@@ -11,7 +11,7 @@ use crate::domain::error::Reason;
 use crate::service::etag::etag;
 use crate::service::{Authorize, Call, Query};
 
-/// Shows a role, to whoever is in the organization.
+/// Shows a role to a member of the organization.
 ///
 /// # Errors
 /// - [`Reason::NotFound`].
@@ -37,7 +37,7 @@ impl Query for GetRole {
     }
 }
 
-/// Lists roles, those of the catalog first, each by name, to whoever is in the organization.
+/// Lists roles, those of the catalog first, each by name, to a member of the organization.
 ///
 /// # Errors
 /// - [`Reason::NotFound`].

@@ -1,4 +1,4 @@
-//! Transferring a role: at one revision, from whoever holds it to one ACTIVE member (CE-19, CE-30..35, X18).
+//! Transferring a role: at one revision, from its holder to one ACTIVE member (CE-19, CE-30..35, X18).
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::service::mailing::Mailer;
 use crate::service::{Authorize, Call, Mutation};
 use crate::store::Tx;
 
-/// Transfers a role: from whoever holds it to one ACTIVE member.
+/// Transfers a role: from its holder to one ACTIVE member.
 ///
 /// # Errors
-/// - [`Reason::NotFound`]; [`Reason::RoleNotGrantable`] for whoever neither holds the role nor is an operator.
+/// - [`Reason::NotFound`]; [`Reason::RoleNotGrantable`] for a caller who neither holds the role nor is an operator.
 /// - [`Reason::RoleNotAssignable`] for a role that is not transferred; [`Reason::RoleUnknown`].
 /// - [`Reason::FieldRequired`] for an operator without a reason, or where several hold it and none is named.
 /// - [`Reason::MemberState`] if who is to get it is not ACTIVE; [`Reason::RoleCardinality`].

@@ -135,7 +135,7 @@ async fn set_enabled(tx: &mut Tx, mut account: ServiceAccount, is_enabled: bool)
     Ok(account)
 }
 
-/// Leaves what an account owns without an owner, if the caller sees none of it: that is nobody's from now on, and not named.
+/// Leaves what an account owns without an owner, if the caller sees none of it: that has no owner from now on, and is not named.
 async fn disown(tx: &mut Tx, actor: Actor, id: ServiceAccountId) -> Result<(), Error> {
     let owned = tx.reads().owned_by(&[Principal::ServiceAccount(id)], OWNED_MAX + 1).await?;
     let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();

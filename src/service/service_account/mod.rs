@@ -51,7 +51,7 @@ async fn before_all_it_holds(
     Ok((actor, WithGrants { account, grants }))
 }
 
-/// Ensures that a service account exists in the caller's eyes: one that is bound to a resource is seen by whoever sees that.
+/// Ensures that a service account exists in the caller's eyes: one that is bound to a resource is seen by callers who see that.
 ///
 /// # Errors
 /// - [`NotFound`](crate::domain::error::Reason::NotFound).

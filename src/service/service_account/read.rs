@@ -77,7 +77,7 @@ impl Services {
         let size = request.size as usize;
         let (mut accounts, mut from): (Vec<ServiceAccount>, _) = (Vec::new(), request.after);
         for _ in 0..CHUNKS_MAX {
-            // A page ends where an account that is seen follows, so that its token tells of no other (CM-13).
+            // A page ends where an account that is seen follows, so that its token names no other (CM-13).
             let wanted = size + 1 - accounts.len();
             let found = sought.accounts(call.reads, from, wanted).await?;
             let is_last = found.len() < wanted;

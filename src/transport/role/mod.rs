@@ -83,7 +83,7 @@ impl Roles {
     async fn list(&self, call: &Call, message: proto::ListRolesRequest) -> Result<proto::ListRolesResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let query = format!("roles of {organization}");
-        // There are few, and whoever names no size takes them all.
+        // There are few, and a caller who names no size takes them all.
         let named = (message.page_size != 0).then_some(message.page_size);
         let (size, after) =
             all((named.map(page_size).transpose(), self.0.page_key::<RolePosition>(&query, &message.page_token)))?;

@@ -108,6 +108,12 @@ on_both! {
         let twice = vec![new_member("one@example.test", vec![]), new_member("ONE@example.test", vec![])];
         let refused = owner.create_members(id, twice).await.unwrap_err();
         assert_eq!(violations(&refused), [("requests[1].email".to_owned(), "OUT_OF_RANGE".to_owned())]);
+        let both = ["one@example.test", "ONE@example.test", "nobody"].map(|email| new_member(email, vec![]));
+        let refused = owner.create_members(id, both.to_vec()).await.unwrap_err();
+        let expected = [("requests[1].email", "OUT_OF_RANGE"), ("requests[2].email", "EMAIL_MALFORMED")];
+        let mut found = violations(&refused);
+        found.sort();
+        assert_eq!(found, expected.map(|(field, why)| (field.to_owned(), why.to_owned())));
         let unknown = vec![new_member("one@example.test", vec![]), new_member("two@example.test", vec![role("none")])];
         let refused = owner.create_members(id, unknown).await.unwrap_err();
         assert_eq!(violations(&refused), [("requests[1].assignments[0]".to_owned(), "ROLE_UNKNOWN".to_owned())]);

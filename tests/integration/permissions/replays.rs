@@ -85,7 +85,7 @@ async fn call_and_repeat(app: &TestApp, call: Recorded) -> Result<Done, String> 
     }
 }
 
-/// Makes a call again whose caller may no more, and ensures that it is refused as it would be under a new request id.
+/// Makes a call again that its caller may not make any more, and ensures that it is refused as it would be under a new request id.
 async fn replay(stage: &Stage<'_>, done: &Done) -> Result<(), String> {
     let anew = match make(stage.scene.app, &stage.named(done.call.clone())).await {
         Answer::Refused(status) => told(&status),
@@ -93,11 +93,11 @@ async fn replay(stage: &Stage<'_>, done: &Done) -> Result<(), String> {
     };
     match make(stage.scene.app, &done.call).await {
         Answer::Refused(status) if told(&status) == anew => Ok(()),
-        other => Err(format!("gave {}; now {other:?}, where another request id is told {anew}", done.answer)),
+        other => Err(format!("gave {}; now {other:?}, where another request id is refused with {anew}", done.answer)),
     }
 }
 
-/// Gives what a refusal tells, but for the id of its call.
+/// Returns what a refusal says, but for the id of its call.
 fn told(status: &Status) -> String {
     format!("{:?} {}: {}", status.code(), reason(status), status.message())
 }
@@ -172,7 +172,7 @@ on_both! {
                 let deltas = held().map(|it| revoke(membership(&person.membership_id), it)).to_vec();
                 app.operator().change_grants(change(id, deltas)).await.expect("a member without a role");
             }
-            // Whoever hands on a role has lost it by that, and may ask as long as they are a member.
+            // A member who transfers a role has lost it by that, and may ask as long as they are a member.
             let owner = &account.owner.membership_id;
             app.operator().disable_member(disable(&account.id, owner)).await.expect("a member to disable");
         })

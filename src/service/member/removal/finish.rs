@@ -161,7 +161,7 @@ impl FinishSlice {
     }
 
     /// Returns what others have come to own something below of since it was decided that it goes: theirs does not go with
-    /// it, so it stays, and is nobody's. Leaves those out of `owned` of which that is not known yet.
+    /// it, so it stays, without an owner. Leaves those out of `owned` of which that is not known yet.
     async fn below_which_others_own(&self, tx: &Tx, owned: &mut Vec<Resource>) -> Result<HashSet<ResourceKey>, Error> {
         let found = tx.reads().owned_by_others_below(self.membership, KEPT_MAX).await?;
         if found.len() as u64 == KEPT_MAX

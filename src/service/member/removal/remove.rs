@@ -29,7 +29,7 @@ const OTHER_FACTS: usize = 100;
 ///
 /// # Errors
 /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::RoleNotTakeable`], [`Reason::SelfRemoval`].
-/// - [`Reason::LeavingBarred`] for whoever holds a role whose holders do not leave (AX-32).
+/// - [`Reason::LeavingBarred`] for a member with a role whose holders do not leave (AX-32).
 /// - [`Reason::RoleCardinality`] for the last holder of a role that must be held, [`Reason::MemberState`].
 /// - [`Reason::AssetsUndecided`], [`Reason::AssetsOfOthers`], [`Reason::FeatureOff`], [`Reason::EtagMismatch`].
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ fn may_go(actor: &Actor, request: &RemoveMember, grants: &[&Grant]) -> Result<()
     };
     match grants.iter().find(is_kept).map(|grant| &grant.held) {
         Some(Held::Role(name)) => {
-            let message = "whoever holds this role does not leave; have it taken away first";
+            let message = "a member with this role does not leave; have it revoked first";
             Err(Error::new(Reason::LeavingBarred, message).about("role", name))
         }
         _ => Ok(()),
@@ -223,7 +223,7 @@ async fn may_dispose(
     Ok(())
 }
 
-/// Ensures that who is removed does not come back by a link that is open now: the user, nor whoever has an address of theirs.
+/// Ensures that who is removed does not come back by a link that is open now: neither the user nor anybody with an address of theirs.
 async fn bar_from_links(tx: &Tx, sealer: &Sealer, member: &Member) -> Result<(), Error> {
     let mut emails = match member.user {
         Some(user) => tx.above().user_emails(user).await?,
