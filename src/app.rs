@@ -101,7 +101,7 @@ pub struct App {
     reporter: tonic_health::server::HealthReporter,
     /// No new calls; streams end.
     soft: CancellationToken,
-    /// The feed, the mail worker and what is beside them end.
+    /// The background jobs end.
     background: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     followers: Vec<JoinHandle<()>>,

@@ -135,14 +135,14 @@ pub struct Metrics {
     pub index_bytes: Gauge,
     /// Organizations that were given up for want of memory.
     pub evictions: Gauge,
-    /// Overlays that were folded into a new base.
-    pub folds: Gauge,
+    /// How often an overlay was laid out anew as a base.
+    pub compactions: Gauge,
     /// Subscriptions that streams hold.
     pub subscriptions: Gauge,
     /// What these take, in bytes.
     pub subscription_bytes: Gauge,
-    /// How long ago the feed proved everything current.
-    pub feed_age: Gauge<f64, AtomicU64>,
+    /// How long ago the poller proved everything current.
+    pub log_age: Gauge<f64, AtomicU64>,
     /// How long ago the last full round of comparing memory with the database began.
     pub round_age: Gauge<f64, AtomicU64>,
     /// Histories that were found replaced by another.
@@ -217,7 +217,7 @@ impl Metrics {
         });
         let calls = handles.collect();
 
-        let (organizations, feed_age, clock_deviation) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let (organizations, log_age, clock_deviation) = (Gauge::default(), Gauge::default(), Gauge::default());
         let (histories_replaced, streams) = (Gauge::default(), Gauge::default());
         registry.register("index_organizations", "Organizations in memory", organizations.clone());
         let mut gauge = |name: &str, help: &str| {
@@ -227,7 +227,8 @@ impl Metrics {
         };
         let index_bytes = gauge("index_bytes", "Bytes that organizations in memory take, about");
         let evictions = gauge("index_evictions", "Organizations that were given up for want of memory");
-        let folds = gauge("index_folds", "Changes of an organization that were folded into a new base");
+        let compactions =
+            gauge("index_compactions", "Times that the changes of an organization were laid out anew as a base");
         let subscriptions = gauge("subscriptions", "Subscriptions that streams hold");
         let clock_steps_back = gauge("clock_steps_back", "Steps back of the clock that time goes by");
         let clock_steps_forward = gauge("clock_steps_forward", "Steps forward of the clock that time goes by");
@@ -258,10 +259,10 @@ impl Metrics {
             worker_stuck.clone(),
         );
         registry.register_with_unit(
-            "feed_age",
+            "log_age",
             "Time since everything in memory was proven current",
             Unit::Seconds,
-            feed_age.clone(),
+            log_age.clone(),
         );
         registry.register_with_unit(
             "clock_deviation",
@@ -282,10 +283,10 @@ impl Metrics {
             organizations,
             index_bytes,
             evictions,
-            folds,
+            compactions,
             subscriptions,
             subscription_bytes,
-            feed_age,
+            log_age,
             round_age,
             histories_replaced,
             connections_replaced,

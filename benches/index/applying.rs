@@ -33,7 +33,7 @@ pub async fn report(shape: Shape) -> Result<(), Failure> {
     let draw = |number: u64, count: usize| usize::try_from(scramble(number) % count as u64).unwrap_or(0);
 
     let (mut samples, mut number) = (Vec::new(), 0_u64);
-    while engine.folds() < FOLDS {
+    while engine.compactions() < FOLDS {
         number += 1;
         let resource = u32::try_from(scramble(number ^ 0x5eed) % u64::from(shape.resources))?;
         let key = ResourceKey { kind: KIND.into(), id: shape.resource(0, resource).into() };

@@ -20,7 +20,7 @@ pub fn report(engine: &Engine, shape: Shape, before: usize) {
     let id_bytes = resources * 10;
     heading(&format!("memory: {all} organizations, {members} memberships, {grants} grants, {resources} resources"));
     row("nothing loaded, resident", &mega(before), "", "≤ 60 MB");
-    for part in engine.parts_of_memory() {
+    for part in engine.memory_parts() {
         let (count, target) = match part.noun {
             "membership" => (members, "≤ 64 B"),
             "grant" => (grants, "≤ 24 B"),

@@ -1,4 +1,4 @@
-//! Who asks: whether their credential still stands, and whether they may be told.
+//! Who asks: whether the credential still stands, and whether the caller may know.
 
 use super::engine::Engine;
 use super::question::{Asked, Denial};
@@ -38,15 +38,15 @@ impl Caller {
 }
 
 impl Engine {
-    /// Asks that a credential which was verified once still stands: that it has not expired, and that neither the user or
-    /// service account was disabled, nor the session ended, nor the key taken back, nor lost with a part of the history.
+    /// Ensures that a credential which was verified once still stands: that it has not expired, and that neither the user or
+    /// service account was disabled, nor the session ended, nor the key revoked, nor lost with a part of the history.
     ///
     /// # Errors
     /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
     ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`].
     pub fn must_be_alive(&self, caller: &Caller) -> Result<(), Error> {
-        let installation = self.installation.load();
-        caller.must_not_be_expired(self.world.now())?;
+        let installation = self.installation_now();
+        caller.must_not_be_expired(self.world().now())?;
         if caller.session.is_some_and(|session| installation.is_session_ended(session)) {
             return Err(Error::new(Reason::SessionEnded, "the session was ended"));
         }
@@ -76,7 +76,7 @@ pub fn account_disabled() -> Error {
     Error::new(Reason::ServiceAccountDisabled, "the service account is disabled")
 }
 
-/// Asks that a caller may be told the answers to some questions: about oneself everyone, about others with access.check.
+/// Ensures that a caller may know the answers to some questions: about oneself everyone, about others with access.check.
 ///
 /// # Errors
 /// - [`Reason::NotFound`] if the caller does not see the organization.
@@ -93,7 +93,7 @@ pub fn may_ask<'a>(
     may_ask_about(view, caller, (!is_about_others).then_some(caller))
 }
 
-/// Asks that a caller may be told about `subject`; nobody stands for everybody.
+/// Ensures that a caller may know about `subject`; nobody stands for everybody.
 ///
 /// # Errors
 /// As [`may_ask`].

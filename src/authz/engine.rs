@@ -1,105 +1,38 @@
-//! The engine: loads organizations on first use, keeps them at the log's head, and gives snapshots to answer from.
+//! The engine: returns snapshots to answer from, as fresh as a caller asks. It joins three owners that do not know it: the
+//! organizations in memory ([`OrgCache`]), the log that fills them ([`LogTail`]) and the streams that are open
+//! ([`OpenStreams`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use arc_swap::Guard;
 
-use super::history::History;
-use super::inbox::{Inbox, StreamId};
 use super::installation::InstallationIndex;
-use super::residence::Residence;
-use super::slot::{Latest, Slot};
+use super::log_tail::{LogTail, Poller};
+use super::open_streams::{Inbox, OpenStreams, StreamId};
+use super::org_cache::{Entry, MemoryPart, OrgCache};
+use super::settings::Settings;
 use super::view::{Requirement, View};
-use crate::changelog::{Cursor, Source};
+use crate::changelog::{Relation, Source};
 use crate::clock::World;
+use crate::domain::catalog::find;
 use crate::domain::error::{Error, Kind, Reason};
-use crate::domain::fact::Scope;
 use crate::domain::id::{ApiKeyId, OrganizationId};
-use crate::domain::place::Subject;
+use crate::domain::place::{Place, Subject};
 use crate::domain::revision::{Position, Revision};
-
-/// How the engine behaves.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Past this age nothing is allowed any more; also the age that a call accepts if it does not say.
-    pub staleness_bound: Duration,
-    /// How often the feed asks what moved.
-    pub poll_interval: Duration,
-    /// How long a client may trust what it was told, less the age that `progress` tells.
-    pub lease: Duration,
-    /// Most organizations loaded at once; callers of others wait.
-    pub loads_max: usize,
-    /// Most calls that wait for a load; above it `INDEX_LOADING`.
-    pub load_waiters_max: usize,
-    /// Most of these of one caller.
-    pub load_waiters_each_max: usize,
-    /// How many bytes the organizations in memory may take. Above it those go that were asked about least recently;
-    /// subscriptions keep theirs, up to four fifths of it. One that is larger by itself is kept alone.
-    pub bytes_max: usize,
-    /// How long it is remembered that an organization does not exist.
-    pub absence: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            staleness_bound: Duration::from_secs(30),
-            poll_interval: Duration::from_millis(250),
-            lease: Duration::from_secs(5),
-            loads_max: 4,
-            load_waiters_max: 1_000,
-            load_waiters_each_max: 100,
-            bytes_max: 1 << 30,
-            absence: Duration::from_secs(1),
-        }
-    }
-}
-
-/// What a part of the index takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MemoryPart {
-    /// What it is of: a membership, a grant, a resource, a group; or of the organization as a whole.
-    pub noun: &'static str,
-    /// All of them together.
-    pub bytes: usize,
-}
 
 /// How often a view is looked for while an organization's history is being replaced.
 const VIEWS_MAX: u32 = 3;
 
-/// An open stream: its inbox, and the API key that it was opened with, if it was one.
-type OpenStream = (Arc<Inbox>, Option<ApiKeyId>);
-
-/// The index of this process.
+/// Checks from the memory of this process.
 pub struct Engine {
-    pub(super) source: Arc<dyn Source>,
-    pub(super) world: World,
-    pub(super) settings: Settings,
-    pub(super) installation: ArcSwap<InstallationIndex>,
-    pub(super) installation_turn: tokio::sync::Mutex<()>,
-    /// What the installation's log has come through, to recognise tokens by.
-    pub(super) installation_recent: Mutex<VecDeque<Position>>,
-    /// Up to here everything that turned in the installation's log has been marked.
-    pub(super) installation_marked: AtomicU64,
-    pub(super) residence: Residence,
-    /// What the last poll has proven of every loaded organization, and of the installation.
-    pub(super) proof: Latest,
-    /// When the last full round of comparisons began: what no poll can notice is younger than that.
-    pub(super) round: Latest,
-    /// Keys the hash of the ids that clients choose.
-    pub(super) seed: u64,
-    streams: AtomicU64,
-    /// The inboxes of all open streams: what counts everywhere at once may end any of them.
-    pub(super) inboxes: Mutex<HashMap<StreamId, OpenStream>>,
-    pub(super) history: History,
-    /// How often an overlay was folded into a new base.
-    pub(super) folds: AtomicU64,
-    /// From where the first poll goes on.
-    pub(super) beginning: Cursor,
+    source: Arc<dyn Source>,
+    world: World,
+    settings: Settings,
+    cache: Arc<OrgCache>,
+    streams: Arc<OpenStreams>,
+    log: Arc<LogTail>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -109,117 +42,44 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Loads the installation and makes an engine that knows no organization yet.
+    /// Loads the installation and returns an engine that has no organization in memory yet.
     ///
     /// # Errors
-    /// What the source says, and [`Reason::Internal`] if there is no installation.
+    /// Those of the source, and [`Reason::Internal`] if there is no installation.
     pub async fn start(
         source: Arc<dyn Source>,
         world: World,
         settings: Settings,
         epoch: u32,
     ) -> Result<Arc<Self>, Error> {
-        let asked_at = world.clock.monotonic();
-        // Before anything is loaded: what the first poll need not look at is in what is loaded after.
-        let beginning = source.cursor().await?;
-        let state = source.load(Scope::Installation).await?;
-        let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
-        let engine = Self {
-            source,
-            seed: u64::from_le_bytes(world.random()),
-            world,
+        let (cache, streams) = (Arc::new(OrgCache::new(settings)), Arc::<OpenStreams>::default());
+        let log = LogTail::start(
+            Arc::clone(&source),
+            world.clone(),
             settings,
-            installation: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
-            installation_turn: tokio::sync::Mutex::new(()),
-            installation_recent: Mutex::new(VecDeque::from([state.position])),
-            installation_marked: AtomicU64::new(state.position.revision.0),
-            residence: Residence::new(&settings),
-            proof: Latest::default(),
-            round: Latest::default(),
-            streams: AtomicU64::new(0),
-            inboxes: Mutex::default(),
-            history: History::new(epoch),
-            folds: AtomicU64::new(0),
-            beginning,
-        };
-        engine.proof.raise(asked_at);
-        engine.round.raise(asked_at);
-        Ok(Arc::new(engine))
+            epoch,
+            Arc::clone(&cache),
+            Arc::clone(&streams),
+        );
+        let log = Arc::new(log.await?);
+        Ok(Arc::new(Self { source, world, settings, cache, streams, log }))
     }
 
-    /// Gives the settings.
+    /// Returns the settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Gives the installation as it stands now.
-    #[must_use]
-    pub fn installation(&self) -> Arc<InstallationIndex> {
-        self.installation.load_full()
+    /// Returns the world that the engine lives in.
+    pub(super) fn world(&self) -> &World {
+        &self.world
     }
 
-    /// Says how many organizations are loaded.
-    #[must_use]
-    pub fn organizations(&self) -> usize {
-        self.residence.count()
-    }
+    // Views.
 
-    /// Says how many bytes the organizations in memory take, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.residence.bytes()
-    }
-
-    /// Says how often an organization was given up for want of memory.
-    #[must_use]
-    pub fn evictions(&self) -> u64 {
-        self.residence.evictions()
-    }
-
-    /// Says what the organizations in memory take, by what it is of.
-    #[must_use]
-    pub fn parts_of_memory(&self) -> [MemoryPart; 5] {
-        let nouns = ["membership", "grant", "resource", "group", "organization"];
-        let mut parts = nouns.map(|noun| MemoryPart { noun, bytes: 0 });
-        for (_, slot) in self.slots() {
-            let Some(snapshot) = slot.snapshot() else { continue };
-            for (part, bytes) in parts.iter_mut().zip(snapshot.bytes_by_part()) {
-                part.bytes += bytes;
-            }
-            // The slot with its counters, its entry in the map, and what makes both shared.
-            parts[4].bytes += size_of::<Slot>() + size_of::<(OrganizationId, Arc<Slot>)>() * 8 / 7 + 32;
-        }
-        parts
-    }
-
-    /// Says how many subscriptions are held, and how many bytes they take, about, but for the ids in them.
-    #[must_use]
-    pub fn subscriptions(&self) -> (usize, usize) {
-        let slots = self.slots();
-        let registries = slots.iter().map(|(_, slot)| slot.registry.lock());
-        registries.fold((0, 0), |(count, bytes), registry| (count + registry.len(), bytes + registry.bytes()))
-    }
-
-    /// Says how often what had changed was folded into a new base.
-    #[must_use]
-    pub fn folds(&self) -> u64 {
-        self.folds.load(Ordering::Relaxed)
-    }
-
-    /// Waits until no fold is under way: for measuring.
-    pub async fn folded(&self) {
-        self.residence.no_fold_under_way().await;
-    }
-
-    /// Says how old what the feed has proven is.
-    #[must_use]
-    pub fn feed_age(&self) -> Duration {
-        self.world.clock.monotonic().since(self.proof.at())
-    }
-
-    /// Gives a pair of snapshots as fresh as asked, loading the organization if need be. Whether `caller` sees the
-    /// organization is theirs to ask of the view; what is wrong with a revision is told only to who does.
+    /// Returns a pair of snapshots as fresh as required, loading the organization if need be. Whether `caller` sees the
+    /// organization is the caller's to ask of the view; an error about a revision goes only to callers who do.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] if there is no such organization.
@@ -237,20 +97,23 @@ impl Engine {
         }
         let bound = self.settings.staleness_bound;
         for _ in 0..VIEWS_MAX {
-            let slot = match self.residence.slot(id).filter(|slot| slot.snapshot().is_some()) {
-                Some(slot) => {
-                    // Before anything is read for them that is not read for an organization that is not there.
+            let entry = match self.cache.entry(id).filter(|entry| entry.snapshot().is_some()) {
+                Some(entry) => {
+                    // Before anything is read for this caller that is not read for an organization that is not there.
                     if self.view_now(id, bound).is_some_and(|view| !view.is_seen_by(caller)) {
                         self.must_stand_to(id, requirement, caller).await?;
                     }
-                    slot
+                    entry
                 }
-                None => self.loaded(id, requirement, caller).await?,
+                None => {
+                    self.must_stand_to(id, requirement, caller).await?;
+                    self.log.load_for(id, caller).await?
+                }
             };
             let (reached, max_age) = match requirement {
                 Requirement::MaxAge(max_age) => (Ok(()), max_age.unwrap_or(bound)),
-                Requirement::AtLeast(token) => (self.reach(id, &slot, &token).await, bound),
-                Requirement::Fresh => (self.reach_head(id, &slot).await, bound),
+                Requirement::AtLeast(token) => (self.log.follow_to(id, &entry, &token).await, bound),
+                Requirement::Fresh => (self.log.follow_to_head(id, &entry).await, bound),
             };
             // Between a history that is replaced and the next there is nothing to see: load again.
             let Some(view) = self.view_now(id, max_age) else { continue };
@@ -264,93 +127,240 @@ impl Engine {
             .retry_after(self.settings.poll_interval))
     }
 
-    /// Gives a pair of snapshots if nothing has to be waited for: no load, no log.
+    /// Returns a pair of snapshots if nothing has to be waited for: no load, no log.
     pub(super) fn view_if_ready(&self, id: OrganizationId, requirement: Requirement) -> Option<View> {
         let Requirement::MaxAge(max_age) = requirement else { return None };
         self.view_now(id, max_age.unwrap_or(self.settings.staleness_bound))
     }
 
-    /// Gives the pair of snapshots as it stands; `None` if the organization is not loaded.
+    /// Returns the pair of snapshots as it stands; `None` if the organization is not loaded.
     pub(super) fn view_now(&self, id: OrganizationId, max_age: Duration) -> Option<View> {
-        self.residence.look(id, |slot| self.view_of(slot, id, max_age))?
+        self.cache.look(id, |entry| self.view_of(entry, id, max_age))?
     }
 
-    /// Gives the pair of snapshots of an organization that is known to be in a slot.
-    pub(super) fn view_of(&self, slot: &Slot, id: OrganizationId, max_age: Duration) -> Option<View> {
+    /// Returns the pair of snapshots of an organization whose entry is at hand.
+    pub(super) fn view_of(&self, entry: &Entry, id: OrganizationId, max_age: Duration) -> Option<View> {
         // The proof first: what it proves is in the snapshots read after it.
-        let proven_at = self.proof.at().max(slot.proof().at());
-        let organization = slot.snapshot()?;
-        let installation = self.installation.load_full();
+        let proven_at = self.log.proven_at().max(entry.proven_at().at());
+        let organization = entry.snapshot()?;
+        let installation = self.log.installation().snapshot();
         let asked_at = self.world.clock.monotonic();
-        slot.used_at().touch(asked_at);
+        entry.used_at().touch(asked_at);
         let age = asked_at.since(proven_at);
         let bound = self.settings.staleness_bound;
-        let is_stale = age > max_age.min(bound) || asked_at.since(self.round.at()) > bound;
+        let is_stale = age > max_age.min(bound) || asked_at.since(self.log.round_at()) > bound;
         let now = self.world.now();
         Some(View { organization, installation, age, is_stale, now, epoch: self.epoch(), id })
     }
 
-    /// Says whether a position is known to be of the history that an organization has now; the beginning is of every one.
+    /// Ensures that a caller stands to an organization in some way, so that nobody has the organizations of others loaded. One
+    /// that there is not costs the same statement, and is remembered in the same way.
+    ///
+    /// # Errors
+    /// - [`Reason::NotFound`].
+    async fn must_stand_to(&self, id: OrganizationId, requirement: Requirement, caller: Subject) -> Result<(), Error> {
+        let asked_at = self.world.clock.monotonic();
+        if matches!(requirement, Requirement::MaxAge(_)) && self.cache.is_absent(id, caller, asked_at) {
+            return Err(Error::not_found("organization", id));
+        }
+        let Relation { catalog, is_here } = self.source.relation(id, caller).await?;
+        let stands = catalog.is_some_and(|catalog| is_here || self.stands_above(caller, &catalog));
+        if stands {
+            return Ok(());
+        }
+        self.cache.note_absent(id, caller, asked_at);
+        Err(Error::not_found("organization", id))
+    }
+
+    /// Returns whether a subject holds something above the organizations that follow a catalog.
+    fn stands_above(&self, subject: Subject, catalog: &str) -> bool {
+        self.log.installation().load().held_above(subject).any(|grant| match &grant.place {
+            Place::Installation => true,
+            // One that is not known here yet is known once the organization is loaded.
+            Place::Product(product) => find(catalog).is_none_or(|catalog| catalog.name() == product),
+            Place::Organization | Place::Resource(_) => false,
+        })
+    }
+
+    /// Returns the refusal of a caller who does not see a loaded organization: the same one, after the same statement, as for
+    /// one that is not there.
+    pub async fn refuse_stranger(&self, id: OrganizationId, requirement: Requirement, caller: Subject) -> Error {
+        match self.must_stand_to(id, requirement, caller).await {
+            Ok(()) => Error::not_found("organization", id),
+            Err(error) => error,
+        }
+    }
+
+    // The log.
+
+    /// Returns the installation as it stands now.
+    #[must_use]
+    pub fn installation(&self) -> Arc<InstallationIndex> {
+        self.log.installation().snapshot()
+    }
+
+    /// Returns the installation as it stands now, to be read at once.
+    pub(super) fn installation_now(&self) -> Guard<Arc<InstallationIndex>> {
+        self.log.installation().load()
+    }
+
+    /// Returns what keeps memory current, to be driven beside the calls. One poller is enough.
+    #[must_use]
+    pub fn poller(&self) -> Poller {
+        Poller::new(Arc::clone(&self.log))
+    }
+
+    /// Takes in that this process has committed: what is loaded of it is brought up to date before the caller goes on.
+    ///
+    /// The commit has happened whatever comes: what cannot be applied now is left to the poller.
+    pub async fn committed(&self, organization: Option<(OrganizationId, Position)>, installation: Option<Position>) {
+        self.log.committed(organization, installation).await;
+    }
+
+    /// Returns whether a position is known to be of the history that an organization has now; the beginning is of every one.
     pub(super) fn is_known(&self, id: OrganizationId, position: Position) -> bool {
         position == Position::default()
-            || self.slot(id).is_some_and(|slot| slot.recent(position.revision) == Some(position))
+            || self.cache.entry(id).is_some_and(|entry| entry.recent(position.revision) == Some(position))
     }
 
-    /// Gives the slot of an organization that somebody has asked about.
-    pub(super) fn slot(&self, id: OrganizationId) -> Option<Arc<Slot>> {
-        self.residence.slot(id)
-    }
-
-    /// Gives the slots of all organizations that somebody has asked about.
-    pub(super) fn slots(&self) -> Vec<(OrganizationId, Arc<Slot>)> {
-        self.residence.slots()
-    }
-
-    /// Gives the revision up to which everything that turned in the installation's log is marked.
+    /// Returns the revision up to which everything that changed in the installation's log is marked.
     pub(super) fn installation_marked(&self) -> Revision {
-        Revision(self.installation_marked.load(Ordering::Acquire))
+        self.log.installation().marked()
     }
 
-    /// Numbers a new stream, which is told from now on when its caller's credential may have ended.
+    /// Returns what counts restores that revision tokens must not survive.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.log.history().epoch()
+    }
+
+    /// Returns how often the history that this process lives in was found to be no more, in part or as a whole. What was
+    /// learned at another number may be of the lost part.
+    #[must_use]
+    pub fn breaks(&self) -> u64 {
+        self.log.history().breaks()
+    }
+
+    /// Waits until a history is found to be no more; returns at once if one was since the last time.
+    pub async fn broken_off(&self) {
+        self.log.history().broken_off().await;
+    }
+
+    // Streams.
+
+    /// Numbers a new stream, which is woken from now on when its caller's credential may have ended.
     pub(super) fn open_stream(&self, inbox: &Arc<Inbox>, key: Option<ApiKeyId>) -> StreamId {
-        let id = StreamId(self.streams.fetch_add(1, Ordering::Relaxed));
-        self.inboxes.lock().insert(id, (Arc::clone(inbox), key));
-        id
+        self.streams.open(inbox, key)
     }
 
-    /// Forgets a stream.
+    /// Forgets a stream that holds nothing any more.
     pub(super) fn close_stream(&self, id: StreamId) {
-        self.inboxes.lock().remove(&id);
+        self.streams.close(id);
     }
 
-    /// Wakes every stream, so that it looks at its caller's credential, and tells how far the installation has come.
-    pub(super) fn ring_all(&self) {
-        self.inboxes.lock().values().for_each(|(inbox, _)| inbox.ring());
+    /// Returns the organizations in memory, for a stream that holds something of them.
+    pub(super) fn cache(&self) -> &OrgCache {
+        &self.cache
     }
 
-    /// Tells that this process has committed: whatever is loaded of it is brought up to date before the caller goes on.
-    ///
-    /// The commit has happened whatever comes: what cannot be applied now is left to the feed.
-    pub async fn committed(
-        self: &Arc<Self>,
-        organization: Option<(OrganizationId, Position)>,
-        installation: Option<Position>,
-    ) {
-        if installation.is_some() {
-            // It may have given somebody a place in organizations that did not exist for them.
-            self.residence.forget_absences();
-            if let Err(error) = self.catch_up_installation().await {
-                tracing::debug!(%error, "the installation's index is left to the feed");
-            }
-        }
-        if let Some((id, _)) = organization {
-            self.residence.exists(id);
-        }
-        if let Some((id, position)) = organization
-            && let Some(slot) = self.slot(id)
-            && let Err(error) = self.catch_up(id, &slot, position).await
-        {
-            tracing::debug!(%error, "an organization's index is left to the feed");
-        }
+    /// Returns the keys by which streams were opened.
+    #[must_use]
+    pub fn keys_of_streams(&self) -> HashSet<ApiKeyId> {
+        self.streams.keys()
+    }
+
+    /// Takes in that keys which were good are not in the database: they are refused, and streams end with them.
+    pub fn lose_keys(&self, keys: &HashSet<ApiKeyId>) {
+        self.streams.lose_keys(keys);
+    }
+
+    /// Takes in that a key is in the database.
+    pub fn find_key(&self, key: ApiKeyId) {
+        self.streams.find_key(key);
+    }
+
+    /// Returns whether a key was good in a history that is no more.
+    pub(super) fn is_key_lost(&self, key: ApiKeyId) -> bool {
+        self.streams.is_key_lost(key)
+    }
+
+    // What is measured.
+
+    /// Counts the organizations in memory.
+    #[must_use]
+    pub fn organizations(&self) -> usize {
+        self.cache.count()
+    }
+
+    /// Returns how many bytes the organizations in memory take, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// Counts how often an organization was given up for want of memory.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.cache.evictions()
+    }
+
+    /// Returns what the organizations in memory take, by what it is of.
+    #[must_use]
+    pub fn memory_parts(&self) -> [MemoryPart; 5] {
+        self.cache.memory_parts()
+    }
+
+    /// Returns how many subscriptions are held, and how many bytes they take, about, but for the ids in them.
+    #[must_use]
+    pub fn subscriptions(&self) -> (usize, usize) {
+        self.cache.subscriptions()
+    }
+
+    /// Counts how often what had changed was laid out anew.
+    #[must_use]
+    pub fn compactions(&self) -> u64 {
+        self.log.compactions()
+    }
+
+    /// Waits until no compaction is under way: for measuring.
+    pub async fn compacted(&self) {
+        // The permits are never closed, so this waits for one.
+        let _permit = self.cache.compaction_permit().await;
+    }
+
+    /// Returns how old what the poller has proven is.
+    #[must_use]
+    pub fn log_age(&self) -> Duration {
+        self.log.age()
+    }
+
+    /// Returns how long ago the last full round of comparisons began.
+    #[must_use]
+    pub fn round_age(&self) -> Duration {
+        self.log.round_age()
+    }
+
+    /// Returns whether nothing is allowed, since too long nothing was proven current.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.log_age().max(self.round_age()) > self.settings.staleness_bound
+    }
+
+    /// Counts how often a log was found replaced by another history.
+    #[must_use]
+    pub fn histories_replaced(&self) -> u64 {
+        self.log.history().replaced()
+    }
+
+    /// Counts how often another database was found to answer than before, or one that was set back.
+    #[must_use]
+    pub fn databases_exchanged(&self) -> u64 {
+        self.log.history().exchanged()
+    }
+
+    /// Returns whether the database withholds which history it has, so that only comparing proves anything.
+    #[must_use]
+    pub fn is_history_withheld(&self) -> bool {
+        self.log.history().is_withheld()
     }
 }

@@ -4,6 +4,7 @@
 mod activity;
 mod api_keys;
 mod lapsed_grants;
+mod log_poller;
 mod mails;
 mod oversight;
 mod refusals;
@@ -17,17 +18,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::time::unrecorded;
+pub use log_poller::LogPoller;
 pub use mails::Mails;
 
-use crate::authz;
 use crate::mail::Worker;
 use crate::service::Services;
 use crate::workers::Workers;
 
 /// The bound of a job whose pause and turn are short.
 const SHORT_BOUND: Duration = Duration::from_mins(2);
-/// The log is followed about every 250 ms.
-const FOLLOWER_BOUND: Duration = Duration::from_secs(15);
 
 /// Starts all of them, until `stop`.
 pub fn start(
@@ -37,9 +36,8 @@ pub fn start(
     stop: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let services = || Arc::clone(services);
-    let engine = Arc::clone(&services().engine);
     vec![
-        workers.spawn("feed", FOLLOWER_BOUND, |pulse| authz::follow(engine, pulse, stop.clone())),
+        workers.start(LogPoller(services().engine.poller()), stop),
         workers.start(Mails { worker: mails, nudge: Arc::clone(&services().mail) }, stop),
         workers.start(activity::Activity(services()), stop),
         workers.start(removals::Removals(services()), stop),

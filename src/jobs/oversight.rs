@@ -30,7 +30,7 @@ pub async fn oversee(workers: Arc<Workers>, services: Arc<Services>, stop: Cance
         let is_stale = services.engine.is_stale();
         match (std::mem::replace(&mut was_stale, is_stale), is_stale) {
             (false, true) => tracing::error!(
-                feed_age = ?services.engine.feed_age(),
+                log_age = ?services.engine.log_age(),
                 round_age = ?services.engine.round_age(),
                 "nothing is allowed: too long nothing was proven current",
             ),

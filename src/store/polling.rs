@@ -1,4 +1,4 @@
-//! What the feed asks again and again: what moved, in which history, and how far the heads have come.
+//! What the poller asks again and again: what moved, in which history, and how far the heads have come.
 //!
 //! PostgreSQL has an order of transactions and names its cluster, database and timeline; all of it comes with the poll's own
 //! statement, so that no other server can have answered a part of it. SQLite has one writer, so commits are numbered; of

@@ -57,7 +57,7 @@ async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, String) {
 fn detail(endpoints: &Endpoints) -> String {
     let engine = &endpoints.edge.services.engine;
     let mut lines = vec![
-        format!("memory proven current {:.1} s ago", engine.feed_age().as_secs_f64()),
+        format!("memory proven current {:.1} s ago", engine.log_age().as_secs_f64()),
         format!("memory compared with the database {:.1} s ago", engine.round_age().as_secs_f64()),
     ];
     if engine.is_stale() {
@@ -86,7 +86,7 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         (&metrics.organizations, engine.organizations() as u64),
         (&metrics.index_bytes, engine.bytes() as u64),
         (&metrics.evictions, engine.evictions()),
-        (&metrics.folds, engine.folds()),
+        (&metrics.compactions, engine.compactions()),
         (&metrics.subscriptions, subscriptions as u64),
         (&metrics.subscription_bytes, subscription_bytes as u64),
         (&metrics.histories_replaced, engine.histories_replaced()),
@@ -100,7 +100,7 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
     metrics.clock_deviation.set(clock.deviation_seconds());
-    metrics.feed_age.set(engine.feed_age().as_secs_f64());
+    metrics.log_age.set(engine.log_age().as_secs_f64());
     metrics.round_age.set(engine.round_age().as_secs_f64());
     for worker in endpoints.workers.all() {
         metrics.worker(worker.name, worker.silent_for, worker.condition != Condition::Working);

@@ -205,7 +205,7 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("authz/index/base.rs", &["foldhash"]),
     ("authz/index/draft.rs", &["foldhash"]),
-    ("authz/index/judge.rs", &["smallvec"]),
+    ("authz/index/evaluate.rs", &["smallvec"]),
     ("authz/index/list.rs", &["imbl", "serde", "uuid"]),
     ("authz/index/mod.rs", &["imbl", "smallvec", "uuid"]),
     ("authz/index/overlay.rs", &["foldhash", "imbl"]),

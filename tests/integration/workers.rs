@@ -95,31 +95,31 @@ async fn metric(app: &TestApp, name: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_feed_that_hangs_is_told_until_it_goes_on() {
+async fn a_log_that_is_not_followed_is_reported_until_it_is() {
     let (second, moment) = (Duration::from_secs(1), Duration::from_millis(50));
     let (app, polls) = start().await;
-    detail_says(&app, moment, "worker feed: progress").await;
-    assert!(metric(&app, "worker_stuck{worker=\"feed\"}").await < 0.5);
+    detail_says(&app, moment, "worker log: progress").await;
+    assert!(metric(&app, "worker_stuck{worker=\"log\"}").await < 0.5);
 
     polls.send_replace(Polls::Hang);
-    detail_says(&app, second, "worker feed: STUCK, no progress for").await;
-    assert!(metric(&app, "worker_stuck{worker=\"feed\"}").await > 0.5);
-    assert!(metric(&app, "worker_silence_seconds{worker=\"feed\"}").await > 15.0);
-    assert!(metric(&app, "feed_age_seconds").await > 15.0);
+    detail_says(&app, second, "worker log: STUCK, no progress for").await;
+    assert!(metric(&app, "worker_stuck{worker=\"log\"}").await > 0.5);
+    assert!(metric(&app, "worker_silence_seconds{worker=\"log\"}").await > 15.0);
+    assert!(metric(&app, "log_age_seconds").await > 15.0);
     detail_says(&app, second, "nothing is allowed").await;
 
     polls.send_replace(Polls::Answer);
-    detail_says(&app, moment, "worker feed: progress").await;
+    detail_says(&app, moment, "worker log: progress").await;
     detail_says(&app, moment, "memory proven current 0.").await;
-    assert!(metric(&app, "worker_stuck{worker=\"feed\"}").await < 0.5);
-    assert!(metric(&app, "feed_age_seconds").await < 1.0);
+    assert!(metric(&app, "worker_stuck{worker=\"log\"}").await < 0.5);
+    assert!(metric(&app, "log_age_seconds").await < 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_that_panicked_is_told() {
+async fn a_task_that_panicked_is_reported() {
     let (app, polls) = start().await;
     polls.send_replace(Polls::Panic);
-    detail_says(&app, Duration::from_millis(50), "worker feed: PANICKED").await;
-    assert!(metric(&app, "worker_stuck{worker=\"feed\"}").await > 0.5);
+    detail_says(&app, Duration::from_millis(50), "worker log: PANICKED").await;
+    assert!(metric(&app, "worker_stuck{worker=\"log\"}").await > 0.5);
     assert!(metric(&app, "worker_stuck{worker=\"mail\"}").await < 0.5);
 }

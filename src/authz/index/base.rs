@@ -1,4 +1,4 @@
-//! The dense part of an index: everything as it stood when it was last folded, laid out for look-ups and never changed.
+//! The dense part of an index: everything as it stood when it was last compacted, laid out for look-ups and never changed.
 //!
 //! Ids are stored once, in tables sorted by id; all else names them by [`Number`]. What a check reads of a member or of a
 //! resource stands in one record of at most one cache line.
@@ -18,7 +18,7 @@ pub(super) const NO_ROLES: usize = 0;
 /// So many entries are looked at one by one: they stand in a cache line or two.
 const SHORT_RUN: usize = 16;
 
-/// Everything as it stood when it was last folded.
+/// Everything as it stood when it was last compacted.
 #[derive(Debug, Default)]
 pub(super) struct Base {
     /// Keys the hash of resource ids, which clients choose.

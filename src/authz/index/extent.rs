@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use foldhash::fast::FixedState;
 
 use super::OrganizationIndex;
-use super::judge::Standing;
+use super::evaluate::Standing;
 use super::number::{AS_MEMBER, FOREVER, Holder, Holding, Number, ORGANIZATION};
 use crate::authz::installation::InstallationIndex;
 use crate::domain::catalog::{PermissionId, Reach, Role};
@@ -44,7 +44,7 @@ struct Held {
 }
 
 impl OrganizationIndex {
-    /// Returns where a subject who stands here has a permission now. It agrees with `judge` on every resource.
+    /// Returns where a subject who stands here has a permission now. It agrees with `evaluate` on every resource.
     pub(super) fn extent(
         &self,
         installation: &InstallationIndex,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::OrganizationIndex;
+use super::evaluate::Span;
 use super::extent::Extent;
-use super::judge::Span;
 use super::number::Number;
 use crate::authz::installation::InstallationIndex;
 use crate::authz::question::{Answer, Whom};
@@ -79,13 +79,13 @@ impl OrganizationIndex {
         target: Option<&ResourceKey>,
         now: Timestamp,
     ) -> Vec<PermissionHeld> {
-        let Ok(until) = super::judge::session_until(installation, session, now) else { return Vec::new() };
+        let Ok(until) = super::evaluate::session_until(installation, session, now) else { return Vec::new() };
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return Vec::new() };
         let chain = self.chain(target.and_then(|target| self.find_resource(target)));
         let catalog = &self.words.catalog;
         let askable = catalog.askable(target.map(|target| &*target.kind));
         let held = catalog.permissions().filter(|permission| askable.has(*permission)).filter_map(|permission| {
-            match self.judge(installation, subject, &standing, &chain, permission, now).min(until).answer() {
+            match self.evaluate(installation, subject, &standing, &chain, permission, now).min(until).answer() {
                 Answer::Allowed { until } => {
                     Some(PermissionHeld { name: Arc::clone(catalog.permission_name(permission)), until })
                 }
@@ -109,7 +109,7 @@ impl OrganizationIndex {
         now: Timestamp,
     ) -> Page<Arc<str>, Arc<str>> {
         let mut page = Page::default();
-        let Ok(until) = super::judge::session_until(installation, session, now) else { return page };
+        let Ok(until) = super::evaluate::session_until(installation, session, now) else { return page };
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active && until != Span::NEVER)
         else {
             return page;
@@ -188,7 +188,7 @@ impl OrganizationIndex {
             page.next = Some(key);
             let Some(subject) = subject else { continue };
             let Some(standing) = self.standing(installation, subject) else { continue };
-            if self.judge(installation, subject, &standing, &chain, permission, now) != Span::NEVER {
+            if self.evaluate(installation, subject, &standing, &chain, permission, now) != Span::NEVER {
                 page.items.push(subject);
             }
         }

@@ -1,14 +1,14 @@
 //! One organization in memory: a dense base that never changes under a small overlay that does.
 //!
 //! A clone is a snapshot and costs nothing; an apply changes one clone and publishes it whole, in a time that does not
-//! depend on how much the organization holds. When the overlay has grown to a sixteenth of the base, both are folded into
-//! a new base beside the running one ([`OrganizationIndex::folded`]). `judge` evaluates the rule on it, `list` enumerates.
+//! depend on how much the organization holds. When the overlay has grown to a sixteenth of the base, both are compacted into
+//! a new base beside the running one ([`OrganizationIndex::compacted`]). `evaluate` evaluates the rule on it, `list` enumerates.
 
 mod base;
 mod browse;
 mod draft;
+mod evaluate;
 mod extent;
-mod judge;
 mod list;
 mod number;
 mod overlay;
@@ -36,7 +36,7 @@ use crate::domain::time::Timestamp;
 pub use browse::{Candidates, Seen};
 pub use list::{Page, PermissionHeld, SubjectKey, Viewer};
 
-/// An overlay is folded in when it holds more than this share of the base...
+/// An overlay is compacted when it holds more than this share of the base...
 const FOLD_SHARE: usize = 16;
 /// ...but a small one is left alone.
 const FOLD_LEAST: usize = 64;
@@ -92,19 +92,19 @@ impl OrganizationIndex {
             }
         }
         let base = Arc::new(draft.build(seed));
-        let overlay = Overlay::new(fold_limit(&base));
+        let overlay = Overlay::new(compaction_limit(&base));
         Self { position: Position::default(), is_active, words, base, overlay, catalog_key: key }
     }
 
-    /// Says whether the overlay has grown so much that it should be folded in.
+    /// Says whether the overlay has grown so much that it should be compacted.
     #[must_use]
-    pub fn wants_folding(&self) -> bool {
+    pub fn wants_compaction(&self) -> bool {
         self.overlay.is_full()
     }
 
     /// Makes the same index anew with everything in its base. Takes as long as loading did.
     #[must_use]
-    pub fn folded(&self) -> Self {
+    pub fn compacted(&self) -> Self {
         self.anew(Arc::clone(&self.catalog_key), Arc::clone(self.words.followed()))
     }
 
@@ -516,7 +516,7 @@ fn later(ids: &imbl::OrdMap<u128, Number>, number: Number) -> Option<u128> {
     ids.iter().find(|(_, known)| **known == number).map(|(id, _)| *id)
 }
 
-fn fold_limit(base: &Base) -> usize {
+fn compaction_limit(base: &Base) -> usize {
     (base.len() / FOLD_SHARE).max(FOLD_LEAST)
 }
 

@@ -1,6 +1,6 @@
 //! Numbers that stand for ids inside one index, so that a 16-byte id or a name is stored once.
 //!
-//! A number is good as long as the base it was given out over: folding numbers everything anew.
+//! A number is good as long as the base it was given out over: a compaction numbers everything anew.
 
 /// A membership, group, service account or resource, by its place in its table.
 pub(super) type Number = u32;

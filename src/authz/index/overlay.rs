@@ -1,4 +1,4 @@
-//! What has changed since the base was folded, in persistent maps: a clone is a snapshot and costs nothing.
+//! What has changed since the base was built, in persistent maps: a clone is a snapshot and costs nothing.
 //!
 //! Every entry is an absolute state that stands in place of what the base says under the same number. Numbers above the
 //! base's are of what came later.
@@ -16,12 +16,12 @@ use crate::domain::fact::MemberState;
 /// A map with a hasher that is fast: its keys are numbers of ours, or ids that the server made.
 type Map<K, V> = GenericHashMap<K, V, FixedState, DefaultSharedPtr>;
 
-/// What has changed since the base was folded.
+/// What has changed since the base was built.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlay {
     /// What is below, by hash; none while nothing is.
     touched: Option<Arc<Touched>>,
-    /// How many entries it takes until it is folded in.
+    /// How many entries it takes until it is compacted.
     limit: usize,
     /// How many times something was put in: a bound on how much it holds.
     entries: usize,
@@ -82,12 +82,12 @@ const KEY: u64 = 6;
 const HOLDER: u64 = 7;
 
 impl Overlay {
-    /// Makes the overlay of a new base. `limit` is how many entries it takes until it is folded in.
+    /// Makes the overlay of a new base. `limit` is how many entries it takes until it is compacted.
     pub fn new(limit: usize) -> Self {
         Self { limit, ..Self::default() }
     }
 
-    /// Says whether it has grown so much that it should be folded in.
+    /// Says whether it has grown so much that it should be compacted.
     pub fn is_full(&self) -> bool {
         self.entries > self.limit
     }

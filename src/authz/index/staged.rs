@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::OrganizationIndex;
 use super::base::Base;
-use super::judge::{Span, session_until};
+use super::evaluate::{Span, session_until};
 use super::number::{NOBODY, Number, mix};
 use crate::authz::installation::InstallationIndex;
 use crate::authz::question::{Answer, Asked, Denial};
@@ -144,7 +144,7 @@ impl OrganizationIndex {
             let is_it = |number: &Number| self.base.is_resource(*number, kind, id);
             resource.filter(is_it).or_else(|| self.known_resource(hash, kind, id))
         }));
-        let span = self.judge(installation, staged.subject, &standing, &chain, staged.permission, now);
+        let span = self.evaluate(installation, staged.subject, &standing, &chain, staged.permission, now);
         span.min(staged.until).answer()
     }
 }

@@ -14,7 +14,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::inbox::{Inbox, StreamId};
+use super::open_streams::{Inbox, StreamId};
 use super::question::{Answer, Asked, Denial, Question, Session};
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::time::Timestamp;

@@ -4,9 +4,9 @@
 //! to write. So a slow reader costs no memory, the last state always arrives, and no answer is older than a change sent
 //! before it.
 
+mod evaluate;
 mod frame;
-mod holding;
-mod looking;
+mod subscriptions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
@@ -17,9 +17,9 @@ use foldhash::fast::RandomState;
 
 use super::caller::{Caller, may_ask};
 use super::engine::Engine;
-use super::inbox::{Inbox, StreamId};
+use super::open_streams::{Inbox, StreamId};
+use super::org_cache::Entry;
 use super::question::{Answer, Asked, Denial, Question, Questions};
-use super::slot::Slot;
 use super::view::{Requirement, View};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::OrganizationId;
@@ -59,8 +59,8 @@ pub struct Stream<Q> {
     watches_made: u32,
     /// Watches with something to look at.
     dirty: BTreeSet<u32>,
-    /// The watch that was looked at last: the others have their turn before it has another.
-    last_looked: u32,
+    /// The watch that was evaluated last: the others come before it does again.
+    last_evaluated: u32,
     resets: VecDeque<(OrganizationId, Reason)>,
     ping: Option<u64>,
     /// When decisions that hang on an expiry turn.
@@ -70,7 +70,7 @@ pub struct Stream<Q> {
 /// What a stream holds of one organization.
 struct Watch {
     organization: OrganizationId,
-    slot: Arc<Slot>,
+    entry: Arc<Entry>,
     count: usize,
     /// Answers that need no looking at: of items that are wrong, and not held.
     refused: Vec<(u64, Answer)>,
@@ -106,7 +106,7 @@ impl<Q: Questions> Stream<Q> {
             watch_of: BTreeMap::new(),
             watches_made: 0,
             dirty: BTreeSet::new(),
-            last_looked: 0,
+            last_evaluated: 0,
             resets: VecDeque::new(),
             ping: None,
             expiries: BTreeSet::new(),
@@ -262,7 +262,7 @@ impl<Q: Questions> Stream<Q> {
         while let Some(Update::Ping(_) | Update::Unsubscribe(_)) = self.waiting.front() {
             match self.waiting.pop_front() {
                 Some(Update::Ping(number)) => self.take_ping(number),
-                Some(Update::Unsubscribe(numbers)) => numbers.into_iter().for_each(|number| self.let_go(number)),
+                Some(Update::Unsubscribe(numbers)) => numbers.into_iter().for_each(|number| self.release(number)),
                 Some(Update::Check { .. } | Update::Subscribe { .. }) | None => {}
             }
         }
@@ -276,10 +276,10 @@ impl<Q: Questions> Stream<Q> {
     async fn wait(&mut self) -> Option<Output> {
         self.prepare();
         let inbox = Arc::clone(&self.inbox);
-        let clock = Arc::clone(&self.engine.world.clock);
-        let turn = self.expiries.first().map(|(at, _)| *at);
+        let clock = Arc::clone(&self.engine.world().clock);
+        let expiry = self.expiries.first().map(|(at, _)| *at);
         let rights = self.watches.values().filter_map(|watch| watch.right_until);
-        let next = turn.into_iter().chain(self.caller.expires_at).chain(rights).min();
+        let next = expiry.into_iter().chain(self.caller.expires_at).chain(rights).min();
         let prepared = async {
             match &mut self.preparing {
                 Some(view) => view.await,
@@ -364,7 +364,7 @@ async fn view_while_read(
         Requirement::MaxAge(max_age) => (max_age, Some(Position::default())),
         Requirement::AtLeast(_) | Requirement::Fresh => (None, None),
     };
-    let max_age = max_age.unwrap_or(engine.settings.staleness_bound);
+    let max_age = max_age.unwrap_or(engine.settings().staleness_bound);
     loop {
         // If what was reached was replaced meanwhile, it is to be reached again.
         if reached.is_some_and(|position| engine.is_known(organization, position))
@@ -391,7 +391,7 @@ impl<Q> Drop for Stream<Q> {
     fn drop(&mut self) {
         self.engine.close_stream(self.id);
         for watch in self.watches.values() {
-            self.engine.residence.leave(&watch.slot, self.id);
+            self.engine.cache().leave(&watch.entry, self.id);
         }
     }
 }

@@ -5,14 +5,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall::authz::{Engine, Item, Output, Requirement, Settings, Stream, Update, follow};
+use guildhall::authz::{Engine, Item, Output, Requirement, Settings, Stream, Update};
 use guildhall::clock::World;
 use guildhall::domain::error::Reason;
 use guildhall::domain::fact::{Fact, Held, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Place;
 use guildhall::domain::revision::{Position, Token};
-use guildhall::workers::Pulse;
+use guildhall::jobs::LogPoller;
+use guildhall::workers::{Pulse, drive};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ledger::{Copy, Ledger, Names, OPERATOR};
@@ -44,8 +45,8 @@ impl Followed {
         let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
         let engine = Engine::start(ledger.clone(), world, settings, 1).await.expect("an installation");
         let stop = CancellationToken::new();
-        let pulse = Pulse::new("feed", Duration::MAX, clock.clone());
-        tokio::spawn(follow(Arc::clone(&engine), pulse, stop.clone()));
+        let pulse = Pulse::new("log", Duration::MAX, clock.clone());
+        tokio::spawn(drive(LogPoller(engine.poller()), clock.clone(), pulse, stop.clone()));
         let this = Self { stage: Stage { engine, ledger, clock }, _stop: stop.drop_guard() };
         this.clock.pauses().wait_for(|pauses| *pauses == 1).await.expect("a feed that waits");
         this
@@ -173,7 +174,7 @@ async fn past_the_hard_bound_without_a_round_nothing_is_allowed_and_the_next_pol
     stage.clock.advance(bound.saturating_sub(round_age));
     assert!(stage.allows(id).await);
     stage.clock.tick();
-    assert!(stage.engine.feed_age() < bound, "what the polls have proven is young enough");
+    assert!(stage.engine.log_age() < bound, "what the polls have proven is young enough");
     assert!(!stage.allows(id).await && stage.engine.is_stale());
 
     // As after the machine was suspended: all at once, whatever a round may take.
@@ -189,12 +190,12 @@ async fn where_the_name_is_withheld_only_comparing_proves_anything() {
     stage.ledger.name(Names::Withheld);
     // That it is withheld from now on may mean that another database answers: all is compared, once.
     assert_eq!(stage.poll().await, 2_500);
-    assert!(stage.engine.is_history_withheld() && stage.engine.feed_age().is_zero());
+    assert!(stage.engine.is_history_withheld() && stage.engine.log_age().is_zero());
 
     let mut ages = Vec::new();
     for _ in 0..3 {
         stage.poll().await;
-        ages.push(stage.engine.feed_age());
+        ages.push(stage.engine.log_age());
     }
     assert_eq!(ages, [PAUSE, PAUSE * 2, PAUSE * 2], "a poll alone proves nothing, a round what it began with");
 

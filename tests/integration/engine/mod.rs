@@ -1,15 +1,15 @@
-//! The engine by itself, over a [`ledger`] and with a clock of the test's own: what it keeps in memory and what it lets
-//! go, that folding loses nothing, and that what is pushed ends where a fresh check does.
+//! The engine by itself, over a [`ledger`] and with a clock of the test's own: what it keeps in memory and what it evicts,
+//! that compaction loses nothing, and that what is pushed ends where a fresh check does.
 //!
 //! [`Stage`] is an engine with its ledger; a new promise of the engine that needs no wire goes beside those here.
 
 mod client;
+mod compaction;
 mod exchange;
-mod folding;
 mod ledger;
+mod org_cache;
 mod pushes;
 mod reading;
-mod residence;
 mod truth;
 
 use std::sync::Arc;

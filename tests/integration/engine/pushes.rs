@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use guildhall::authz::{Engine, Question, Settings, follow};
+use guildhall::authz::{Engine, Question, Settings};
 use guildhall::clock::{Clock, World};
 use guildhall::domain::fact::{OrganizationState, Scope};
 use guildhall::domain::revision::{Position, Token};
-use guildhall::workers::Pulse;
+use guildhall::jobs::LogPoller;
+use guildhall::workers::{Pulse, drive};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -141,8 +142,8 @@ async fn play(seed: u64) -> u64 {
         .collect();
     let play = Play::begin(&histories, rng.draw()).await;
     let stop = CancellationToken::new();
-    let pulse = Pulse::new("feed", Duration::MAX, play.clock.clone());
-    let feed = tokio::spawn(follow(Arc::clone(&play.engine), pulse, stop.clone()));
+    let pulse = Pulse::new("log", Duration::MAX, play.clock.clone());
+    let poller = tokio::spawn(drive(LogPoller(play.engine.poller()), play.clock.clone(), pulse, stop.clone()));
     let mut clients = JoinSet::new();
     for number in 0..STREAMS {
         let questions = histories.iter().map(|history| questions(history, &mut rng)).collect();
@@ -154,7 +155,7 @@ async fn play(seed: u64) -> u64 {
         ended.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
     stop.cancel();
-    feed.await.expect("a feed that ends");
+    poller.await.expect("a poller that ends");
     assert_eq!(play.engine.subscriptions().0, 0, "seed {seed}: what nobody holds is let go");
     drop(histories);
     play.answers.load(Ordering::Relaxed)

@@ -37,7 +37,7 @@ async fn where_the_server_withholds_its_name_memory_is_followed_by_comparing() {
     assert_eq!((moved.cursor.lineage, moved.continuity), (None, Continuity::Unknown));
     let engine = &app.app.services().engine;
     eventually("a poll", || engine.is_history_withheld().then_some(())).await;
-    eventually("a proof", || (engine.feed_age() < std::time::Duration::from_millis(400)).then_some(())).await;
+    eventually("a proof", || (engine.log_age() < std::time::Duration::from_millis(400)).then_some(())).await;
 
     // What another server commits is found as ever.
     let other = app.replica().await;

@@ -54,7 +54,7 @@ async fn forget_refusals(app: &TestApp) {
             // One that was under way began before, and the next one waits for its time.
             app.clock.advance(engine.settings().poll_interval * 2);
         }
-        (engine.feed_age() == Duration::ZERO).then_some(())
+        (engine.log_age() == Duration::ZERO).then_some(())
     })
     .await;
 }

@@ -252,8 +252,8 @@ async fn on_postgresql_the_databases_clock_counts_and_a_machines_is_of_no_conseq
     assert!((-60..=60).contains(&age), "made {age} s ago");
 
     wall.set(EIGHT_DAYS);
-    let polled = metric(&server, "guildhall_feed_age_seconds");
-    eventually("another poll", || (metric(&server, "guildhall_feed_age_seconds") < polled).then_some(())).await;
+    let polled = metric(&server, "guildhall_log_age_seconds");
+    eventually("another poll", || (metric(&server, "guildhall_log_age_seconds") < polled).then_some(())).await;
     things.assert_good(&server).await;
     assert_eq!(warning(&server), None);
     assert!(metric(&server, "guildhall_clock_deviation_seconds").abs() < 5.0);

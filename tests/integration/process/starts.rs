@@ -33,14 +33,14 @@ on_both! {
         assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
         let (status, detail) = server.get("/readyz");
         assert_eq!((status, detail.lines().next()), (200, Some("ready")), "{detail}");
-        for worker in ["feed", "mail", "activity", "removals", "keys"] {
+        for worker in ["log", "mail", "activity", "removals", "keys"] {
             assert!(detail.contains(&format!("\nworker {worker}: progress ")), "{detail}");
         }
         assert_eq!(server.get("/no-such-page").0, 404);
 
         let (status, metrics) = server.get("/metrics");
         assert_eq!((status, metrics.lines().last()), (200, Some("# EOF")));
-        for name in ["rpc_calls_total{", "feed_age_seconds", "round_age_seconds", "worker_stuck{worker=\"feed\"} 0"] {
+        for name in ["rpc_calls_total{", "log_age_seconds", "round_age_seconds", "worker_stuck{worker=\"log\"} 0"] {
             assert!(metrics.contains(&format!("guildhall_{name}")), "{metrics}");
         }
 

@@ -197,7 +197,7 @@ fn the_index_is_the_rule_and_the_twin_after_every_step() {
             let kind = step.kind;
             indexes.step(step);
             if number % 5 == 0 {
-                indexes.organization = indexes.organization.folded();
+                indexes.organization = indexes.organization.compacted();
             }
             let when = format!("seed {seed}, after step {number}, {kind:?}");
             // Lists come from what checks come from, and take as long as all checks together: every so often is enough.

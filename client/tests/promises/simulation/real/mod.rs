@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall::authz::{Engine, Settings, follow};
+use guildhall::authz::{Engine, Settings};
 use guildhall::clock::{Clock as _, World};
 use guildhall::domain::fact::Scope;
-use guildhall::workers::Pulse;
+use guildhall::jobs::LogPoller;
+use guildhall::workers::{Pulse, drive};
 
 use super::listener::serve_on;
 use super::time::SimulatedClock;
@@ -79,8 +80,9 @@ fn serve(listener: turmoil::net::TcpListener, court: Court, seed: u64) -> Served
                 Err(_) => world.clock.sleep(Duration::from_millis(300)).await,
             }
         };
-        let pulse = Pulse::new("feed", Duration::MAX, Arc::clone(&world.clock));
-        tokio::spawn(follow(Arc::clone(&engine), pulse, tokio_util::sync::CancellationToken::new()));
+        let pulse = Pulse::new("log", Duration::MAX, Arc::clone(&world.clock));
+        let stop = tokio_util::sync::CancellationToken::new();
+        tokio::spawn(drive(LogPoller(engine.poller()), Arc::clone(&world.clock), pulse, stop));
         tokio::spawn(commit(Arc::clone(&engine), Arc::clone(&history), clock.clone()));
         let service = Service {
             engine,

@@ -24,13 +24,13 @@ async fn must_stand(stage: &Stage, id: OrganizationId) {
     assert_eq!(standing(&lived), standing(&loaded));
 }
 
-/// Facts enough for a fold: newcomers, each with their list entry.
+/// Facts enough for a compaction: newcomers, each with their list entry.
 fn many(from: u128) -> Vec<Fact> {
     (from..from + 100).flat_map(|member| joined(member).into_iter().chain([listed(member)])).collect()
 }
 
-async fn folded(stage: &Stage, count: u64) {
-    eventually("a fold", || (stage.engine.folds() >= count).then_some(())).await;
+async fn compacted(stage: &Stage, count: u64) {
+    eventually("a compaction", || (stage.engine.compactions() >= count).then_some(())).await;
 }
 
 /// Runs a test on a runtime with one thread for what takes long, so that the test can hold it.
@@ -39,8 +39,8 @@ fn alone(test: impl Future<Output = ()>) {
     runtime.expect("a runtime").block_on(test);
 }
 
-/// Begins a fold, which is built once what this gives is dropped.
-async fn begin_fold(stage: &Stage, id: OrganizationId) -> mpsc::Sender<()> {
+/// Begins a compaction, which is built once what this gives is dropped.
+async fn begin_compaction(stage: &Stage, id: OrganizationId) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     tokio::task::spawn_blocking(move || released.recv());
     stage.commit(id, many(1_000)).await;
@@ -51,22 +51,22 @@ async fn begin_fold(stage: &Stage, id: OrganizationId) -> mpsc::Sender<()> {
 }
 
 #[test]
-fn what_is_committed_while_a_fold_is_under_way_is_in_what_it_puts_in_place() {
-    alone(committed_while_a_fold_is_under_way());
+fn what_is_committed_while_a_compaction_is_under_way_is_in_what_it_puts_in_place() {
+    alone(committed_while_a_compaction_is_under_way());
 }
 
-async fn committed_while_a_fold_is_under_way() {
+async fn committed_while_a_compaction_is_under_way() {
     let stage = Stage::new(Settings::default()).await;
     let id = stage.found(0, MEMBERS);
     stage.must_answer(id).await;
-    let release = begin_fold(&stage, id).await;
+    let release = begin_compaction(&stage, id).await;
     for member in 0..150 {
         let Fact::Grant(entry) = listed(member) else { unreachable!() };
         stage.commit(id, vec![Fact::GrantGone(entry)]).await;
     }
-    assert_eq!(stage.engine.folds(), 0, "it is under way");
+    assert_eq!(stage.engine.compactions(), 0, "it is under way");
     drop(release);
-    folded(&stage, 1).await;
+    compacted(&stage, 1).await;
     must_stand(&stage, id).await;
     let view = stage.view(id).await.unwrap();
     let answers = [0, 149, 150, 1_050].map(|member| view.answer(&may_view(member, member)).is_allowed());
@@ -74,17 +74,17 @@ async fn committed_while_a_fold_is_under_way() {
 }
 
 #[test]
-fn a_fold_of_a_history_that_was_replaced_meanwhile_is_dropped() {
-    alone(replaced_while_a_fold_is_under_way());
+fn a_compaction_of_a_history_that_was_replaced_meanwhile_is_dropped() {
+    alone(replaced_while_a_compaction_is_under_way());
 }
 
-async fn replaced_while_a_fold_is_under_way() {
+async fn replaced_while_a_compaction_is_under_way() {
     let stage = Stage::new(Settings::default()).await;
     let id = stage.found(0, MEMBERS);
     stage.must_answer(id).await;
     let scope = Scope::Organization(id);
     let before = stage.ledger.state(scope).facts;
-    let release = begin_fold(&stage, id).await;
+    let release = begin_compaction(&stage, id).await;
 
     let newcomer = joined(5_000).to_vec();
     let after = before.into_iter().chain(newcomer.clone()).collect();
@@ -93,14 +93,14 @@ async fn replaced_while_a_fold_is_under_way() {
     stage.engine.committed(Some((id, position)), None).await;
     assert_eq!(stage.engine.histories_replaced(), 1);
     must_stand(&stage, id).await;
-    stage.engine.folded().await;
-    assert_eq!(stage.engine.folds(), 0);
+    stage.engine.compacted().await;
+    assert_eq!(stage.engine.compactions(), 0);
     must_stand(&stage, id).await;
     assert!(!stage.view(id).await.unwrap().answer(&may_view(1_050, 1_050)).is_allowed());
 
-    // And the history that stands is folded as ever.
+    // And the history that stands is compacted as ever.
     stage.commit(id, many(2_000)).await;
-    folded(&stage, 1).await;
+    compacted(&stage, 1).await;
     must_stand(&stage, id).await;
 }
 
@@ -128,9 +128,9 @@ async fn folds_beside_a_storm_of_commits_lose_nothing() {
         }
         stage.commit(id, facts).await;
     }
-    assert!(stage.engine.folds() > 0, "nothing was folded");
+    assert!(stage.engine.compactions() > 0, "nothing was compacted");
     must_stand(&stage, id).await;
-    stage.engine.folded().await;
+    stage.engine.compacted().await;
     must_stand(&stage, id).await;
-    println!("{} folds", stage.engine.folds());
+    println!("{} compactions", stage.engine.compactions());
 }

@@ -92,7 +92,7 @@ async fn what_grows_past_the_budget_is_counted_as_it_is() {
     let facts = (MEMBERS..MEMBERS * 20).flat_map(|member| joined(member).into_iter().chain([listed(member)]));
     stage.commit(ids[0], facts.collect()).await;
     assert!(stage.engine.bytes() > 4 * before, "{} after {before}", stage.engine.bytes());
-    eventually("a fold", || (stage.engine.folds() > 0).then_some(())).await;
+    eventually("a compaction", || (stage.engine.compactions() > 0).then_some(())).await;
     let alone = stage.view(ids[0]).await.unwrap().organization.bytes();
     assert_eq!(stage.engine.bytes(), alone);
 }

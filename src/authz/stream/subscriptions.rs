@@ -1,4 +1,4 @@
-//! What a stream holds: subscriptions registered and let go, organization by organization.
+//! The subscriptions of a stream: registered and released, organization by organization.
 
 use super::{Stream, Watch};
 use crate::authz::question::{Answer, Denial, Item, Questions};
@@ -11,15 +11,15 @@ impl<Q: Questions> Stream<Q> {
         if let Some(watch) = self.watch_of.get(&organization) {
             return Ok(Some(*watch));
         }
-        let Some(slot) = self.engine.slot(organization) else { return Ok(None) };
-        if !self.engine.residence.join(&slot, self.id, &self.inbox, self.caller.subject)? {
+        let Some(entry) = self.engine.cache().entry(organization) else { return Ok(None) };
+        if !self.engine.cache().join(&entry, self.id, &self.inbox, self.caller.subject)? {
             return Ok(None);
         }
         self.watches_made += 1;
         let number = self.watches_made;
         let watch = Watch {
             organization,
-            slot,
+            entry,
             count: 0,
             refused: Vec::new(),
             right_until: None,
@@ -37,12 +37,12 @@ impl<Q: Questions> Stream<Q> {
         for (client, item, known) in subscriptions {
             // A change of the subscription before may be under way: then the client holds something else than it says.
             let known = known.filter(|_| !self.held.contains_key(&client));
-            self.let_go(client);
+            self.release(client);
             let Some(watch) = self.watches.get_mut(&number) else { break };
             let held = match &item {
                 Ok(question) => {
                     watch.is_about_others |= question.subject != self.caller.subject;
-                    let mut registry = watch.slot.registry.lock();
+                    let mut registry = watch.entry.registry();
                     registry.mark_caller(self.id);
                     registry.add(self.id, client, question, known).ok_or(Denial::PermissionUnknown)
                 }
@@ -59,11 +59,11 @@ impl<Q: Questions> Stream<Q> {
         }
     }
 
-    /// Lets one subscription go.
-    pub(super) fn let_go(&mut self, client: u64) {
+    /// Releases one subscription.
+    pub(super) fn release(&mut self, client: u64) {
         let Some((number, record)) = self.held.remove(&client) else { return };
         let Some(watch) = self.watches.get_mut(&number) else { return };
-        if let Some(at) = watch.slot.registry.lock().remove(record) {
+        if let Some(at) = watch.entry.registry().remove(record) {
             self.expiries.remove(&(at, client));
         }
         watch.count -= 1;
@@ -72,12 +72,12 @@ impl<Q: Questions> Stream<Q> {
         }
     }
 
-    /// Lets an organization go, with everything that is held of it.
+    /// Releases an organization, with every subscription on it.
     pub(super) fn end_watch(&mut self, number: u32) {
         let Some(watch) = self.watches.remove(&number) else { return };
         self.watch_of.remove(&watch.organization);
         self.dirty.remove(&number);
-        for (client, expires_at) in self.engine.residence.leave(&watch.slot, self.id) {
+        for (client, expires_at) in self.engine.cache().leave(&watch.entry, self.id) {
             self.held.remove(&client);
             if let Some(at) = expires_at {
                 self.expiries.remove(&(at, client));
@@ -85,7 +85,7 @@ impl<Q: Questions> Stream<Q> {
         }
     }
 
-    /// Lets everything of one organization go, and says so.
+    /// Releases everything of one organization, and reports it.
     pub(super) fn reset(&mut self, organization: OrganizationId, reason: Reason) {
         if let Some(number) = self.watch_of.get(&organization) {
             self.end_watch(*number);

@@ -68,7 +68,7 @@ impl OrganizationIndex {
     }
 
     /// Says how long a subject that stands here may do something on a target.
-    pub(super) fn judge(
+    pub(super) fn evaluate(
         &self,
         installation: &InstallationIndex,
         subject: Subject,
@@ -259,8 +259,8 @@ impl OrganizationIndex {
         now: Timestamp,
     ) -> Answer {
         let standing = self.standing(installation, subject).filter(|_| self.is_active);
-        let span =
-            standing.map(|standing| self.judge(installation, subject, &standing, &Chain::default(), permission, now));
+        let span = standing
+            .map(|standing| self.evaluate(installation, subject, &standing, &Chain::default(), permission, now));
         span.unwrap_or_default().answer()
     }
 

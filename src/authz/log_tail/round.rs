@@ -4,7 +4,7 @@
 //! copy has the names of the original, and its transactions may be numbered past where the poll had come. So within every
 //! half of the hard bound all heads and tags are compared besides. This needs no order of commits at all.
 
-use super::engine::Engine;
+use super::LogTail;
 use crate::clock::Monotonic;
 use crate::domain::id::OrganizationId;
 
@@ -30,20 +30,20 @@ impl Round {
 
     /// Returns what is to be compared with the poll that is sent at `asked_at`: all of it if `is_everything`, or if the
     /// round would come too late otherwise.
-    pub fn part(&mut self, engine: &Engine, asked_at: Monotonic, is_everything: bool) -> Vec<OrganizationId> {
-        let bound = engine.settings.staleness_bound;
+    pub fn part(&mut self, log: &LogTail, asked_at: Monotonic, is_everything: bool) -> Vec<OrganizationId> {
+        let bound = log.settings.staleness_bound;
         // Polls are jittered; one that takes longer makes the parts after it larger.
-        let longest = engine.settings.poll_interval * 3 / 2;
+        let longest = log.settings.poll_interval * 3 / 2;
         let gap = asked_at.since(self.asked_at).max(longest);
         self.asked_at = asked_at;
-        // Two rounds fit into the bound: what turned just after it was compared is found by the next.
+        // Two rounds fit into the bound: what changed just after it was compared is found by the next.
         let half = (bound / 2).saturating_sub(longest * 2);
         let due = if self.left.is_empty() { asked_at.0 } else { self.begun_at.0 } + half;
-        let due = due.min((engine.round.at().0 + bound).saturating_sub(longest));
+        let due = due.min((log.round_at().0 + bound).saturating_sub(longest));
 
         let is_everything = is_everything || due < asked_at.0;
         if self.left.is_empty() || is_everything {
-            self.left = engine.slots().into_iter().map(|(id, _)| id).collect();
+            self.left = log.cache.entries().into_iter().map(|(id, _)| id).collect();
             self.begun_at = asked_at;
         }
         if is_everything {

@@ -1,4 +1,4 @@
-//! What a stream looks at again because it was marked or has expired, and what it tells of it.
+//! What a stream evaluates again because it was marked or has expired, and what it reports of it.
 
 use std::ops::Bound;
 
@@ -21,29 +21,29 @@ impl<Q: Questions> Stream<Q> {
         }
         self.dirty.extend(marked.organizations.iter().filter_map(|organization| self.watch_of.get(organization)));
 
-        let now = self.engine.world.now();
+        let now = self.engine.world().now();
         while let Some((at, client)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
             self.expiries.remove(&(at, client));
             if let Some((number, record)) = self.held.get(&client)
                 && let Some(watch) = self.watches.get(number)
             {
-                watch.slot.registry.lock().mark_expired(*record);
+                watch.entry.registry().mark_expired(*record);
                 self.dirty.insert(*number);
             }
         }
         for (number, watch) in &mut self.watches {
             if watch.right_until.take_if(|until| now >= *until).is_some() {
-                watch.slot.registry.lock().mark_caller(self.id);
+                watch.entry.registry().mark_caller(self.id);
                 self.dirty.insert(*number);
             }
         }
     }
 
-    /// Evaluates a slice of what is dirty in one organization; tells what differs from what was told last.
+    /// Evaluates a slice of what is dirty in one organization; reports what differs from what was reported last.
     pub(super) fn changes(&mut self) -> Option<Output> {
-        let after_last = (Bound::Excluded(self.last_looked), Bound::Unbounded);
+        let after_last = (Bound::Excluded(self.last_evaluated), Bound::Unbounded);
         let number = *self.dirty.range(after_last).next().or_else(|| self.dirty.first())?;
-        self.last_looked = number;
+        self.last_evaluated = number;
         let Some(watch) = self.watches.get_mut(&number) else {
             self.dirty.remove(&number);
             return None;
@@ -51,20 +51,20 @@ impl<Q: Questions> Stream<Q> {
         let organization = watch.organization;
         // What is looked at is taken before the snapshot it is looked at in.
         let (is_caller_dirty, records) = {
-            let mut registry = watch.slot.registry.lock();
+            let mut registry = watch.entry.registry();
             let taken = (registry.take_caller(self.id), registry.take_dirty(self.id, CHANGES_MAX));
             if !registry.has_work(self.id) {
                 self.dirty.remove(&number);
             }
             taken
         };
-        let bound = self.engine.settings.staleness_bound;
-        let Some(view) = self.engine.view_of(&watch.slot, organization, bound) else {
+        let bound = self.engine.settings().staleness_bound;
+        let Some(view) = self.engine.view_of(&watch.entry, organization, bound) else {
             self.reset(organization, Reason::RevisionVanished);
             return None;
         };
         if is_caller_dirty {
-            match judge_caller(&view, &self.caller, watch.is_about_others) {
+            match evaluate_caller(&view, &self.caller, watch.is_about_others) {
                 Ok(until) => watch.right_until = until,
                 Err(reason) => {
                     self.reset(organization, reason);
@@ -75,7 +75,7 @@ impl<Q: Questions> Stream<Q> {
 
         let mut changes = std::mem::take(&mut watch.refused);
         for slice in records.chunks(SLICE) {
-            let mut registry = watch.slot.registry.lock();
+            let mut registry = watch.entry.registry();
             let mut answers = Vec::with_capacity(SLICE);
             view.answer_all(slice.iter().map(|record| Ok(registry.look(*record).asked)), |answer| answers.push(answer));
             for (record, answer) in slice.iter().zip(answers) {
@@ -86,9 +86,9 @@ impl<Q: Questions> Stream<Q> {
                 }
                 let expires_at = match answer {
                     Answer::Allowed { until } => until,
-                    // Looked at again when the feed may have caught up.
+                    // Evaluated again when the poller may have caught up.
                     Answer::Denied(denial) if denial.is_stale() => {
-                        Some(view.now().plus(self.engine.settings.poll_interval))
+                        Some(view.now().plus(self.engine.settings().poll_interval))
                     }
                     Answer::Denied(_) => None,
                 };
@@ -112,13 +112,13 @@ impl<Q: Questions> Stream<Q> {
         // How far all is marked and what is proven, before looking whether anything marked waits.
         let above = self.engine.installation_marked();
         let mut tokens = Vec::new();
-        let mut age = self.engine.feed_age();
+        let mut age = self.engine.log_age();
         for (number, watch) in &self.watches {
-            let view = self.engine.view_of(&watch.slot, watch.organization, self.engine.settings.staleness_bound)?;
+            let view = self.engine.view_of(&watch.entry, watch.organization, self.engine.settings().staleness_bound)?;
             let token = view.token();
-            if token.installation.revision > above || token.position.revision > watch.slot.marked() {
-                // Somebody is about to mark what this has turned: look again in a moment.
-                self.inbox.ring();
+            if token.installation.revision > above || token.position.revision > watch.entry.marked() {
+                // Somebody is about to mark what this has changed: look again in a moment.
+                self.inbox.wake();
                 return None;
             }
             age = age.max(view.age);
@@ -141,8 +141,8 @@ impl<Q: Questions> Stream<Q> {
     }
 }
 
-/// Asks whether the caller may still be told, and until when.
-fn judge_caller(view: &View, caller: &Caller, is_about_others: bool) -> Result<Option<Timestamp>, Reason> {
+/// Evaluates whether the caller may still know, and until when.
+fn evaluate_caller(view: &View, caller: &Caller, is_about_others: bool) -> Result<Option<Timestamp>, Reason> {
     match view.right_to_check(caller.subject) {
         Answer::Allowed { until } => Ok(until),
         Answer::Denied(_) if !view.is_seen_by(caller.subject) => Err(Reason::NotFound),
