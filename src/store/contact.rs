@@ -174,6 +174,17 @@ impl Tx {
         Ok(())
     }
 
+    /// Forgets who wants no mails about resources that go.
+    pub(super) async fn contacts_unmute(&self, kind: &str, ids: &[&str]) -> Result<(), Error> {
+        muted_contacts::Entity::delete_many()
+            .filter(muted_contacts::Column::OrganizationId.eq(self.organization().0))
+            .filter(muted_contacts::Column::ResourceType.eq(kind))
+            .filter(muted_contacts::Column::ResourceId.is_in(ids.iter().copied()))
+            .exec(&self.db)
+            .await?;
+        Ok(())
+    }
+
     fn contact_change(&mut self, contact: &Contact, is_told: bool) {
         let fact = Fact::Contact { id: contact.id, key: contact.key.clone(), is_told };
         let fields = serde_json::json!({ "email": contact.email });

@@ -15,7 +15,7 @@ use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::OPERATOR;
 use crate::domain::error::Error;
 use crate::domain::fact::{Fact, Grant, GrantSource, Held, Scope};
-use crate::domain::id::{GrantId, OrganizationId};
+use crate::domain::id::{GrantId, OrganizationId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
 
@@ -214,6 +214,24 @@ impl OrgReads<'_> {
             .await?;
         rows.iter().map(grant).collect()
     }
+
+    /// Reads everything that some service accounts hold in an organization, at whatever place.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn grants_of_accounts(&self, accounts: &[ServiceAccountId]) -> Result<Vec<Grant>, Error> {
+        let mut found = Vec::new();
+        for chunk in accounts.chunks(5_000) {
+            let rows = grants::Entity::find()
+                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
+                .filter(grants::Column::PrincipalKind.eq("service_account"))
+                .filter(grants::Column::PrincipalId.is_in(chunk.iter().map(|id| id.0)))
+                .all(&self.db)
+                .await?;
+            found.extend(rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
+    }
 }
 
 impl Reads<'_> {
@@ -269,6 +287,18 @@ impl Reads<'_> {
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
         let row = self.db.query_one_raw(statement).await?;
         Ok(row.map(|row| row.try_get("", "operators")).transpose()?.unwrap_or_default())
+    }
+
+    /// Says whether a user holds anything above organizations.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn holds_above(&self, user: UserId) -> Result<bool, Error> {
+        let sql =
+            "select 1 as one from grants where scope = $1 and principal_kind = 'user' and principal_id = $2 limit 1";
+        let values: [Value; 2] = [Uuid::nil().into(), user.0.into()];
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        Ok(self.db.query_one_raw(statement).await?.is_some())
     }
 }
 

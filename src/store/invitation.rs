@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ActiveValue::Set, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use super::encoding::{state, subject, subject_columns};
 use super::entity::{barred_from_links, grants, invitations};
 use super::error::one_row;
 use super::grant::is_live;
-use super::{OrgReads, Reads, Tx};
+use super::{OrgReads, Reads, Store, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
@@ -21,6 +22,7 @@ use crate::domain::fact::{Fact, GrantSource, InvitationState, Scope};
 use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
+use crate::domain::place::Subject;
 use crate::domain::throttle::Key;
 use crate::domain::time::Timestamp;
 
@@ -118,6 +120,34 @@ impl OrgReads<'_> {
             .into_tuple::<Uuid>();
         Ok(rows.all(&self.db).await?.into_iter().map(MembershipId).collect())
     }
+
+    /// Finds the open invitations of an organization that somebody answers for, in the order in which they were made, at
+    /// most `limit` of them, from after `after` on.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn invitations_sponsored(
+        &self,
+        sponsor: Subject,
+        now: Timestamp,
+        after: Option<InvitationId>,
+        limit: u64,
+    ) -> Result<Vec<Invitation>, Error> {
+        let (kind, id) = subject_columns(sponsor);
+        let after = after.map(|after| invitations::Column::Id.gt(after.0));
+        let rows = invitations::Entity::find()
+            .filter(invitations::Column::OrganizationId.eq(self.organization.0))
+            .filter(invitations::Column::SponsorKind.eq(kind))
+            .filter(invitations::Column::SponsorId.eq(id))
+            .filter(invitations::Column::State.eq(InvitationState::Open.word()))
+            .filter(invitations::Column::ExpiresAt.gt(now.as_micros()))
+            .filter(Condition::all().add_option(after))
+            .order_by_asc(invitations::Column::Id)
+            .limit(limit)
+            .all(&self.db)
+            .await?;
+        rows.into_iter().map(invitation).collect()
+    }
 }
 
 impl Reads<'_> {
@@ -188,6 +218,32 @@ impl Tx {
         Ok(())
     }
 
+    /// Withdraws what is still offered to a membership of the locked organization.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn invitations_revoke(&mut self, membership: MembershipId) -> Result<(), Error> {
+        let organization = self.organization().0;
+        let open = invitations::Entity::find()
+            .filter(invitations::Column::OrganizationId.eq(organization))
+            .filter(invitations::Column::MembershipId.eq(membership.0))
+            .filter(invitations::Column::State.eq(InvitationState::Open.word()))
+            .all(&self.db)
+            .await?;
+        for row in open {
+            let (id, expires_at) = (InvitationId(row.id), Timestamp::from_micros(row.expires_at));
+            invitations::Entity::update_many()
+                .col_expr(invitations::Column::State, Expr::value(InvitationState::Revoked.word()))
+                .filter(invitations::Column::Id.eq(row.id))
+                .filter(invitations::Column::OrganizationId.eq(organization))
+                .exec(&self.db)
+                .await?;
+            let (state, membership) = (InvitationState::Revoked, Some(membership));
+            self.change(Change::of(Fact::Invitation { id, membership, state, expires_at }));
+        }
+        Ok(())
+    }
+
     /// Bars whoever has one of these marks from the links of the locked organization that are open: by those made later they
     /// may come. It is remembered until the last of the links lapses, and not at all where there is none.
     ///
@@ -228,6 +284,20 @@ impl Tx {
             }
             Offered::Link { .. } => fact(None),
         });
+    }
+}
+
+impl Store {
+    /// Deletes who was barred from links that have lapsed.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub(super) async fn bars_forget(&self, now: Timestamp) -> Result<(), Error> {
+        barred_from_links::Entity::delete_many()
+            .filter(barred_from_links::Column::ExpiresAt.lte(now.as_micros()))
+            .exec(&self.writer)
+            .await?;
+        Ok(())
     }
 }
 

@@ -5,7 +5,6 @@
 //! without a fact. No permission is judged here.
 
 mod belonging;
-mod bookkeeping;
 mod catalog;
 mod connect;
 mod contact;
@@ -20,8 +19,9 @@ mod installation;
 mod invitation;
 mod location;
 mod lock;
-mod mailing;
+mod mail_count;
 mod membership;
+mod notification;
 mod organization;
 mod outbox;
 mod page_builder;
@@ -29,9 +29,9 @@ mod polling;
 mod pool;
 mod principal;
 mod queue;
-mod recipient;
 mod refusal;
 mod removal;
+mod replay;
 mod resource;
 mod resource_page;
 mod role;
@@ -39,15 +39,18 @@ mod roster;
 mod schema;
 mod seats;
 mod service_account;
-mod sign_in;
+mod session;
 mod snapshot;
 mod source;
 mod subtree;
+mod sweep;
 mod time;
 mod tx;
 mod user;
 
 use std::sync::Arc;
+
+use sea_orm::ConnectionTrait;
 
 pub use self::time::TimeOnRecord;
 pub use catalog::CatalogRow;
@@ -62,15 +65,18 @@ pub use page_builder::{PageBuilder, WEIGHT_MAX};
 pub use principal::Principals;
 pub use refusal::{RefusalsRow, Settled};
 pub use removal::RemovalKey;
+pub use replay::Replay;
 pub use resource_page::{BrowseKey, FoundResources};
 pub use roster::{RosterPage, RosterQuery, RosterRow};
 pub use service_account::KeyOwner;
-pub use sign_in::{Credential, NewSession};
+pub use session::NewSession;
 pub use snapshot::Snapshot;
 pub use subtree::Branch;
-pub use tx::{Committed, Lock, Replay, Tx};
+pub use tx::{Committed, Lock, Tx};
+pub use user::Credential;
 
 use crate::clock::World;
+use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 use pool::{Bound, Executor, Pool};
 
@@ -154,6 +160,15 @@ impl Store {
     #[must_use]
     pub fn statements_read(&self) -> u64 {
         self.reader.statements()
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// - [`DatabaseUnavailable`](crate::domain::error::Reason::DatabaseUnavailable).
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.reader.execute_unprepared("select 1").await?;
+        Ok(())
     }
 
     /// Closes the pools; what is under way ends first.

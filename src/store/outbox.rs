@@ -39,9 +39,25 @@ impl Tx {
         self.has_mail = true;
         Ok(())
     }
-}
 
-impl Tx {
+    /// Puts a mail into the outbox, as [`Tx::mail_insert`] does, that waits there until `due_at`: from then on it is tried for
+    /// as long as any.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn mail_insert_due(&mut self, id: Uuid, sealed: Vec<u8>, due_at: Timestamp) -> Result<(), Error> {
+        let row = outbox::ActiveModel {
+            id: Set(id),
+            sealed_mail: Set(sealed),
+            attempts: Set(0),
+            next_attempt_at: Set(due_at.as_micros()),
+            created_at: Set(due_at.as_micros()),
+        };
+        outbox::Entity::insert(row).exec_without_returning(&self.db).await?;
+        self.has_mail = true;
+        Ok(())
+    }
+
     /// Puts many mails into the outbox, as [`Tx::mail_insert`] does one.
     ///
     /// # Errors

@@ -1,24 +1,14 @@
-//! Removals that are under way, what they touch, and the end of a membership and of a user.
+//! Removals that are under way, and the end of a membership.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::encoding::subject_columns;
-use super::entity::{
-    devices, invitations, membership_words, memberships, passwords, removals, sessions, user_emails, users,
-};
+use super::entity::{membership_words, memberships, removals};
 use super::error::one_row;
-use super::invitation::invitation;
 use super::{OrgReads, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, InvitationState, UserState};
-use crate::domain::id::{InvitationId, MembershipId, OrganizationId, UserId};
-use crate::domain::invitation::Invitation;
-use crate::domain::place::{ResourceKey, Subject};
+use crate::domain::fact::Fact;
+use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::removal::{Assets, Removal};
 use crate::domain::time::Timestamp;
 
@@ -54,67 +44,6 @@ impl OrgReads<'_> {
         let rows = query.limit(u64::from(size)).all(&self.db).await?;
         rows.iter().map(removal).collect()
     }
-
-    /// Reads what stands below what a membership owns and is owned by others, each after what is owned of it; at most
-    /// `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn owned_by_others_below(
-        &self,
-        membership: MembershipId,
-        limit: u64,
-    ) -> Result<Vec<(ResourceKey, ResourceKey)>, Error> {
-        let sql = format!(
-            "with recursive below as ( \
-             select type as top_type, id as top_id, type, id, owner_id, 0 as depth from resources \
-             where organization_id = $1 and owner_kind = 'membership' and owner_id = $2 \
-             union all \
-             select b.top_type, b.top_id, r.type, r.id, r.owner_id, b.depth + 1 from below b join resources r \
-             on r.organization_id = $1 and r.parent_type = b.type and r.parent_id = b.id where b.depth < 8) \
-             select top_type, top_id, type, id from below where owner_id is not null and owner_id <> $2 \
-             order by top_type, top_id, type, id limit {limit}"
-        );
-        let values: [Value; 2] = [self.organization.0.into(), membership.0.into()];
-        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
-        let mut found = Vec::new();
-        for row in self.db.query_all_raw(statement).await? {
-            let key = |kind: &str, id: &str| -> Result<ResourceKey, Error> {
-                let (kind, id): (String, String) = (row.try_get("", kind)?, row.try_get("", id)?);
-                Ok(ResourceKey { kind: kind.into(), id: id.into() })
-            };
-            found.push((key("top_type", "top_id")?, key("type", "id")?));
-        }
-        Ok(found)
-    }
-
-    /// Finds the open invitations of an organization that somebody answers for, in the order in which they were made, at
-    /// most `limit` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn invitations_sponsored(
-        &self,
-        sponsor: Subject,
-        now: Timestamp,
-        after: Option<InvitationId>,
-        limit: u64,
-    ) -> Result<Vec<Invitation>, Error> {
-        let (kind, id) = subject_columns(sponsor);
-        let after = after.map(|after| invitations::Column::Id.gt(after.0));
-        let rows = invitations::Entity::find()
-            .filter(invitations::Column::OrganizationId.eq(self.organization.0))
-            .filter(invitations::Column::SponsorKind.eq(kind))
-            .filter(invitations::Column::SponsorId.eq(id))
-            .filter(invitations::Column::State.eq(InvitationState::Open.word()))
-            .filter(invitations::Column::ExpiresAt.gt(now.as_micros()))
-            .filter(Condition::all().add_option(after))
-            .order_by_asc(invitations::Column::Id)
-            .limit(limit)
-            .all(&self.db)
-            .await?;
-        rows.into_iter().map(invitation).collect()
-    }
 }
 
 impl Reads<'_> {
@@ -132,18 +61,6 @@ impl Reads<'_> {
             .all(&self.db)
             .await?;
         Ok(rows.into_iter().map(|row| (row.organization_id.into(), row.membership_id.into())).collect())
-    }
-
-    /// Says whether a user holds anything above organizations.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn holds_above(&self, user: UserId) -> Result<bool, Error> {
-        let sql =
-            "select 1 as one from grants where scope = $1 and principal_kind = 'user' and principal_id = $2 limit 1";
-        let values: [Value; 2] = [uuid::Uuid::nil().into(), user.0.into()];
-        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
-        Ok(self.db.query_one_raw(statement).await?.is_some())
     }
 }
 
@@ -218,82 +135,6 @@ impl Tx {
             .exec(&self.db)
             .await?;
         self.change(Change::of(Fact::MembershipGone { id }));
-        Ok(())
-    }
-
-    /// Withdraws what is still offered to a membership of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn invitations_revoke(&mut self, membership: MembershipId) -> Result<(), Error> {
-        let organization = self.organization().0;
-        let open = invitations::Entity::find()
-            .filter(invitations::Column::OrganizationId.eq(organization))
-            .filter(invitations::Column::MembershipId.eq(membership.0))
-            .filter(invitations::Column::State.eq(InvitationState::Open.word()))
-            .all(&self.db)
-            .await?;
-        for row in open {
-            let (id, expires_at) = (InvitationId(row.id), Timestamp::from_micros(row.expires_at));
-            invitations::Entity::update_many()
-                .col_expr(invitations::Column::State, Expr::value(InvitationState::Revoked.word()))
-                .filter(invitations::Column::Id.eq(row.id))
-                .filter(invitations::Column::OrganizationId.eq(organization))
-                .exec(&self.db)
-                .await?;
-            let (state, membership) = (InvitationState::Revoked, Some(membership));
-            self.change(Change::of(Fact::Invitation { id, membership, state, expires_at }));
-        }
-        Ok(())
-    }
-
-    /// Locks a user to the end of the transaction, so that what they belong to is decided once. On SQLite the
-    /// transaction is the lock.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn user_lock(&self, user: UserId) -> Result<(), Error> {
-        if self.db.get_database_backend() == DbBackend::Postgres {
-            let values: [Value; 1] = [user.0.into()];
-            let sql = "select id from users where id = $1 for no key update";
-            self.db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends a user: their name, addresses and password are forgotten, their sessions end.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn user_delete(&mut self, id: UserId) -> Result<(), Error> {
-        let now = self.now().as_micros();
-        passwords::Entity::delete_by_id(id.0).exec(&self.db).await?;
-        user_emails::Entity::delete_many().filter(user_emails::Column::UserId.eq(id.0)).exec(&self.db).await?;
-        devices::Entity::delete_many().filter(devices::Column::UserId.eq(id.0)).exec(&self.db).await?;
-        let user = users::ActiveModel {
-            id: Set(id.0),
-            display_name: Set(String::new()),
-            state: Set(UserState::Deleted.word().to_owned()),
-            ..Default::default()
-        };
-        users::Entity::update(user).exec(&self.db).await?;
-        let live = sessions::Entity::find()
-            .filter(sessions::Column::UserId.eq(id.0))
-            .filter(sessions::Column::EndedAt.is_null())
-            .filter(sessions::Column::ExpiresAt.gt(now))
-            .all(&self.db)
-            .await?;
-        sessions::Entity::update_many()
-            .col_expr(sessions::Column::EndedAt, Expr::value(now))
-            .filter(sessions::Column::UserId.eq(id.0))
-            .filter(sessions::Column::EndedAt.is_null())
-            .exec(&self.db)
-            .await?;
-        for row in live {
-            let expires_at = Timestamp::from_micros(row.expires_at);
-            self.change_installation(Fact::SessionEnded { id: row.id.into(), expires_at });
-        }
-        self.change_installation(Fact::User { id, state: UserState::Deleted });
         Ok(())
     }
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, Value};
 
 use super::encoding::{optional_key, optional_principal, principal_columns};
-use super::entity::{grants, muted_contacts, notification_windows, resource_words, resources};
+use super::entity::{grants, resource_words, resources};
 use super::grant::grant;
 use super::resource::resource;
 use super::{OrgReads, Tx};
-use crate::changelog::{Change, scope_key};
+use crate::changelog::Change;
 use crate::domain::access::Node;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Grant, Scope};
-use crate::domain::id::ServiceAccountId;
+use crate::domain::fact::{Fact, Grant};
+use crate::domain::id::{MembershipId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
 
@@ -88,24 +88,6 @@ impl OrgReads<'_> {
         rows.iter().map(grant).collect()
     }
 
-    /// Reads everything that some service accounts hold in an organization, at whatever place.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn grants_of_accounts(&self, accounts: &[ServiceAccountId]) -> Result<Vec<Grant>, Error> {
-        let mut found = Vec::new();
-        for chunk in accounts.chunks(ROWS_MAX) {
-            let rows = grants::Entity::find()
-                .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
-                .filter(grants::Column::PrincipalKind.eq("service_account"))
-                .filter(grants::Column::PrincipalId.is_in(chunk.iter().map(|id| id.0)))
-                .all(&self.db)
-                .await?;
-            found.extend(rows.iter().map(grant).collect::<Result<Vec<_>, _>>()?);
-        }
-        Ok(found)
-    }
-
     /// Reads what some principals own in an organization, at most `count`; last what service accounts are bound to, which
     /// are judged by what their owner has besides.
     ///
@@ -122,6 +104,39 @@ impl OrgReads<'_> {
             .order_by_asc(resources::Column::Id);
         let rows = sea_orm::QuerySelect::limit(rows, count).all(&self.db).await?;
         rows.into_iter().map(resource).collect()
+    }
+
+    /// Reads what stands below what a membership owns and is owned by others, each after what is owned of it; at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn owned_by_others_below(
+        &self,
+        membership: MembershipId,
+        limit: u64,
+    ) -> Result<Vec<(ResourceKey, ResourceKey)>, Error> {
+        let sql = format!(
+            "with recursive below as ( \
+             select type as top_type, id as top_id, type, id, owner_id, 0 as depth from resources \
+             where organization_id = $1 and owner_kind = 'membership' and owner_id = $2 \
+             union all \
+             select b.top_type, b.top_id, r.type, r.id, r.owner_id, b.depth + 1 from below b join resources r \
+             on r.organization_id = $1 and r.parent_type = b.type and r.parent_id = b.id where b.depth < 8) \
+             select top_type, top_id, type, id from below where owner_id is not null and owner_id <> $2 \
+             order by top_type, top_id, type, id limit {limit}"
+        );
+        let values: [Value; 2] = [self.organization.0.into(), membership.0.into()];
+        let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
+        let mut found = Vec::new();
+        for row in self.db.query_all_raw(statement).await? {
+            let key = |kind: &str, id: &str| -> Result<ResourceKey, Error> {
+                let (kind, id): (String, String) = (row.try_get("", kind)?, row.try_get("", id)?);
+                Ok(ResourceKey { kind: kind.into(), id: id.into() })
+            };
+            found.push((key("top_type", "top_id")?, key("type", "id")?));
+        }
+        Ok(found)
     }
 
     fn below(&self, top: &ResourceKey, sql: &str) -> Statement {
@@ -141,18 +156,8 @@ impl Tx {
         for (kind, ids) in by_kind(keys) {
             for ids in ids.chunks(ROWS_MAX) {
                 self.seat_limits_delete(kind, ids).await?;
-                muted_contacts::Entity::delete_many()
-                    .filter(muted_contacts::Column::OrganizationId.eq(organization))
-                    .filter(muted_contacts::Column::ResourceType.eq(kind))
-                    .filter(muted_contacts::Column::ResourceId.is_in(ids.iter().copied()))
-                    .exec(&self.db)
-                    .await?;
-                notification_windows::Entity::delete_many()
-                    .filter(notification_windows::Column::OrganizationId.eq(organization))
-                    .filter(notification_windows::Column::ResourceType.eq(kind))
-                    .filter(notification_windows::Column::ResourceId.is_in(ids.iter().copied()))
-                    .exec(&self.db)
-                    .await?;
+                self.contacts_unmute(kind, ids).await?;
+                self.notification_counts_delete(kind, ids).await?;
                 resource_words::Entity::delete_many()
                     .filter(resource_words::Column::OrganizationId.eq(organization))
                     .filter(resource_words::Column::Kind.eq(kind))

@@ -1,21 +1,17 @@
 //! One writing transaction: the lock, the rows, the changes, the commit.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, SqliteTransactionMode,
-    Statement, TransactionOptions, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, Value};
 use uuid::Uuid;
 
-use super::entity::idempotency_records;
 use super::error::{Ending, commit_unknown, ending_of, unavailable};
 use super::pool::{Executor, Transaction};
 use super::queue::WritePermit;
-use super::{OrgReads, Reads, Store};
+use super::{OrgReads, Reads, Replay, Store};
 use crate::changelog::{self, Author, Change, Log};
 use crate::domain::cardinality::Counters;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Fact, Scope};
-use crate::domain::id::{OrganizationId, RequestId, UserId};
+use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::revision::Position;
 use crate::domain::time::Timestamp;
 
@@ -63,7 +59,7 @@ pub struct Tx {
     pub(super) has_mail: bool,
     is_dry: bool,
     /// The request id whose answer is stored with the commit.
-    remembered: Option<Replay>,
+    pub(super) remembered: Option<Replay>,
     // Last: the next writer gets the permit when the transaction is over.
     _permit: WritePermit,
 }
@@ -85,26 +81,12 @@ pub struct Committed {
     pub has_mail: bool,
 }
 
-/// What is remembered of a mutation that named a request id.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Replay {
-    /// The principal that called.
-    pub caller: Uuid,
-    /// What it named the request by.
-    pub request: RequestId,
-    /// Hash of the method and the request.
-    pub hash: [u8; 32],
-}
-
 /// On SQLite the write lock at once; on PostgreSQL as every connection begins.
 pub(super) const WRITING: TransactionOptions = TransactionOptions {
     isolation_level: None,
     access_mode: None,
     sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
 };
-
-/// How long the answer to a request id is remembered.
-const REPLAY_WINDOW: std::time::Duration = std::time::Duration::from_hours(24);
 
 impl Store {
     /// Waits for the write permit, begins, and takes the lock; on `users` before that. One that is dry is never committed.
@@ -220,28 +202,8 @@ impl Proof {
                 let commits = changelog::commits_after(db, self.scope, position.revision).await?;
                 Ok(commits.first().is_some_and(|commit| commit.position == *position))
             }
-            Mark::Answer(replay) => {
-                let key = (replay.caller, replay.request.0);
-                let found = idempotency_records::Entity::find_by_id(key).one(db).await?;
-                Ok(found.is_some_and(|row| row.request_hash == replay.hash))
-            }
+            Mark::Answer(replay) => replay.is_remembered(db).await,
         }
-    }
-}
-
-impl Reads<'_> {
-    /// Finds the answer that was given to a request id before `now`, and that is still remembered.
-    ///
-    /// # Errors
-    /// - [`Reason::RequestIdReused`] if it named another request.
-    pub async fn replayed(&self, replay: &Replay, now: Timestamp) -> Result<Option<serde_json::Value>, Error> {
-        let key = (replay.caller, replay.request.0);
-        let found = idempotency_records::Entity::find_by_id(key).one(&self.db).await?;
-        let Some(row) = found.filter(|row| row.expires_at > now.as_micros()) else { return Ok(None) };
-        if row.request_hash != replay.hash {
-            return Err(Error::invalid("request_id", Reason::RequestIdReused, "was used for another request"));
-        }
-        serde_json::from_str(&row.response).map(Some).map_err(Error::internal)
     }
 }
 
@@ -300,6 +262,15 @@ impl Tx {
         &mut self.counters
     }
 
+    /// Locks a user to the end of the transaction, so that what they belong to is decided once. On SQLite the
+    /// transaction is the lock.
+    ///
+    /// # Errors
+    /// Only what the database says.
+    pub async fn user_lock(&self, user: UserId) -> Result<(), Error> {
+        Ok(users_lock(&self.db, vec![user]).await?)
+    }
+
     /// Returns how many more facts of the organization the commit takes.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -314,37 +285,6 @@ impl Tx {
     /// Records a change that counts in every organization.
     pub(super) fn change_installation(&mut self, fact: Fact) {
         self.installation_changes.push(Change::of(fact));
-    }
-
-    /// Finds the answer that was given to this request id before.
-    ///
-    /// # Errors
-    /// - [`Reason::RequestIdReused`] if it named another request.
-    pub async fn replayed(&self, replay: &Replay) -> Result<Option<serde_json::Value>, Error> {
-        self.above().replayed(replay, self.now).await
-    }
-
-    /// Remembers `response` as the answer to this request id, for 24 hours.
-    ///
-    /// # Errors
-    /// - [`Reason::ConcurrentUpdate`] if another organization's writer has just used it.
-    pub async fn remember(&mut self, replay: &Replay, response: &serde_json::Value) -> Result<(), Error> {
-        idempotency_records::Entity::delete_many()
-            .filter(idempotency_records::Column::Caller.eq(replay.caller))
-            .filter(idempotency_records::Column::RequestId.eq(replay.request.0))
-            .filter(idempotency_records::Column::ExpiresAt.lte(self.now.as_micros()))
-            .exec(&self.db)
-            .await?;
-        let row = idempotency_records::ActiveModel {
-            caller: Set(replay.caller),
-            request_id: Set(replay.request.0),
-            request_hash: Set(replay.hash.to_vec()),
-            response: Set(response.to_string()),
-            expires_at: Set(self.now.plus(REPLAY_WINDOW).as_micros()),
-        };
-        idempotency_records::Entity::insert(row).exec_without_returning(&self.db).await?;
-        self.remembered = Some(*replay);
-        Ok(())
     }
 
     /// Appends what changed to the logs and commits. Without a change nothing is appended, and no revision made.

@@ -2,9 +2,8 @@
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};
-use uuid::Uuid;
 
-use super::entity::{mail_counts, outbox};
+use super::entity::mail_counts;
 use super::{Store, Tx};
 use crate::domain::error::Error;
 use crate::domain::mailing::{Mailed, REMEMBERED};
@@ -55,24 +54,6 @@ impl Tx {
             .update_columns([mail_counts::Column::WindowBeganAt, mail_counts::Column::Mails])
             .to_owned();
         mail_counts::Entity::insert_many(rows).on_conflict(replace).exec_without_returning(&self.db).await?;
-        Ok(())
-    }
-
-    /// Puts a mail into the outbox, as [`Tx::mail_insert`] does, that waits there until `due_at`: from then on it is tried for
-    /// as long as any.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn mail_insert_due(&mut self, id: Uuid, sealed: Vec<u8>, due_at: Timestamp) -> Result<(), Error> {
-        let row = outbox::ActiveModel {
-            id: Set(id),
-            sealed_mail: Set(sealed),
-            attempts: Set(0),
-            next_attempt_at: Set(due_at.as_micros()),
-            created_at: Set(due_at.as_micros()),
-        };
-        outbox::Entity::insert(row).exec_without_returning(&self.db).await?;
-        self.has_mail = true;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Who is told of a resource: people who are listed on it, and its contacts.
+//! Notifications about a resource: who is listed on it, and how many there were of late.
 
 use std::time::Duration;
 
@@ -102,5 +102,16 @@ impl Tx {
         .to_owned();
         notification_windows::Entity::insert(row).on_conflict(by_key).exec_without_returning(&self.db).await?;
         Ok((u32::try_from(count).unwrap_or(u32::MAX), Timestamp::from_micros(started_at)))
+    }
+
+    /// Forgets the notifications about resources that go.
+    pub(super) async fn notification_counts_delete(&self, kind: &str, ids: &[&str]) -> Result<(), Error> {
+        notification_windows::Entity::delete_many()
+            .filter(notification_windows::Column::OrganizationId.eq(self.organization().0))
+            .filter(notification_windows::Column::ResourceType.eq(kind))
+            .filter(notification_windows::Column::ResourceId.is_in(ids.iter().copied()))
+            .exec(&self.db)
+            .await?;
+        Ok(())
     }
 }
