@@ -21,8 +21,8 @@ use crate::domain::catalog::presets;
 use crate::domain::error::Error;
 use crate::domain::mailing::MailLimits;
 use crate::domain::throttle;
-use crate::jobs;
-use crate::mail::{self, MailTransport, TransportError, Worker};
+use crate::jobs::{self, Deliveries, DeliverySettings};
+use crate::mail::{MailTransport, Sender, TransportError};
 use crate::private;
 use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError, Throttle};
 use crate::store::{self, Beginning, OpenError, Store};
@@ -205,13 +205,15 @@ impl App {
                 calls_max: config.calls_per_credential,
                 streams_max: config.streams_per_credential,
             },
-            mail: Arc::new(Notify::new()),
+            deliveries: Arc::new(Notify::new()),
             removals_begun: tokio::sync::watch::Sender::default(),
             activity: Arc::default(),
             writes: TaskTracker::new(),
             store: store.clone(),
         });
-        let worker = Worker::new(store, sealer.clone(), post, world.clone(), mail::Settings::default());
+        let mails = Sender::new(sealer.clone(), post, world.clone());
+        let nudge = Arc::clone(&services.deliveries);
+        let deliveries = Deliveries::new(store, mails, world.clone(), DeliverySettings::default(), nudge);
 
         let (soft, background) = (CancellationToken::new(), CancellationToken::new());
         let metrics = Arc::new(Metrics::new());
@@ -229,7 +231,7 @@ impl App {
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;
         let workers = Arc::new(Workers::new(Arc::clone(&services.world.clock)));
-        let followers = jobs::start(&workers, &services, worker, &background);
+        let followers = jobs::start(&workers, &services, deliveries, &background);
         let servers = vec![
             tokio::spawn(serve_grpc(listener, grpc, edge.clone(), hot_path, health_service, soft.clone())),
             tokio::spawn(transport::serve_plain(

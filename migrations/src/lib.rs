@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0008_removals"),
     migration!("0010_refusals"),
     migration!("0180_offers"),
+    migration!("0181_deliveries"),
 ];
 
 /// Runs the migrations that a database lacks.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 
-/// Longest that a mail waits for its turn; one that would wait longer is not sent. The outbox tries a mail for as long.
+/// Longest that a mail waits for its turn; one that would wait longer is not sent. A mail is tried for as long.
 pub const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
 /// How long a count is kept after its window began: as long as a mail may wait, and that window.
 pub const REMEMBERED: Duration = Duration::from_hours(9 * 24);

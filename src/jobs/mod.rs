@@ -3,9 +3,9 @@
 
 mod activity;
 mod api_keys;
+mod deliveries;
 mod lapsed_grants;
 mod log_poller;
-mod mails;
 mod oversight;
 mod refusals;
 mod removals;
@@ -18,10 +18,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::time::unrecorded;
+pub use deliveries::{Deliveries, Settings as DeliverySettings};
 pub use log_poller::LogPoller;
-pub use mails::Mails;
 
-use crate::mail::Worker;
 use crate::service::Services;
 use crate::workers::Workers;
 
@@ -32,13 +31,13 @@ const SHORT_BOUND: Duration = Duration::from_mins(2);
 pub fn start(
     workers: &Arc<Workers>,
     services: &Arc<Services>,
-    mails: Worker,
+    deliveries: Deliveries,
     stop: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let services = || Arc::clone(services);
     vec![
         workers.start(LogPoller(services().engine.poller()), stop),
-        workers.start(Mails { worker: mails, nudge: Arc::clone(&services().mail) }, stop),
+        workers.start(deliveries, stop),
         workers.start(activity::Activity(services()), stop),
         workers.start(removals::Removals(services()), stop),
         workers.start(api_keys::ApiKeys(services()), stop),

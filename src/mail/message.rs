@@ -1,4 +1,4 @@
-//! The mails there are, as data; the outbox keeps them sealed.
+//! The mails there are, as data; their deliveries keep them sealed.
 
 use std::fmt;
 
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::auth::{Purpose, Sealer};
 use crate::clock::World;
 use crate::domain::time::Timestamp;
+use crate::store::{DeliveryKind, NewDelivery};
 
-/// One mail to one person. It is kept in the outbox as sealed JSON: variants and fields are only ever added.
+/// One mail to one person. Its delivery keeps it as sealed JSON: variants and fields are only ever added.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "snake_case")]
 pub enum Mail {
@@ -63,7 +64,7 @@ pub enum Mail {
     },
 }
 
-/// Why something from the outbox is no mail.
+/// Why the payload of a delivery is no mail.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// It was not sealed with this installation's key, or was altered since.
@@ -109,14 +110,18 @@ impl Mail {
         self
     }
 
-    /// Seals the mail for the outbox.
+    /// Returns the delivery that sends the mail.
     #[must_use]
-    pub fn seal(&self, sealer: &Sealer, world: &World) -> Vec<u8> {
+    pub fn delivery(&self, sealer: &Sealer, world: &World) -> NewDelivery {
+        NewDelivery { id: world.id(), kind: DeliveryKind::Mail, sealed: self.seal(sealer, world) }
+    }
+
+    fn seal(&self, sealer: &Sealer, world: &World) -> Vec<u8> {
         let plaintext = Zeroizing::new(serde_json::to_vec(self).expect("texts and numbers can be written as JSON"));
         sealer.seal(Purpose::OutboxMail, &plaintext, world)
     }
 
-    /// Opens a mail from the outbox.
+    /// Opens the payload of a delivery.
     ///
     /// # Errors
     /// - [`MailError::Sealed`] if it was not sealed by this installation.

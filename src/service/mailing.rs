@@ -1,4 +1,4 @@
-//! Mails that a commit sends; that of an invitation is counted and put into the outbox before anything else of it.
+//! Mails that a commit sends; that of an invitation is counted and added to it before anything else of it.
 
 use super::Services;
 use crate::auth::{Counted, Sealer};
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Mailing {
     }
 }
 
-/// Seals the mails of mutations and puts them into the outbox.
+/// Seals the mails of mutations and adds them to their commits.
 #[derive(Clone)]
 pub struct Mailer {
     sealer: Sealer,
@@ -46,12 +46,12 @@ impl std::fmt::Debug for Mailer {
 }
 
 impl Mailer {
-    /// Puts a mail into the outbox of the commit.
+    /// Adds a mail to the commit.
     ///
     /// # Errors
     /// Only what the database says.
     pub(super) async fn send(&self, tx: &mut Tx, mail: &Mail) -> Result<(), Error> {
-        tx.mail_insert(tx.id(), mail.seal(&self.sealer, &self.world)).await
+        tx.delivery_insert(mail.delivery(&self.sealer, &self.world)).await
     }
 }
 
@@ -83,7 +83,7 @@ impl Services {
 }
 
 impl Mailing {
-    /// Counts the mail and puts it into the outbox.
+    /// Counts the mail and adds it to the commit.
     ///
     /// Past what goes to one address in all, an operator is refused. Anybody else is answered as ever, since the address may be
     /// invited by organizations that they know nothing of: the mail waits, and is dropped if the invitation, which is open
@@ -112,14 +112,14 @@ impl Mailing {
         tx.mails_count(counted.map(|counted| (keys.next().unwrap_or(Key::NONE), counted))).await?;
 
         if send_at <= now {
-            return tx.mail_insert(tx.id(), self.mail.seal(&self.sealer, &self.world)).await;
+            return tx.delivery_insert(self.mail.delivery(&self.sealer, &self.world)).await;
         }
         if let Some(notice) = self.mail.follow_up() {
-            tx.mail_insert(tx.id(), notice.seal(&self.sealer, &self.world)).await?;
+            tx.delivery_insert(notice.delivery(&self.sealer, &self.world)).await?;
         }
         if is_sent(send_at) {
-            let alone = self.mail.without_follow_up().seal(&self.sealer, &self.world);
-            tx.mail_insert_due(tx.id(), alone, send_at).await?;
+            let alone = self.mail.without_follow_up().delivery(&self.sealer, &self.world);
+            tx.delivery_insert_due(alone, send_at).await?;
         }
         Ok(())
     }

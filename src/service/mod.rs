@@ -116,8 +116,8 @@ pub struct Services {
     pub world: World,
     /// What is configured.
     pub settings: Settings,
-    /// Wakes the mail worker after a commit.
-    pub mail: Arc<Notify>,
+    /// Wakes the job that carries deliveries out, after a commit.
+    pub deliveries: Arc<Notify>,
     /// Wakes what tells the product of removals.
     pub removals_begun: tokio::sync::watch::Sender<()>,
     /// Who was active where, until it is written.

@@ -16,7 +16,7 @@ use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
 use crate::domain::recipient::{Recipient, listing_roles, merge};
 use crate::mail::Mail;
-use crate::store::{OrgReads, Tx};
+use crate::store::{NewDelivery, OrgReads, Tx};
 
 /// Most recipients of one notification.
 const RECIPIENTS_MAX: usize = 10_000;
@@ -155,7 +155,7 @@ impl Mutation for PreparedNotification {
         };
         let mail = |to| self.mailer.notification(actor.organization, &self.request, &names, to);
         let mails = recipients.iter().map(mail).collect::<Result<_, _>>()?;
-        tx.mails_insert(mails).await?;
+        tx.deliveries_insert(mails).await?;
         Ok(Notified { recipient_count: u32::try_from(recipients.len()).unwrap_or(u32::MAX) })
     }
 }
@@ -167,14 +167,14 @@ struct Names {
 }
 
 impl Mailer {
-    /// Returns a notification's mail to one recipient, sealed. A contact gets a link to unsubscribe by.
+    /// Returns the delivery of a notification's mail to one recipient. A contact gets a link to unsubscribe by.
     fn notification(
         &self,
         organization: OrganizationId,
         request: &NotifyResource,
         names: &Names,
         to: &Recipient,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<NewDelivery, Error> {
         let unsubscribe = match to.contact {
             None => None,
             Some(_) => {
@@ -191,7 +191,7 @@ impl Mailer {
             text: request.text.clone(),
             unsubscribe,
         };
-        Ok(mail.seal(&self.sealer, &self.env))
+        Ok(mail.delivery(&self.sealer, &self.env))
     }
 }
 

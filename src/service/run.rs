@@ -272,13 +272,13 @@ impl Services {
         Ok((token, committed))
     }
 
-    /// Brings the index of this process up to date before the caller is answered, and wakes the mail worker if there is
-    /// work for it.
+    /// Brings the index of this process up to date before the caller is answered, and wakes the job that
+    /// carries deliveries out if there are any.
     pub(super) async fn publish(&self, lock: Lock, committed: Committed) {
         let organization = lock.organization().zip(committed.organization);
         self.engine.committed(organization, committed.installation).await;
-        if committed.has_mail {
-            self.mail.notify_one();
+        if committed.has_delivery {
+            self.deliveries.notify_one();
         }
     }
 

@@ -1,4 +1,4 @@
-//! How many invitations were mailed of late, counted in the transaction that puts a mail into the outbox.
+//! How many invitations were mailed of late, counted in the transaction of their deliveries.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement, Value};

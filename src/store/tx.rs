@@ -56,7 +56,7 @@ pub struct Tx {
     counters: Counters,
     changes: Vec<Change>,
     installation_changes: Vec<Change>,
-    pub(super) has_mail: bool,
+    pub(super) has_delivery: bool,
     is_dry: bool,
     /// The request id whose answer is stored with the commit.
     pub(super) remembered: Option<Replay>,
@@ -77,8 +77,8 @@ pub struct Committed {
     pub organization: Option<Position>,
     /// The installation's log, if this commit wrote to it.
     pub installation: Option<Position>,
-    /// Whether mails wait in the outbox because of it.
-    pub has_mail: bool,
+    /// Whether it has made deliveries, which wait to be carried out.
+    pub has_delivery: bool,
 }
 
 /// On SQLite the write lock at once; on PostgreSQL as every connection begins.
@@ -128,7 +128,7 @@ impl Store {
             counters,
             changes: Vec::new(),
             installation_changes: Vec::new(),
-            has_mail: false,
+            has_delivery: false,
             is_dry,
             remembered: None,
             _permit: permit,
@@ -301,7 +301,7 @@ impl Tx {
             return Err(Error::new(Reason::ChangeTooLarge, message));
         }
         let organization = self.log.as_ref().map(|log| log.head.position);
-        let mut committed = Committed { organization, installation: None, has_mail: self.has_mail };
+        let mut committed = Committed { organization, installation: None, has_delivery: self.has_delivery };
         let lock = self.log.as_ref().map(|log| log.scope);
         let remembered = self.remembered.zip(lock);
         let mut proof = remembered.map(|(replay, scope)| Proof { scope, mark: Mark::Answer(replay) });

@@ -28,10 +28,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("authz", &["changelog", "clock", "domain", "workers"]),
     // Credentials and mails.
     ("auth", &["clock", "domain", "locked", "private"]),
-    ("mail", &["auth", "clock", "domain", "locked", "private", "store", "workers"]),
+    ("mail", &["auth", "clock", "domain", "locked", "private", "store"]),
     // The way of a request.
     ("service", &["auth", "authz", "changelog::Author", "clock", "domain", "locked", "mail::Mail", "rpc", "store"]),
-    ("jobs", &["authz", "clock", "mail::Worker", "service", "workers"]),
+    ("jobs", &["authz", "clock", "domain", "mail::SendError", "mail::Sender", "service", "store", "workers"]),
     (
         "transport",
         &[

@@ -26,6 +26,8 @@ mod conformance;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod deliveries;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod exchange;

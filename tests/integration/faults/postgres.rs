@@ -35,7 +35,7 @@ const LOOSE_STRIKES: usize = 4;
 const UNKNOWN_ACTS: usize = 8;
 /// What servers ask by themselves: messages about it are not those of a call.
 const ASKED_BY_ITSELF: [&str; 5] =
-    ["pg_current_snapshot", "clock_timestamp", "last_active_at", "UPDATE \"outbox\"", "FROM \"outbox\""];
+    ["pg_current_snapshot", "clock_timestamp", "last_active_at", "UPDATE \"deliveries\"", "FROM \"deliveries\""];
 
 fn is_of_a_call(sql: &str) -> bool {
     !ASKED_BY_ITSELF.iter().any(|asked| sql.contains(asked))

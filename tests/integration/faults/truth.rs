@@ -11,7 +11,7 @@ use crate::harness::{ManualClock, TestApp, eventually_finds, mails_in};
 
 /// Beside what a call leaves: tries to sign in count also where they are refused, mails are counted as they go out, and
 /// migrations are the schema's own.
-const OTHER_TABLES: [&str; 3] = ["outbox", "refusals", "seaql_migrations"];
+const OTHER_TABLES: [&str; 4] = ["deliveries", "outbox", "refusals", "seaql_migrations"];
 /// Written from time to time, beside all calls.
 const OTHER_COLUMNS: [&str; 2] = ["last_active_at", "reached_at"];
 /// In which what is new takes the place of what was there, or of nothing: that tells no two acts of one kind apart.
@@ -86,7 +86,7 @@ impl Truth {
         let mut looks = 0;
         eventually_finds("a database at rest", async || {
             looks += 1;
-            if self.count("select count(*) as n from outbox").await > 0 {
+            if self.count("select count(*) as n from deliveries").await > 0 {
                 if looks % LOOKS == 0 {
                     self.clock.advance(LEASE);
                 }

@@ -6,13 +6,14 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use super::{TestApp, eventually_finds, mails_in};
 
-/// Whatever a call leaves shows in one of these: `commits` counts revisions, `outbox` mails that have yet to go out.
+/// Whatever a call leaves shows in one of these: `commits` counts revisions, `deliveries` what has yet to go out.
 const TABLES: [&str; 20] = [
     "api_keys",
     "barred_from_links",
     "catalogs",
     "commits",
     "contacts",
+    "deliveries",
     "grants",
     "group_members",
     "groups",
@@ -20,7 +21,6 @@ const TABLES: [&str; 20] = [
     "invitations",
     "memberships",
     "organizations",
-    "outbox",
     "removals",
     "resources",
     "roles",
@@ -43,9 +43,9 @@ impl TestApp {
     /// Waits until no mail is left to go out, those that tell of others included, and gives what is there.
     pub async fn traces(&self) -> Traces {
         let connection = Database::connect(self.config.database_url()).await.expect("the server's database");
-        let rows = eventually_finds("an empty outbox", async || {
+        let rows = eventually_finds("no delivery", async || {
             let rows = count(&connection).await;
-            (rows["outbox"] == 0).then_some(rows)
+            (rows["deliveries"] == 0).then_some(rows)
         })
         .await;
         connection.close().await.expect("a connection that closes");

@@ -33,7 +33,7 @@ on_both! {
         assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
         let (status, detail) = server.get("/readyz");
         assert_eq!((status, detail.lines().next()), (200, Some("ready")), "{detail}");
-        for worker in ["log", "mail", "activity", "removals", "keys"] {
+        for worker in ["log", "deliveries", "activity", "removals", "keys"] {
             assert!(detail.contains(&format!("\nworker {worker}: progress ")), "{detail}");
         }
         assert_eq!(server.get("/no-such-page").0, 404);
