@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
+use super::database::pool::Executor;
 use super::entity::catalogs;
-use super::pool::Executor;
 use super::{Reads, Tx};
 use crate::domain::catalog::presets::preset;
 use crate::domain::catalog::{Catalog, find, is_name, remember};

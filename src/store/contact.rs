@@ -5,6 +5,7 @@ use sea_orm::{
 };
 
 use super::entity::{contacts, muted_contacts};
+use super::place::by_kind;
 use super::{OrgReads, Tx};
 use crate::changelog::Change;
 use crate::domain::contact::Contact;
@@ -83,7 +84,7 @@ impl OrgReads<'_> {
     /// Only what the database says.
     pub async fn contacts_on(&self, keys: &[ResourceKey]) -> Result<Vec<Contact>, Error> {
         let mut found = Vec::new();
-        for (kind, ids) in super::subtree::by_kind(keys) {
+        for (kind, ids) in by_kind(keys) {
             for ids in ids.chunks(5_000) {
                 let rows = contacts::Entity::find()
                     .filter(contacts::Column::OrganizationId.eq(self.organization.0))

@@ -1,12 +1,26 @@
-//! How the domain's words stand in columns, and how they are read back.
+//! How the domain's words stand in columns, and how they are read back; with them the rows that several nouns read.
 
-use sea_orm::DbErr;
+use sea_orm::{ColumnTrait, Condition, DbErr};
 use uuid::Uuid;
 
+use super::entity::{grants, memberships, organizations};
 use crate::domain::error::Error;
-use crate::domain::fact::Held;
+use crate::domain::fact::{Grant, GrantSource, Held, MemberState, OrganizationState};
+use crate::domain::id::UserId;
+use crate::domain::member::Member;
 use crate::domain::metadata::Metadata;
+use crate::domain::organization::Organization;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
+use crate::domain::time::Timestamp;
+
+/// What stands for a member who was never active: before any instant that a filter can name, so that the order has no holes.
+pub(super) const NEVER_ACTIVE: i64 = -(1 << 62);
+
+/// The states of a service account.
+pub(super) const ACCOUNT_ENABLED: &str = "enabled";
+pub(super) const ACCOUNT_DISABLED: &str = "disabled";
+/// Of an account that is no more. Its row stays, so that its keys are known for revoked.
+pub(super) const ACCOUNT_DELETED: &str = "deleted";
 
 /// Gives the kind and the id of a principal.
 pub(super) fn principal_columns(principal: Principal) -> (&'static str, Uuid) {
@@ -110,4 +124,51 @@ pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, Error> {
 
 fn unreadable(what: &str, word: &str) -> Error {
     Error::internal(DbErr::Custom(format!("a {what} that cannot be read: {word}")))
+}
+
+/// Picks what has not expired by `now`.
+pub(super) fn is_live(now: Timestamp) -> Condition {
+    Condition::any().add(grants::Column::ExpiresAt.is_null()).add(grants::Column::ExpiresAt.gt(now.as_micros()))
+}
+
+/// Reads the row of a grant.
+pub(super) fn grant(row: &grants::Model) -> Result<Grant, Error> {
+    Ok(Grant {
+        id: row.id.into(),
+        principal: principal(&row.principal_kind, row.principal_id)?,
+        place: place(&row.place_kind, &row.place_type, &row.place_id)?,
+        held: held(&row.role),
+        expires_at: row.expires_at.map(Timestamp::from_micros),
+        source: state(GrantSource::from_word, &row.source)?,
+    })
+}
+
+/// Reads the row of a membership.
+pub(super) fn member(row: memberships::Model, roles: Vec<String>) -> Result<Member, Error> {
+    Ok(Member {
+        id: row.id.into(),
+        user: row.user_id.map(UserId),
+        email: row.email,
+        display_name: row.display_name,
+        state: state(MemberState::from_word, &row.state)?,
+        roles,
+        created_at: Timestamp::from_micros(row.created_at),
+        external_id: row.external_id,
+        metadata: metadata(row.metadata.as_deref())?,
+        is_made_here: row.is_made_here,
+    })
+}
+
+/// Reads the row of an organization.
+pub(super) fn organization(row: organizations::Model) -> Result<Organization, Error> {
+    Ok(Organization {
+        id: row.id.into(),
+        display_name: row.display_name,
+        catalog: row.catalog.into(),
+        state: state(OrganizationState::from_word, &row.state)?,
+        created_at: Timestamp::from_micros(row.created_at),
+        slug: row.slug,
+        external_id: row.external_id,
+        metadata: metadata(row.metadata.as_deref())?,
+    })
 }

@@ -1,84 +1,71 @@
 //! The database: the only room, with `changelog` and `migrations`, that names the ORM.
 //!
 //! [`Store`] opens it and gives [`Reads`] on the pool, or a [`Tx`] under an organization's lock. Methods are named by
-//! the noun first; each noun has a file. A `Tx` method that writes also records the change, so that no row moves
-//! without a fact. No permission is judged here.
+//! the noun first. Each noun has a file or a folder with the statements on its tables, and imports no other; what several share
+//! stands beside them. A `Tx` method that writes also records the change, so that no row moves
+//! without a fact. No permission is evaluated here.
 
-mod belonging;
-mod catalog;
-mod connect;
-mod contact;
-mod delivery;
-mod embedded;
+// What every noun stands on.
+mod actor;
+mod database;
 mod encoding;
 mod entity;
 mod error;
-mod facts;
+mod log;
+mod page_builder;
+mod place;
+mod replay;
+mod sweep;
+mod tx;
+mod write_queue;
+
+// The nouns.
+mod catalog;
+mod contact;
+mod delivery;
 mod grant;
 mod group;
 mod installation;
 mod invitation;
-mod location;
-mod lock;
 mod mail_count;
-mod membership;
+mod member;
 mod notification;
 mod organization;
-mod page_builder;
-mod polling;
-mod pool;
-mod principal;
-mod queue;
 mod refusal;
-mod removal;
-mod replay;
 mod resource;
-mod resource_page;
 mod role;
-mod roster;
-mod schema;
-mod seats;
 mod service_account;
 mod session;
-mod snapshot;
-mod source;
-mod subtree;
-mod sweep;
-mod time;
-mod tx;
 mod user;
 
 use std::sync::Arc;
 
 use sea_orm::ConnectionTrait;
 
-pub use self::time::TimeOnRecord;
 pub use catalog::CatalogRow;
-pub use connect::{OnSqliteConnection, OpenError, Settings, SqliteHook};
+pub use database::{Beginning, Location, OnSqliteConnection, OpenError, Settings, SqliteHook};
 pub use delivery::{Delivery, DeliveryKind, NewDelivery};
-pub use embedded::Beginning;
-pub use grant::{GrantPage, Grants, HeldAt};
+pub use grant::{GrantPage, Grants, Principals};
 pub use group::{GroupMember, GroupMemberPage, GroupPage};
-pub use installation::{InstallationRow, SigningKeyRow};
-pub use location::Location;
+pub use installation::{InstallationRow, SigningKeyRow, TimeOnRecord};
+pub use log::Snapshot;
+pub use member::{MemberPage, MemberQuery, MemberRow, RemovalKey};
 pub use page_builder::{PageBuilder, WEIGHT_MAX};
-pub use principal::Principals;
+pub use place::HeldAt;
 pub use refusal::{RefusalsRow, Settled};
-pub use removal::RemovalKey;
 pub use replay::Replay;
-pub use resource_page::{BrowseKey, FoundResources};
-pub use roster::{RosterPage, RosterQuery, RosterRow};
+pub use resource::{Branch, BrowseKey, FoundResources};
 pub use service_account::KeyOwner;
 pub use session::NewSession;
-pub use snapshot::Snapshot;
-pub use subtree::Branch;
 pub use tx::{Committed, Lock, Tx};
 pub use user::Credential;
 
 use crate::clock::World;
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
-use pool::{Bound, Executor, Pool};
+use database::lock::FileLock;
+use database::pool::{Bound, Executor, Pool};
+use write_queue::Queue;
 
 /// One database, open.
 #[derive(Clone, Debug)]
@@ -89,10 +76,10 @@ pub struct Store {
     reader: Pool,
     /// How long a statement of a transaction is waited for.
     in_transaction: Bound,
-    queue: queue::Queue,
+    queue: Queue,
     world: World,
     /// Held while the data directory is in use; SQLite only.
-    _lock: Option<Arc<lock::FileLock>>,
+    _lock: Option<Arc<FileLock>>,
 }
 
 /// Reading methods above organizations: of the installation, of users, and where it is not known yet which organization is

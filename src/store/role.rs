@@ -8,10 +8,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::encoding::{held, place, principal, state};
+use super::encoding::{grant, held, is_live, place, principal, state};
 use super::entity::{grants, roles};
 use super::error::one_row;
-use super::grant::{grant, is_live};
 use super::{OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::assignment::Assignment;

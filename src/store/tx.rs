@@ -3,9 +3,9 @@
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, Value};
 use uuid::Uuid;
 
+use super::database::pool::{Executor, Transaction};
 use super::error::{Ending, commit_unknown, ending_of, unavailable};
-use super::pool::{Executor, Transaction};
-use super::queue::WritePermit;
+use super::write_queue::WritePermit;
 use super::{OrgReads, Reads, Replay, Store};
 use crate::changelog::{self, Author, Change, Log};
 use crate::domain::cardinality::Counters;

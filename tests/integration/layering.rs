@@ -85,22 +85,31 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// Modules of `service` and of `transport` that are named for a noun: none of them names another. What two nouns share is a
-/// rule, and stands in `domain`, or stands beside the nouns: how every use case runs, how a plan of grants is carried out.
+/// Modules of `service`, `transport` and `store` that are named for a noun: none of them names another. What two nouns share is
+/// a rule, and stands in `domain`, or stands beside the nouns: how every use case runs, how a plan of grants is carried out,
+/// how rows are read.
+///
+/// `domain` is not held to it. Its nouns are made of one another: an invitation offers assignments, a member's place is in an
+/// organization, every noun has a catalog's types. A seam between them would hold identifiers and nothing else.
 const NOUNS: &[&str] = &[
     "catalog",
     "check",
     "contact",
+    "delivery",
     "grant",
     "group",
+    "installation",
     "invitation",
+    "mail_count",
     "member",
     "notification",
     "organization",
+    "refusal",
     "resource",
     "role",
     "service_account",
     "session",
+    "user",
 ];
 
 /// Which rooms may name a crate; [`ANY`] is every room but the pure ones.
@@ -455,7 +464,7 @@ fn every_crate_is_named_only_where_it_may_be() {
 fn no_noun_uses_another() {
     let mut wrong = Vec::new();
     let mut unused: BTreeSet<&str> = NOUNS.iter().copied().collect();
-    for layer in ["service", "transport"] {
+    for layer in ["service", "transport", "store"] {
         let sources: Vec<Source> =
             sources().into_iter().filter(|source| source.room() == layer && source.module.len() > 1).collect();
         let index = format!("{layer}/mod.rs");

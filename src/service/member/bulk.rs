@@ -27,7 +27,7 @@ use crate::service::apply::{Affected, apply};
 use crate::service::run::Authorized;
 use crate::service::seats::SeatsBefore;
 use crate::service::{Authorize, Call, Context, Mutation, Replay, Services};
-use crate::store::{RosterQuery, Tx};
+use crate::store::{MemberQuery, Tx};
 
 /// Most members of a chunk.
 const CHUNK_MAX: u32 = 100;
@@ -240,10 +240,10 @@ impl Bulk {
         let reads = self.services.store.reads().of(self.authorized.actor.organization);
         let order = Order { by: Column::Created, is_descending: false };
         let now = self.services.world.now();
-        let mut query = RosterQuery { words, filter, order, now, size: CHUNK_MAX, after: None };
+        let mut query = MemberQuery { words, filter, order, now, size: CHUNK_MAX, after: None };
         loop {
             query.after = if let Start::After(position) = from { Some(position) } else { None };
-            let page = reads.roster_page(&query).await?;
+            let page = reads.member_page(&query).await?;
             let next = page.next.map(Start::After);
             match next {
                 // Nobody fits so far.

@@ -17,7 +17,7 @@ use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::roster::{Filter, Order, Position, Query as Words};
 use crate::service::sought::Sought;
 use crate::service::{Authorize, Call, Context, Query, Read, Services};
-use crate::store::{OrgReads, PageBuilder, RosterPage, RosterQuery, RosterRow};
+use crate::store::{MemberPage, MemberQuery, MemberRow, OrgReads, PageBuilder};
 
 /// Most places that one row names.
 const PLACES_MAX: usize = 20;
@@ -116,29 +116,29 @@ impl Authorize for ListMembers {
 
 impl ListMembers {
     /// Reads the rows of the page, some at a time: what the product keeps with one may be large.
-    async fn rows(self, call: &Call<'_>, catalog: &Catalog) -> Result<RosterPage, Error> {
+    async fn rows(self, call: &Call<'_>, catalog: &Catalog) -> Result<MemberPage, Error> {
         self.filter.must_name_roles_of(catalog, "filter")?;
         let groups: Vec<Principal> = self.filter.groups().into_iter().map(Principal::Group).collect();
         if !groups.is_empty() {
             call.reads.principals(&groups).await?;
         }
         let Self { words, filter, order, size, after } = self;
-        let mut query = RosterQuery { words, filter, order, now: call.now, size, after };
+        let mut query = MemberQuery { words, filter, order, now: call.now, size, after };
         let mut filling = PageBuilder::new(size);
         loop {
             query.size = filling.step();
-            let page = call.reads.roster_page(&query).await?;
+            let page = call.reads.member_page(&query).await?;
             // One that comes short has gone through as much as it may.
             let is_end = page.rows.len() < query.size as usize || page.next.is_none();
             for row in page.rows {
                 if !filling.take(row, |row| row.member.metadata.weight()) {
                     let rows = filling.rows;
                     let next = rows.last().map(|row| row.position.clone());
-                    return Ok(RosterPage { rows, next });
+                    return Ok(MemberPage { rows, next });
                 }
             }
             if is_end || filling.is_full() {
-                return Ok(RosterPage { rows: filling.rows, next: page.next });
+                return Ok(MemberPage { rows: filling.rows, next: page.next });
             }
             query.after = page.next;
         }
@@ -182,7 +182,7 @@ impl Query for LookUpMember {
 }
 
 async fn find(reads: OrgReads<'_>, actor: &Actor, id: MembershipId) -> Result<FoundMember, Error> {
-    let row = reads.roster_row(id).await?.ok_or_else(|| Error::not_found("member", id))?;
+    let row = reads.member_row(id).await?.ok_or_else(|| Error::not_found("member", id))?;
     let listed = complete(reads, actor, vec![row], &Sought::Anywhere).await?.pop();
     let listed = listed.ok_or_else(|| Error::internal("a row that was lost"))?;
     Ok(FoundMember { listed, shows_private: may_update(actor) })
@@ -204,7 +204,7 @@ impl Services {
         let actor = request.authorize(&call).await?;
         let is_first_of_all = request.after.is_none() && request.words.is_empty() && request.filter.is_empty();
         let page = request.rows(&call, &actor.catalog).await?;
-        let total = if is_first_of_all { Some(call.reads.roster_count().await?) } else { None };
+        let total = if is_first_of_all { Some(call.reads.member_count().await?) } else { None };
         let sought = self.sought(&actor, token).await?;
         let members = complete(call.reads, &actor, page.rows, &sought).await?;
         let value = Members { members, shows_private: may_update(&actor), next: page.next, total };
@@ -254,7 +254,7 @@ fn may_update(actor: &Actor) -> bool {
 async fn complete(
     reads: OrgReads<'_>,
     actor: &Actor,
-    rows: Vec<RosterRow>,
+    rows: Vec<MemberRow>,
     sought: &Sought<'_>,
 ) -> Result<Vec<Listed>, Error> {
     let mut principals: Vec<Principal> = rows.iter().map(|row| Principal::Membership(row.member.id)).collect();
@@ -277,7 +277,7 @@ async fn complete(
         held.entry(grant.principal).or_default().push(grant);
     }
     let of = |principal| held.get(&principal).map(Vec::as_slice).unwrap_or_default();
-    let listed = rows.into_iter().map(|RosterRow { mut member, last_active_at, position }| {
+    let listed = rows.into_iter().map(|MemberRow { mut member, last_active_at, position }| {
         let mine = of(Principal::Membership(member.id));
         let groups = groups.get(&member.id).map(Vec::as_slice).unwrap_or_default();
         let shared =

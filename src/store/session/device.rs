@@ -6,8 +6,8 @@ use super::NewSession;
 use crate::domain::error::Error;
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
+use crate::store::database::pool::Transaction;
 use crate::store::entity::devices;
-use crate::store::pool::Transaction;
 use crate::store::{Store, Tx};
 
 /// Most devices of one user; of more those are forgotten that were used longest ago.

@@ -6,7 +6,7 @@ use guildhall::clock::{Clock, SystemClock};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::roster::{Filter, Key, Order, Position, Query};
 use guildhall::proto::{self, Management, Member, MemberState};
-use guildhall::store::RosterQuery;
+use guildhall::store::MemberQuery;
 use sea_orm::{ConnectionTrait, Database as Connection, DatabaseConnection, DbBackend};
 use tonic::Code;
 
@@ -405,7 +405,7 @@ on_both! {
                 let middle = Position { key, id: organization.owner.membership_id.parse::<uuid::Uuid>().unwrap().into() };
                 for after in [None, Some(middle)] {
                     let depth = if after.is_some() { "in the middle" } else { "at the beginning" };
-                    let query = RosterQuery {
+                    let query = MemberQuery {
                         words: Query::parse("query", words).unwrap(),
                         filter: Filter::parse("filter", filter).unwrap(),
                         order,
@@ -416,12 +416,12 @@ on_both! {
                     if std::env::var("GUILDHALL_PLANS").is_ok() {
                         let began_at = SystemClock.monotonic();
                         for _ in 0..10 {
-                            store.reads().of(id).roster_page(&query).await.unwrap();
+                            store.reads().of(id).member_page(&query).await.unwrap();
                         }
                         let took = SystemClock.monotonic().since(began_at) / 10;
                         println!("TOOK {took:?} {order_by}, {words:?}, {filter:?} {depth}\n");
                     }
-                    for (sql, plan) in store.reads().of(id).roster_plans(&query).await.unwrap() {
+                    for (sql, plan) in store.reads().of(id).member_plans(&query).await.unwrap() {
                         let about = format!("{order_by}, {words:?}, {filter:?}\n{sql}\n{plan}");
                         if std::env::var("GUILDHALL_PLANS").is_ok() {
                             println!("{about}\n");
