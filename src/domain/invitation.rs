@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::assignment::{Assignment, plan_member};
 use super::catalog::{Catalog, InvitationKind, InvitationPolicy};
 use super::error::{Error, Kind, Reason, Violations};
 use super::fact::{Held, InvitationState};
+use super::grant::assignment::{Assignment, plan_member};
 use super::id::{InvitationId, MembershipId, OrganizationId};
 use super::place::{Place, Principal, Subject};
 use super::time::Timestamp;

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::seats::SeatsBefore;
 use crate::domain::access::{Actor, is_visible};
-use crate::domain::assignment::{Before, Plan, takes_along};
 use crate::domain::catalog::Catalog;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held, MemberState};
+use crate::domain::grant::assignment::{Before, Plan, takes_along};
+use crate::domain::grant::cardinality;
+use crate::domain::group;
 use crate::domain::id::{GroupId, MembershipId};
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
-use crate::domain::{cardinality, group};
 use crate::store::{Grants, Principals, Tx};
 
 /// Most grants that one call makes or removes, what a role takes along included.
@@ -220,7 +221,7 @@ fn groups_given(plan: &Plan) -> BTreeMap<Principal, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::assignment::Assignment;
+    use crate::domain::grant::assignment::Assignment;
     use crate::domain::id::GrantId;
 
     fn listed(number: usize, expires_at: Option<Timestamp>) -> Assignment {

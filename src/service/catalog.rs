@@ -9,13 +9,13 @@ use super::mutation::{AuthorizeAbove, Transaction};
 use super::{Authorize, Call, Context, Mutation, Services, Written};
 use crate::auth::hash_of;
 use crate::domain::access::Actor;
-use crate::domain::assignment::Assignment;
-use crate::domain::cardinality::{self, Counters};
 use crate::domain::catalog::{
     Catalog, CatalogError, Difference, InvitationKind, RoleId, diff, is_name, key_of, parse, presets, remember,
 };
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held};
+use crate::domain::grant::assignment::Assignment;
+use crate::domain::grant::cardinality::{self, Counters};
 use crate::domain::id::{InvitationId, OrganizationId};
 use crate::domain::invitation::Invitation;
 use crate::domain::place::{Place, Principal, Subject};

@@ -13,8 +13,8 @@ use crate::domain::contact::Contact;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
+use crate::domain::notification::{Recipient, listing_roles, merge};
 use crate::domain::place::ResourceKey;
-use crate::domain::recipient::{Recipient, listing_roles, merge};
 use crate::mail::Mail;
 use crate::store::{NewDelivery, OrgReads, Tx};
 

@@ -3,8 +3,8 @@
 use crate::domain::catalog::{Catalog, SeatPolicy};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::MembershipId;
+use crate::domain::organization::seats::Seats;
 use crate::domain::place::ResourceKey;
-use crate::domain::seats::Seats;
 use crate::store::Tx;
 
 /// Returns the policy by which seats are counted at a place; `None` is the organization.

@@ -8,8 +8,8 @@ use super::entity::notification_windows;
 use super::{OrgReads, Tx};
 use crate::domain::error::Error;
 use crate::domain::id::MembershipId;
+use crate::domain::notification::Recipient;
 use crate::domain::place::ResourceKey;
-use crate::domain::recipient::Recipient;
 use crate::domain::time::Timestamp;
 
 impl OrgReads<'_> {

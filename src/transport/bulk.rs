@@ -12,7 +12,7 @@ use crate::domain::access::Move;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
-use crate::domain::roster::{Filter, Query};
+use crate::domain::member::list::{Filter, Query};
 use crate::proto::bulk_members_request::{Act, Selection};
 use crate::proto::{Assignment, BulkMemberResult, BulkMembersRequest, BulkMembersResponse, MemberFilter, MemberRef};
 use crate::service;

@@ -3,10 +3,10 @@
 use super::call::{Call, Edge};
 use super::convert::{assignment, duration, grant, invitation, invitation_kind, member, timestamp, token};
 use super::handle::{Decode, handlers};
-use crate::domain::assignment::Assignment;
 use crate::domain::catalog::InvitationKind;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
+use crate::domain::grant::assignment::Assignment;
 use crate::domain::id::OrganizationId;
 use crate::proto::invitation_service_server::InvitationService;
 use crate::proto::{

@@ -18,7 +18,7 @@ use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
 use crate::domain::id::{MembershipId, OrganizationId};
-use crate::domain::removal::{Assets, OwnedResource, Removal};
+use crate::domain::member::removal::{Assets, OwnedResource, Removal};
 use crate::domain::text;
 use crate::proto;
 use crate::proto::{WatchRemovalsRequest, WatchRemovalsResponse};

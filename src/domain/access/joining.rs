@@ -2,8 +2,8 @@
 
 use super::ceiling::may_give;
 use super::facts::Actor;
-use crate::domain::assignment::{Assignment, Plan, plan_member};
 use crate::domain::error::{Error, Violations};
+use crate::domain::grant::assignment::{Assignment, Plan, plan_member};
 use crate::domain::place::{Place, Principal};
 
 /// Plans what a new membership will hold, under the ceiling over the whole result; `prefix` is how the path of its

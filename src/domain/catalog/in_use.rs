@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Catalog, CustomRole};
-use crate::domain::assignment::Assignment;
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::Held;
+use crate::domain::grant::assignment::Assignment;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::must_fit_under;
 

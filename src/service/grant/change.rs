@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::access::{Actor, Facts, may_carry_out, may_give, may_take, may_touch};
-use crate::domain::assignment::{Act, Delta, plan};
 #[cfg(doc)]
 use crate::domain::error::Reason;
 use crate::domain::error::{Error, Violations};
 use crate::domain::fact::GrantSource;
-use crate::domain::matrix::Matrix;
+use crate::domain::grant::assignment::{Act, Delta, plan};
+use crate::domain::grant::matrix::Matrix;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::time::must_be_ahead;
 use crate::service::apply::{Affected, Changed, apply};

@@ -2,10 +2,10 @@
 
 use super::ChangeGrants;
 use crate::domain::access::Actor;
-use crate::domain::assignment::Delta;
 #[cfg(doc)]
 use crate::domain::error::Reason;
 use crate::domain::error::{Error, Violations};
+use crate::domain::grant::assignment::Delta;
 use crate::domain::place::ResourceKey;
 use crate::domain::time::must_be_ahead;
 use crate::service::apply::Changed;

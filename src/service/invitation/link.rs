@@ -4,11 +4,11 @@ use super::accept::{PREFIX, Token, as_unsponsored, must_be_new_here, unsponsored
 use super::{Accepted, give, places};
 use crate::auth::Sealer;
 use crate::domain::access::{Actor, plan_joining};
-use crate::domain::assignment::Assignment;
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::MemberState;
+use crate::domain::grant::assignment::Assignment;
 use crate::domain::id::{MembershipId, UserId};
 use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::member::{Member, must_be_free};

@@ -3,12 +3,12 @@
 use super::Accepted;
 use super::accept::{PREFIX, Token, as_unsponsored, must_be_new_here};
 use crate::domain::access::{Actor, may_give};
-use crate::domain::assignment::Assignment;
-use crate::domain::cardinality;
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, InvitationState, MemberState};
+use crate::domain::grant::assignment::Assignment;
+use crate::domain::grant::cardinality;
 use crate::domain::id::UserId;
 use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
 use crate::domain::place::{Principal, ResourceKey};

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{external_id_taken, places};
 use crate::domain::access::{Actor, plan_joining};
-use crate::domain::assignment::Assignment;
-use crate::domain::cardinality;
 use crate::domain::catalog::PermissionId;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
 #[cfg(doc)]
 use crate::domain::error::Reason;
 use crate::domain::fact::{Grant, GrantSource, MemberState};
+use crate::domain::grant::assignment::Assignment;
+use crate::domain::grant::cardinality;
 use crate::domain::id::MembershipId;
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::metadata::Metadata;

@@ -16,8 +16,8 @@ pub use state::ChangeMemberState;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::assignment::Assignment;
 use crate::domain::error::{Error, Reason};
+use crate::domain::grant::assignment::Assignment;
 use crate::domain::member::Member;
 use crate::domain::place::ResourceKey;
 

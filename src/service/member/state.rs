@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::ChangedMembers;
 use crate::domain::access::{Actor, Move, may_move};
-use crate::domain::cardinality;
 use crate::domain::catalog::PermissionId;
 use crate::domain::error::Error;
 #[cfg(doc)]
 use crate::domain::error::Reason;
 use crate::domain::fact::{Grant, Held};
+use crate::domain::grant::cardinality;
 use crate::domain::id::{GroupId, MembershipId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::service::seats::SeatsBefore;

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use crate::auth::{Secret, SecretKind};
 use crate::domain::access::{Actor, may_give};
-use crate::domain::assignment::plan_founder;
 use crate::domain::catalog::{Catalog, PermissionId};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{GrantSource, InvitationState, OrganizationState};
 use crate::domain::fields::all;
+use crate::domain::grant::assignment::plan_founder;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;

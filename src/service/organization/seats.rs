@@ -5,8 +5,8 @@ use crate::domain::catalog::{PermissionId, Verb};
 use crate::domain::error::Error;
 #[cfg(doc)]
 use crate::domain::error::Reason;
+use crate::domain::organization::seats::Seats;
 use crate::domain::place::ResourceKey;
-use crate::domain::seats::Seats;
 use crate::service::seats::policy_at;
 use crate::service::{Authorize, Call, Mutation, Query};
 use crate::store::Tx;

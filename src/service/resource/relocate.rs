@@ -11,8 +11,8 @@ use crate::domain::access::{
 use crate::domain::catalog::Verb;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
-use crate::domain::inheritance::{Inherited, inherited};
 use crate::domain::place::ResourceKey;
+use crate::domain::resource::inheritance::{Inherited, inherited};
 use crate::domain::resource::{may_stand_under, must_fit_under, must_have};
 use crate::domain::time::Timestamp;
 use crate::service::etag::must_match;

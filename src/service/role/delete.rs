@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{MOVED_MAX, catalog_alone, compiled, find};
 use crate::domain::access::{Actor, may_give, may_take, must_see_all_held_as};
-use crate::domain::assignment::{Act, Assignment, Delta, Plan, plan, plan_member};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
+use crate::domain::grant::assignment::{Act, Assignment, Delta, Plan, plan, plan_member};
 use crate::domain::id::{InvitationId, OrganizationId};
 use crate::domain::invitation::Invitation;
 use crate::domain::place::{Place, Principal, ResourceKey};

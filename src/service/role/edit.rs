@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{MOVED_MAX, RoleDetail, catalog_alone, compiled, find};
 use crate::domain::access::{Actor, may_shape, may_take_role, must_see_all_held_as};
-use crate::domain::assignment::Assignment;
 use crate::domain::catalog::{
     CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace,
 };
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Held;
+use crate::domain::grant::assignment::Assignment;
 use crate::domain::id::InvitationId;
 use crate::domain::invitation::Invitation;
 use crate::domain::place::Principal;

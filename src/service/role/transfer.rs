@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::access::{Actor, may_give, may_take};
-use crate::domain::assignment::{Plan, plan_transfer};
 use crate::domain::catalog::{Catalog, Role};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held, MemberState};
+use crate::domain::grant::assignment::{Plan, plan_transfer};
 use crate::domain::id::MembershipId;
 use crate::domain::member::Member;
 use crate::domain::place::{Place, Principal, ResourceKey};

@@ -8,9 +8,9 @@ use crate::domain::fact::{Grant, Scope};
 use crate::domain::id::GrantId;
 use crate::domain::place::Principal;
 use crate::domain::time::Timestamp;
+use crate::store::OrgReads;
 use crate::store::encoding::{grant, is_live, place_columns, principal_columns};
 use crate::store::entity::grants;
-use crate::store::OrgReads;
 use crate::store::place::{HeldAt, by_kind};
 
 /// A page of grants, oldest first.

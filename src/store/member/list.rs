@@ -11,7 +11,7 @@ use super::statement::{FEW, Probe, Text, WALK};
 use crate::domain::error::Error;
 use crate::domain::id::MembershipId;
 use crate::domain::member::Member;
-use crate::domain::roster::{Column, Filter, Key, Order, Position, Query};
+use crate::domain::member::list::{Column, Filter, Key, Order, Position, Query};
 use crate::domain::time::Timestamp;
 use crate::store::OrgReads;
 use crate::store::encoding::{NEVER_ACTIVE, member};

@@ -22,7 +22,7 @@ use crate::domain::error::Error;
 use crate::domain::fact::{Fact, MemberState, Scope};
 use crate::domain::id::{MembershipId, UserId};
 use crate::domain::member::Member;
-use crate::domain::roster::{name_key, words};
+use crate::domain::member::list::{name_key, words};
 use crate::domain::time::Timestamp;
 
 pub use list::{MemberPage, MemberQuery, MemberRow};

@@ -6,7 +6,7 @@ use crate::changelog::Change;
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
 use crate::domain::id::{MembershipId, OrganizationId};
-use crate::domain::removal::{Assets, Removal};
+use crate::domain::member::removal::{Assets, Removal};
 use crate::domain::time::Timestamp;
 use crate::store::entity::{membership_words, memberships, removals};
 use crate::store::error::one_row;

@@ -7,7 +7,7 @@ use super::MemberQuery;
 use crate::changelog::scope_key;
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
-use crate::domain::roster::{Column, Comparison, Filter, Key, Order, Position, Term};
+use crate::domain::member::list::{Column, Comparison, Filter, Key, Order, Position, Term};
 use crate::domain::time::Timestamp;
 
 /// Most members that are read and sorted for a page.

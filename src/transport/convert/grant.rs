@@ -1,10 +1,10 @@
 //! Grants, assignments and deltas.
 
 use super::{instant, optional_key, resource_ref, timestamp};
-use crate::domain::assignment::{Act, Assignment, Delta};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
 use crate::domain::fields::all;
+use crate::domain::grant::assignment::{Act, Assignment, Delta};
 use crate::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, Subject};
 use crate::proto;

@@ -2,7 +2,7 @@
 
 use super::principal_out;
 use crate::domain::fact::Held;
-use crate::domain::inheritance::{Inherited, InheritedBy};
+use crate::domain::resource::inheritance::{Inherited, InheritedBy};
 use crate::proto;
 use crate::proto::inherited::By;
 

@@ -5,10 +5,10 @@ use std::hash::Hash;
 
 use super::grant::{assignment, principal};
 use super::resource_key;
-use crate::domain::assignment::{Act, Assignment};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
-use crate::domain::matrix::Matrix;
+use crate::domain::grant::assignment::{Act, Assignment};
+use crate::domain::grant::matrix::Matrix;
 use crate::domain::place::{Place, Principal};
 use crate::proto;
 use crate::proto::grant_matrix::Act as ProtoAct;

@@ -6,11 +6,11 @@ mod register;
 
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::domain::assignment::{Act, Assignment, Delta};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::Held;
 use crate::domain::fields::all;
+use crate::domain::grant::assignment::{Act, Assignment, Delta};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::resource::Under;

@@ -3,8 +3,8 @@
 use super::Roles;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
+use crate::domain::grant::matrix::CELLS_MAX;
 use crate::domain::id::{GroupId, MembershipId, OrganizationId};
-use crate::domain::matrix::CELLS_MAX;
 use crate::domain::place::Place;
 use crate::proto;
 use crate::service::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use guildhall::clock::{Clock, SystemClock};
 use guildhall::domain::id::OrganizationId;
-use guildhall::domain::roster::{Filter, Key, Order, Position, Query};
+use guildhall::domain::member::list::{Filter, Key, Order, Position, Query};
 use guildhall::proto::{self, Management, Member, MemberState};
 use guildhall::store::MemberQuery;
 use sea_orm::{ConnectionTrait, Database as Connection, DatabaseConnection, DbBackend};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::access::Actor;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{MembershipId, OrganizationId};
-use crate::domain::removal::Removal;
+use crate::domain::member::removal::Removal;
 use crate::service::{Authorize, Call, Context, Mutation, Query, Services, Written};
 use crate::store::{RemovalKey, Tx};
 

@@ -1,12 +1,14 @@
 //! Resources: the nodes of an organization's tree, and what shape the tree may take.
 
+pub mod inheritance;
+
 use std::sync::Arc;
 
 use super::access::{Actor, Facts, Node, decide};
-use super::assignment::Assignment;
 use super::catalog::{Catalog, PermissionId, Verb};
 use super::error::{Error, Reason};
 use super::fact::Held;
+use super::grant::assignment::Assignment;
 use super::id::ServiceAccountId;
 use super::metadata::Metadata;
 use super::place::{DEPTH_MAX, Place, Principal, ResourceKey};

@@ -1,5 +1,8 @@
 //! Memberships: people's places in an organization, and what may be done to them when.
 
+pub mod list;
+pub mod removal;
+
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -11,8 +14,8 @@ use super::id::{MembershipId, UserId};
 use super::metadata::Metadata;
 use super::organization::Organization;
 use super::place::ResourceKey;
-use super::roster::Position;
 use super::time::Timestamp;
+use list::Position;
 
 /// One person's place in one organization.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]

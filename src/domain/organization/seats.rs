@@ -1,7 +1,7 @@
 //! Seats: how many memberships an organization, or the list of a resource, has room for (AX-25).
 
-use super::error::{Error, Reason};
-use super::place::ResourceKey;
+use crate::domain::error::{Error, Reason};
+use crate::domain::place::ResourceKey;
 
 /// How many may sit somewhere, and how many do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::access::Node;
-use super::fact::{Grant, Held};
-use super::place::{Place, Principal};
-use super::time::Timestamp;
+use crate::domain::access::Node;
+use crate::domain::fact::{Grant, Held};
+use crate::domain::place::{Place, Principal};
+use crate::domain::time::Timestamp;
 
 /// What one principal has on everything below some place.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::catalog::Catalog;
-use super::error::{Error, Reason};
-use super::fact::{Grant, Held, MemberState};
-use super::place::{Place, Principal};
+use crate::domain::catalog::Catalog;
+use crate::domain::error::{Error, Reason};
+use crate::domain::fact::{Grant, Held, MemberState};
+use crate::domain::place::{Place, Principal};
 
 /// Holders of the bounded roles of one organization, kept on the head of its log.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]

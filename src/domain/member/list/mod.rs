@@ -6,7 +6,7 @@ mod filter;
 mod order;
 mod words;
 
-use super::text::folded;
+use crate::domain::text::folded;
 
 pub use filter::{Comparison, Filter, Term};
 pub use order::{Column, Key, Order, Position};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::{Error, Reason};
-use super::id::{InvitationId, MembershipId, ServiceAccountId};
-use super::place::ResourceKey;
-use super::time::Timestamp;
+use crate::domain::error::{Error, Reason};
+use crate::domain::id::{InvitationId, MembershipId, ServiceAccountId};
+use crate::domain::place::ResourceKey;
+use crate::domain::time::Timestamp;
 
 /// What becomes of the resources that a removed member owns (X9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]

@@ -1,9 +1,9 @@
 //! Members × places: one thing given to, or taken from, several at several places (CE-24).
 
-use super::assignment::{Act, Assignment, Delta};
-use super::fact::Held;
-use super::place::{Place, Principal};
-use super::time::Timestamp;
+use crate::domain::fact::Held;
+use crate::domain::grant::assignment::{Act, Assignment, Delta};
+use crate::domain::place::{Place, Principal};
+use crate::domain::time::Timestamp;
 
 /// Most deltas that one batch comes to, the cells of its matrices included.
 pub const CELLS_MAX: usize = 1_000;

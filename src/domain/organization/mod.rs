@@ -1,5 +1,7 @@
 //! Organizations: the tenants.
 
+pub mod seats;
+
 use std::sync::Arc;
 
 use super::error::{Error, Reason};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::catalog::{Catalog, OnLeave, Role, RoleId};
-use super::error::{Error, Reason, Violations};
-use super::fact::{Grant, GrantSource, Held};
-use super::id::{GrantId, GroupId, MembershipId};
-use super::place::{Place, Principal};
-use super::time::{Timestamp, must_be_ahead};
+use crate::domain::catalog::{Catalog, OnLeave, Role, RoleId};
+use crate::domain::error::{Error, Reason, Violations};
+use crate::domain::fact::{Grant, GrantSource, Held};
+use crate::domain::id::{GrantId, GroupId, MembershipId};
+use crate::domain::place::{Place, Principal};
+use crate::domain::time::{Timestamp, must_be_ahead};
 
 /// Something to hold: what, where, and until when.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
