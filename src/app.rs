@@ -17,6 +17,7 @@ use crate::authz::{self, Engine};
 use crate::changelog::Source;
 use crate::clock::{self, Reading, SystemClock, World};
 use crate::config::{self, Config, Limits};
+use crate::domain::catalog::Catalogs;
 use crate::domain::catalog::presets;
 use crate::domain::error::Error;
 use crate::domain::mailing::MailLimits;
@@ -168,7 +169,8 @@ impl App {
         database.location()?;
         let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
         let key = find_key(config)?;
-        let store = Store::open(&database, world.clone()).await?;
+        let catalogs = Catalogs::default();
+        let store = Store::open(&database, world.clone(), catalogs.clone()).await?;
         let (sealer, first) = match find_installation(&store, key, config, &world, &post, hand_over).await {
             Ok(found) => found,
             Err(error) => {
@@ -182,7 +184,8 @@ impl App {
         }
         let bytes_max = (config.index_memory_mib as usize) << 20;
         let engine_settings = authz::Settings { bytes_max, ..authz::Settings::default() };
-        let engine = Engine::start(source(store.clone()), world.clone(), engine_settings, first.epoch).await?;
+        let engine =
+            Engine::start(source(store.clone()), catalogs, world.clone(), engine_settings, first.epoch).await?;
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
             passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency), config.password_wait),
@@ -312,7 +315,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppErr
 pub async fn migrate(config: &Config) -> Result<(), AppError> {
     // A server of PostgreSQL may be migrated where its key is not.
     let key = if config.is_embedded() { Some(find_key(config)?) } else { None };
-    let store = Store::open(&store_settings(config), World::system()).await?;
+    let store = Store::open(&store_settings(config), World::system(), Catalogs::default()).await?;
     let installation = store.reads().installation().await;
     store.close().await;
     match key {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use guildhall::authz::{Engine, Requirement, Settings};
 use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::World;
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
 use guildhall::domain::place::{Place, Principal, Subject};
@@ -116,7 +117,7 @@ fn settings() -> Settings {
 
 /// Makes an engine over a source.
 pub async fn engine_over(source: Arc<Organizations>) -> Result<Arc<Engine>, Failure> {
-    Ok(Engine::start(source, World::system(), settings(), 1).await?)
+    Ok(Engine::start(source, Catalogs::default(), World::system(), settings(), 1).await?)
 }
 
 /// Makes an engine with every organization of the shape in memory.

@@ -16,7 +16,7 @@ use super::settings::Settings;
 use super::view::{Requirement, View};
 use crate::changelog::{Relation, Source};
 use crate::clock::World;
-use crate::domain::catalog::find;
+use crate::domain::catalog::{Catalogs, named_by};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::{ApiKeyId, OrganizationId};
 use crate::domain::place::{Place, Subject};
@@ -42,12 +42,14 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Loads the installation and returns an engine that has no organization in memory yet.
+    /// Loads the installation and returns an engine that has no organization in memory yet. The source learns `catalogs` before
+    /// it returns what names them.
     ///
     /// # Errors
     /// Those of the source, and [`Reason::Internal`] if there is no installation.
     pub async fn start(
         source: Arc<dyn Source>,
+        catalogs: Catalogs,
         world: World,
         settings: Settings,
         epoch: u32,
@@ -55,6 +57,7 @@ impl Engine {
         let (cache, streams) = (Arc::new(OrgCache::new(settings)), Arc::<OpenStreams>::default());
         let log = LogTail::start(
             Arc::clone(&source),
+            catalogs,
             world.clone(),
             settings,
             epoch,
@@ -176,8 +179,7 @@ impl Engine {
     fn stands_above(&self, subject: Subject, catalog: &str) -> bool {
         self.log.installation().load().held_above(subject).any(|grant| match &grant.place {
             Place::Installation => true,
-            // One that is not known here yet is known once the organization is loaded.
-            Place::Product(product) => find(catalog).is_none_or(|catalog| catalog.name() == product),
+            Place::Product(product) => named_by(catalog).0 == &**product,
             Place::Organization | Place::Resource(_) => false,
         })
     }

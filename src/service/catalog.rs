@@ -10,7 +10,7 @@ use super::{Authorize, Call, Context, Mutation, Services, Written};
 use crate::auth::hash_of;
 use crate::domain::access::Actor;
 use crate::domain::catalog::{
-    Catalog, CatalogError, Difference, InvitationKind, RoleId, diff, is_name, key_of, parse, presets, remember,
+    Catalog, CatalogError, Difference, InvitationKind, RoleId, diff, is_name, key_of, parse, presets,
 };
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fact::{Grant, GrantSource, Held};
@@ -144,7 +144,7 @@ impl Services {
             return Err(unknown());
         }
         let row = self.store.reads().catalog_row(&name.name, name.version).await?;
-        view(row.ok_or_else(unknown)?)
+        view(self.store.reads(), row.ok_or_else(unknown)?)
     }
 
     /// Lists catalogs, the presets on the first page.
@@ -169,7 +169,7 @@ impl Services {
                 }
                 missing -= 1;
                 from = Some((row.name.clone(), row.version));
-                catalogs.push(CatalogView { yaml: String::new(), ..view(row)? });
+                catalogs.push(CatalogView { yaml: String::new(), ..view(self.store.reads(), row)? });
             }
             if is_end {
                 return Ok(Catalogs { catalogs, next: None });
@@ -384,8 +384,8 @@ fn view_of_preset(preset: &Catalog, yaml: &str) -> CatalogView {
     }
 }
 
-fn view(row: CatalogRow) -> Result<CatalogView, Error> {
-    let catalog = remember(&row.key, &row.yaml).map_err(Error::internal)?;
+fn view(reads: Reads<'_>, row: CatalogRow) -> Result<CatalogView, Error> {
+    let catalog = reads.catalog_of_row(&row)?;
     Ok(view_of_row(row, &catalog))
 }
 

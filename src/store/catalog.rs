@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::database::pool::Executor;
 use super::entity::catalogs;
 use super::{Reads, Tx};
 use crate::domain::catalog::presets::preset;
-use crate::domain::catalog::{Catalog, find, is_name, remember};
+use crate::domain::catalog::{Catalog, is_name};
 use crate::domain::error::Error;
 use crate::domain::fact::Fact;
 use crate::domain::time::Timestamp;
@@ -34,10 +33,30 @@ impl Reads<'_> {
     /// # Errors
     /// Only what the database says; a key that nothing stands under is INTERNAL.
     pub async fn catalog(&self, key: &str) -> Result<Arc<Catalog>, Error> {
-        match find(key) {
-            Some(catalog) => Ok(catalog),
-            None => meet(&self.db, key).await,
+        if let Some(catalog) = self.catalogs.find(key) {
+            return Ok(catalog);
         }
+        let row = catalogs::Entity::find_by_id(key).one(&self.db).await?;
+        let row = row.ok_or_else(|| Error::internal(format!("no catalog {key}")))?;
+        self.catalogs.learn(key, &row.yaml).map_err(Error::internal)
+    }
+
+    /// Returns the catalog that a row holds.
+    ///
+    /// # Errors
+    /// - [`Internal`](crate::domain::error::Reason::Internal) for a text that this binary cannot read.
+    pub fn catalog_of_row(&self, row: &CatalogRow) -> Result<Arc<Catalog>, Error> {
+        self.catalogs.learn(&row.key, &row.yaml).map_err(Error::internal)
+    }
+
+    /// Learns every catalog that some facts name, so that whoever is given them knows it.
+    pub(super) async fn catalogs_learn(&self, facts: impl Iterator<Item = &Fact>) -> Result<(), Error> {
+        for fact in facts {
+            if let Fact::Organization { catalog, .. } = fact {
+                self.catalog(catalog).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Finds a catalog by its name, with its key: a preset, or an operator's, the newest version if none is named.
@@ -55,7 +74,7 @@ impl Reads<'_> {
         }
         let row = if is_name(name) { self.catalog_row(name, version).await? } else { None };
         let Some(row) = row else { return Ok(None) };
-        let catalog = remember(&row.key, &row.yaml).map_err(Error::internal)?;
+        let catalog = self.catalog_of_row(&row)?;
         Ok(Some((row.key, catalog)))
     }
 
@@ -107,25 +126,6 @@ impl Tx {
         self.change_installation(Fact::Catalog { key: Arc::clone(&row.key) });
         Ok(())
     }
-}
-
-/// Reads a catalog that this process has not met.
-pub(super) async fn meet(db: &Executor<'_>, key: &str) -> Result<Arc<Catalog>, Error> {
-    let row = catalogs::Entity::find_by_id(key).one(db).await?;
-    let row = row.ok_or_else(|| Error::internal(format!("no catalog {key}")))?;
-    remember(key, &row.yaml).map_err(Error::internal)
-}
-
-/// Meets every catalog that some facts name, so that whoever is given them knows it.
-pub(super) async fn meet_all<'a>(db: &Executor<'_>, facts: impl Iterator<Item = &'a Fact>) -> Result<(), Error> {
-    for fact in facts {
-        if let Fact::Organization { catalog, .. } = fact
-            && find(catalog).is_none()
-        {
-            meet(db, catalog).await?;
-        }
-    }
-    Ok(())
 }
 
 fn catalog_row(row: catalogs::Model) -> Result<CatalogRow, Error> {

@@ -61,6 +61,7 @@ pub use tx::{Committed, Lock, Tx};
 pub use user::Credential;
 
 use crate::clock::World;
+use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 use database::lock::FileLock;
@@ -78,6 +79,8 @@ pub struct Store {
     in_transaction: Bound,
     queue: Queue,
     world: World,
+    /// What rows name by a key is found here; what was not known is learned.
+    catalogs: Catalogs,
     /// Held while the data directory is in use; SQLite only.
     _lock: Option<Arc<FileLock>>,
 }
@@ -87,12 +90,14 @@ pub struct Store {
 #[derive(Clone, Copy)]
 pub struct Reads<'a> {
     db: Executor<'a>,
+    catalogs: &'a Catalogs,
 }
 
 /// Reading methods within one organization: every statement names it, so that no row of another is found by an id.
 #[derive(Clone, Copy)]
 pub struct OrgReads<'a> {
     db: Executor<'a>,
+    catalogs: &'a Catalogs,
     organization: OrganizationId,
 }
 
@@ -100,7 +105,7 @@ impl<'a> Reads<'a> {
     /// Returns the reads of one organization.
     #[must_use]
     pub fn of(self, organization: OrganizationId) -> OrgReads<'a> {
-        OrgReads { db: self.db, organization }
+        OrgReads { db: self.db, catalogs: self.catalogs, organization }
     }
 }
 
@@ -114,7 +119,7 @@ impl<'a> OrgReads<'a> {
     /// Leaves the organization, for what belongs to none or to another.
     #[must_use]
     pub fn above(self) -> Reads<'a> {
-        Reads { db: self.db }
+        Reads { db: self.db, catalogs: self.catalogs }
     }
 }
 
@@ -134,7 +139,13 @@ impl Store {
     /// Reads outside any transaction; every statement by itself.
     #[must_use]
     pub fn reads(&self) -> Reads<'_> {
-        Reads { db: Executor::Pool(&self.reader) }
+        Reads { db: Executor::Pool(&self.reader), catalogs: &self.catalogs }
+    }
+
+    /// Returns the catalogs that rows were found to name.
+    #[must_use]
+    pub fn catalogs(&self) -> &Catalogs {
+        &self.catalogs
     }
 
     /// Returns how often all connections were replaced because the database did not answer.

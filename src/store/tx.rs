@@ -220,7 +220,7 @@ impl Tx {
     /// Reads inside the transaction what belongs to no organization, or to another.
     #[must_use]
     pub fn above(&self) -> Reads<'_> {
-        Reads { db: Executor::Transaction(&self.db) }
+        Reads { db: Executor::Transaction(&self.db), catalogs: self.store.catalogs() }
     }
 
     /// Tells the time of the commit.

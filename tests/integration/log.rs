@@ -155,7 +155,7 @@ on_both! {
         assert_eq!(commits.last().unwrap().position, loaded.position);
 
         // And so is the one that lived through it all, which followed the log while it was written.
-        let fresh = OrganizationIndex::load(loaded.position, &loaded.facts, 0).unwrap();
+        let fresh = OrganizationIndex::load(loaded.position, &loaded.facts, store.catalogs(), 0).unwrap();
         let lived = engine.view(id, Requirement::Fresh, caller).await.unwrap().organization;
         assert_eq!((lived.position(), standing(&lived)), (fresh.position(), standing(&fresh)));
         assert_eq!(engine.histories_replaced(), 0);

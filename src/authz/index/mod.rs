@@ -26,7 +26,7 @@ use self::draft::Draft;
 use self::number::{Holder, HolderKind, Holding, NOBODY, NUMBERS_MAX, Number, ORGANIZATION};
 use self::overlay::{AccountNow, MemberNow, Overlay, ResourceNow};
 use self::words::Words;
-use crate::domain::catalog::{Catalog, find};
+use crate::domain::catalog::{Catalog, Catalogs};
 use crate::domain::fact::{Commit, Fact, Grant, GrantSource, OrganizationState};
 use crate::domain::id::{GrantId, GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey};
@@ -53,18 +53,20 @@ pub struct OrganizationIndex {
     overlay: Overlay,
     position: Position,
     catalog_key: Arc<str>,
+    /// Among these is the one that a commit has it follow next.
+    catalogs: Catalogs,
 }
 
 impl OrganizationIndex {
     /// Brings an empty index to a loaded state; `None` if the facts name no catalog that is known. `seed` keys the hash
     /// of the ids that clients choose.
     #[must_use]
-    pub fn load(position: Position, facts: &[Fact], seed: u64) -> Option<Self> {
+    pub fn load(position: Position, facts: &[Fact], catalogs: &Catalogs, seed: u64) -> Option<Self> {
         let (key, catalog) = facts.iter().find_map(|fact| match fact {
-            Fact::Organization { catalog, .. } => find(catalog).map(|found| (Arc::clone(catalog), found)),
+            Fact::Organization { catalog, .. } => catalogs.find(catalog).map(|found| (Arc::clone(catalog), found)),
             _ => None,
         })?;
-        let mut index = Self::of(key, catalog, facts.iter(), seed);
+        let mut index = Self::of(key, catalog, facts.iter(), (catalogs.clone(), seed));
         index.position = position;
         Some(index)
     }
@@ -72,7 +74,7 @@ impl OrganizationIndex {
     /// Makes the index of an organization in which nothing has happened yet.
     #[must_use]
     pub fn empty(catalog: Arc<Catalog>) -> Self {
-        Self::of(Arc::clone(catalog.name()), catalog, [].iter(), 0)
+        Self::of(Arc::clone(catalog.name()), catalog, [].iter(), (Catalogs::default(), 0))
     }
 
     /// Makes an index of states.
@@ -80,7 +82,7 @@ impl OrganizationIndex {
         key: Arc<str>,
         catalog: Arc<Catalog>,
         facts: impl Iterator<Item = Told>,
-        seed: u64,
+        (catalogs, seed): (Catalogs, u64),
     ) -> Self {
         let (mut words, mut draft, mut is_active) = (Words::new(catalog), Draft::default(), false);
         for fact in facts {
@@ -93,7 +95,7 @@ impl OrganizationIndex {
         }
         let base = Arc::new(draft.build(seed));
         let overlay = Overlay::new(compaction_limit(&base));
-        Self { position: Position::default(), is_active, words, base, overlay, catalog_key: key }
+        Self { position: Position::default(), is_active, words, base, overlay, catalog_key: key, catalogs }
     }
 
     /// Says whether the overlay has grown so much that it should be compacted.
@@ -140,7 +142,7 @@ impl OrganizationIndex {
             Fact::Organization { state, catalog } => {
                 self.is_active = *state == OrganizationState::Active;
                 if *catalog != self.catalog_key
-                    && let Some(found) = find(catalog)
+                    && let Some(found) = self.catalogs.find(catalog)
                 {
                     // The numbers of its types and roles are others. It happens to an organization once in years.
                     *self = self.anew(Arc::clone(catalog), found);
@@ -150,7 +152,7 @@ impl OrganizationIndex {
                 if self.words.must_number_anew_for(role) {
                     let (key, followed) = (Arc::clone(&self.catalog_key), Arc::clone(self.words.followed()));
                     let facts = std::iter::once(Fact::Role(role.clone())).chain(self.facts());
-                    let anew = Self::of(key, followed, facts, self.base.seed);
+                    let anew = Self::of(key, followed, facts, (self.catalogs.clone(), self.base.seed));
                     *self = Self { position: self.position, ..anew };
                 } else {
                     self.words.put_role(role);
@@ -239,7 +241,7 @@ impl OrganizationIndex {
 
     /// Makes everything anew under a catalog. Takes as long as loading.
     fn anew(&self, key: Arc<str>, catalog: Arc<Catalog>) -> Self {
-        let mut anew = Self::of(key, catalog, self.facts(), self.base.seed);
+        let mut anew = Self::of(key, catalog, self.facts(), (self.catalogs.clone(), self.base.seed));
         anew.position = self.position;
         anew
     }

@@ -83,8 +83,8 @@ impl LogTail {
 
     /// Lays an organization out. A large one takes a while, on a thread where nobody waits for the next turn.
     async fn build(&self, state: State) -> Result<OrganizationIndex, Error> {
-        let seed = self.seed;
-        let build = move || OrganizationIndex::load(state.position, &state.facts, seed);
+        let (catalogs, seed) = (self.catalogs.clone(), self.seed);
+        let build = move || OrganizationIndex::load(state.position, &state.facts, &catalogs, seed);
         let index = tokio::task::spawn_blocking(build).await.map_err(Error::internal)?;
         index.ok_or_else(|| Error::internal("an organization follows a catalog that is not known"))
     }

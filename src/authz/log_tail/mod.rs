@@ -28,6 +28,7 @@ use super::org_cache::OrgCache;
 use super::settings::Settings;
 use crate::changelog::{Cursor, Source};
 use crate::clock::{Monotonic, World};
+use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
@@ -36,6 +37,7 @@ use crate::domain::revision::Position;
 /// What this process knows of the log.
 pub(super) struct LogTail {
     source: Arc<dyn Source>,
+    catalogs: Catalogs,
     world: World,
     settings: Settings,
     cache: Arc<OrgCache>,
@@ -61,6 +63,7 @@ impl LogTail {
     /// Those of the source, and [`Reason::Internal`](crate::domain::error::Reason::Internal) if there is no installation.
     pub async fn start(
         source: Arc<dyn Source>,
+        catalogs: Catalogs,
         world: World,
         settings: Settings,
         epoch: u32,
@@ -74,6 +77,7 @@ impl LogTail {
         let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
         let log = Self {
             source,
+            catalogs,
             seed: u64::from_le_bytes(world.random()),
             world,
             settings,

@@ -3,9 +3,9 @@
 //! A catalog is written in YAML (docs/catalog.md), read by [`parse()`], checked and compiled once; everything that
 //! evaluates works on the compiled form. A preset is a catalog that ships with Guildhall, see [`presets`].
 
+mod catalogs;
 mod custom;
 mod in_use;
-mod known;
 mod nesting;
 mod parse;
 mod permission;
@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+pub use catalogs::{Catalogs, key_of, named_by};
 pub use custom::{CUSTOM_ROLES_MAX, CeilingNames, CustomRole, RolePlace};
 pub use in_use::InUse;
-pub use known::{find, key_of, named_by, remember};
 pub use nesting::{Askable, Parents, PermissionSet, TypeSet};
 pub use parse::{CatalogError, Difference, OPERATOR, Problem, diff, is_name, parse};
 pub use permission::{PermissionId, RESERVED, Reach, ReachSet, TypeId, Verb};

@@ -9,6 +9,7 @@ use super::*;
 use crate::auth::{InstallationKey, Purpose, Sealer};
 use crate::clock::SystemEntropy;
 use crate::clock::testing::ManualClock;
+use crate::domain::catalog::Catalogs;
 use crate::domain::time::Timestamp;
 use crate::mail::{Mail, MailTransport};
 use crate::store;
@@ -35,7 +36,7 @@ impl Post {
             write_wait: Duration::from_secs(5),
             sqlite_hook: None,
         };
-        let store = Store::open(&settings, world.clone()).await.expect("a database");
+        let store = Store::open(&settings, world.clone(), Catalogs::default()).await.expect("a database");
         Self { clock, world, store, directory }
     }
 

@@ -15,6 +15,7 @@ use super::location::Location;
 use super::pool::{Bound, Pool};
 use super::schema::migrate;
 use crate::clock::World;
+use crate::domain::catalog::Catalogs;
 use crate::store::Store;
 use crate::store::write_queue::Queue;
 
@@ -128,10 +129,11 @@ impl Settings {
 
 impl Store {
     /// Opens the database and brings its schema up to date; makes the SQLite file if it is absent.
+    /// The catalogs that its rows name are learned into `catalogs`.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(settings: &Settings, world: World) -> Result<Self, OpenError> {
+    pub async fn open(settings: &Settings, world: World, catalogs: Catalogs) -> Result<Self, OpenError> {
         let location = settings.location()?;
         let (writer, reader, lock) = match &location {
             Location::Postgres(server) => {
@@ -152,7 +154,7 @@ impl Store {
         };
         let in_transaction = settings.bound_in_transaction();
         let queue = Queue::new(settings.write_wait, world.clone());
-        Ok(Self { writer, reader, in_transaction, queue, world, _lock: lock })
+        Ok(Self { writer, reader, in_transaction, queue, world, catalogs, _lock: lock })
     }
 }
 

@@ -4,6 +4,7 @@ use sea_orm::{AccessMode, ConnectionTrait, DbBackend, IsolationLevel, Transactio
 
 use super::polling::must_take_writes;
 use crate::changelog;
+use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
 use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
@@ -15,6 +16,7 @@ use crate::store::{Reads, Store};
 /// is being read: run it where no caller's hanging up drops it.
 pub struct Snapshot {
     db: Transaction,
+    catalogs: Catalogs,
     /// How far the organization's log had come.
     pub organization: Position,
     /// How far the installation's log had come.
@@ -36,7 +38,9 @@ impl Store {
     pub async fn snapshot(&self, organization: OrganizationId) -> Result<Snapshot, Error> {
         let db = self.begin_still(self.in_transaction).await?;
         match heads(&db, organization).await {
-            Ok((organization, installation)) => Ok(Snapshot { db, organization, installation }),
+            Ok((organization, installation)) => {
+                Ok(Snapshot { db, catalogs: self.catalogs.clone(), organization, installation })
+            }
             Err(error) => {
                 // What went wrong first is what is told.
                 let _ = db.rollback().await;
@@ -70,7 +74,7 @@ impl Snapshot {
     /// Reads inside the snapshot.
     #[must_use]
     pub fn reads(&self) -> Reads<'_> {
-        Reads { db: Executor::Transaction(&self.db) }
+        Reads { db: Executor::Transaction(&self.db), catalogs: &self.catalogs }
     }
 
     /// Lets it go.

@@ -7,7 +7,6 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::store::catalog::meet_all;
 use crate::store::encoding::{ACCOUNT_DELETED, ACCOUNT_DISABLED, grant, optional_key, optional_principal, state};
 use crate::store::entity::{
     api_keys, grants, group_members, memberships, resources, service_accounts, sessions, users,
@@ -17,6 +16,7 @@ use super::polling::{HERE, must_be_primary, must_take_writes};
 use crate::store::database::pool::{Bound, Executor, Transaction};
 
 use crate::changelog::{self, Cursor, Lineage, Moved, Reading, Relation, Source, State, scope_key};
+use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
 use crate::domain::fact::{Commit, Fact, MemberState, Scope, UserState};
 use crate::domain::id::{OrganizationId, UserId};
@@ -70,7 +70,7 @@ impl Source for Store {
                 Some(position) => {
                     let facts = match scope {
                         Scope::Installation => installation_facts(&db, self.world.now()).await?,
-                        Scope::Organization(id) => organization_facts(&db, id).await?,
+                        Scope::Organization(id) => organization_facts(&db, &self.catalogs, id).await?,
                     };
                     Some(State { position, facts })
                 }
@@ -89,7 +89,8 @@ impl Source for Store {
                 must_take_writes(&reader).await?;
             }
             let facts = commits.iter().flat_map(|commit| &commit.facts);
-            meet_all(&Executor::Pool(&reader), facts).await?;
+            let reads = Reads { db: Executor::Pool(&reader), catalogs: &self.catalogs };
+            reads.catalogs_learn(facts).await?;
             Ok(commits)
         })
     }
@@ -116,8 +117,8 @@ impl Source for Store {
     }
 }
 
-async fn organization_facts(db: &Transaction, id: OrganizationId) -> Result<Vec<Fact>, Error> {
-    let reads = Reads { db: Executor::Transaction(db) };
+async fn organization_facts(db: &Transaction, catalogs: &Catalogs, id: OrganizationId) -> Result<Vec<Fact>, Error> {
+    let reads = Reads { db: Executor::Transaction(db), catalogs };
     let Some(organization) = reads.of(id).organization().await? else {
         return Err(Error::internal("a log without its organization"));
     };

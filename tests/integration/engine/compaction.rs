@@ -3,6 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use guildhall::authz::{OrganizationIndex, Settings};
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::{Fact, Held, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Place;
@@ -18,7 +19,7 @@ const MEMBERS: u128 = 200;
 /// Asserts that the index that lived through it all says what one says that is loaded now.
 async fn must_stand(stage: &Stage, id: OrganizationId) {
     let now = stage.ledger.state(Scope::Organization(id));
-    let loaded = OrganizationIndex::load(now.position, &now.facts, 3).unwrap();
+    let loaded = OrganizationIndex::load(now.position, &now.facts, &Catalogs::default(), 3).unwrap();
     let lived = stage.view(id).await.unwrap().organization;
     assert_eq!(lived.position(), loaded.position());
     assert_eq!(standing(&lived), standing(&loaded));

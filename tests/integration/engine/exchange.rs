@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Engine, Item, Output, Requirement, Settings, Stream, Update};
 use guildhall::clock::World;
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::Reason;
 use guildhall::domain::fact::{Fact, Held, Scope};
 use guildhall::domain::id::OrganizationId;
@@ -43,7 +44,8 @@ impl Followed {
     async fn new(settings: Settings) -> Self {
         let (ledger, clock) = (Ledger::new(), ManualClock::counting(Duration::MAX));
         let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
-        let engine = Engine::start(ledger.clone(), world, settings, 1).await.expect("an installation");
+        let engine =
+            Engine::start(ledger.clone(), Catalogs::default(), world, settings, 1).await.expect("an installation");
         let stop = CancellationToken::new();
         let pulse = Pulse::new("log", Duration::MAX, clock.clone());
         tokio::spawn(drive(LogPoller(engine.poller()), clock.clone(), pulse, stop.clone()));

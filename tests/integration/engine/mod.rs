@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Caller, Engine, Question, Requirement, Settings, View};
 use guildhall::clock::World;
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::Error;
 use guildhall::domain::fact::{Fact, Grant, GrantSource, Held, MemberState, OrganizationState, Scope};
 use guildhall::domain::id::{GrantId, MembershipId, OrganizationId, UserId};
@@ -40,7 +41,8 @@ impl Stage {
         let settings = Settings { staleness_bound: Duration::from_hours(24), ..settings };
         let (ledger, clock) = (Ledger::new(), ManualClock::still());
         let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
-        let engine = Engine::start(ledger.clone(), world, settings, 1).await.expect("an installation");
+        let engine =
+            Engine::start(ledger.clone(), Catalogs::default(), world, settings, 1).await.expect("an installation");
         Self { engine, ledger, clock }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::authz::{Item, OrganizationIndex, Output, Requirement, Settings, Stream, Update, View};
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::{Error, Kind, Reason};
 use guildhall::domain::fact::{Fact, Scope};
 use guildhall::domain::id::{OrganizationId, ServiceAccountId};
@@ -295,7 +296,7 @@ async fn what_is_committed_or_replaced_while_it_is_read_is_loaded_as_it_stands_i
         stage.ledger.hold(false);
         let loaded = call.await.unwrap().unwrap().organization;
         let now = stage.ledger.state(scope);
-        let fresh = OrganizationIndex::load(now.position, &now.facts, 3).unwrap();
+        let fresh = OrganizationIndex::load(now.position, &now.facts, &Catalogs::default(), 3).unwrap();
         let case = format!("{commits_before} before, {is_replaced}, {commits_after} after");
         assert_eq!((loaded.position(), standing(&loaded)), (fresh.position(), standing(&fresh)), "{case}");
     }

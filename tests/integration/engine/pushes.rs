@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Engine, Question, Settings};
 use guildhall::clock::{Clock, World};
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::{OrganizationState, Scope};
 use guildhall::domain::revision::{Position, Token};
 use guildhall::jobs::LogPoller;
@@ -57,7 +58,8 @@ impl Play {
         ledger.hesitate(seed);
         let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) };
         let settings = Settings { poll_interval: Duration::from_millis(2), ..Settings::default() };
-        let engine = Engine::start(ledger.clone(), world, settings, 1).await.expect("an installation");
+        let engine =
+            Engine::start(ledger.clone(), Catalogs::default(), world, settings, 1).await.expect("an installation");
         Arc::new(Self { engine, ledger, truth, clock, steps: watch::Sender::new(0), answers: AtomicU64::new(0) })
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use guildhall::auth::InstallationKey;
 use guildhall::clock::World;
 use guildhall::config::Config;
+use guildhall::domain::catalog::Catalogs;
 use guildhall::store::{Beginning, Settings, Store};
 use sea_orm::{ConnectionTrait, Database as Connection};
 use tokio::sync::OnceCell;
@@ -74,7 +75,7 @@ async fn make_template() -> String {
         write_wait: super::PATIENCE,
         sqlite_hook: None,
     };
-    Store::open(&settings, World::system()).await.expect("a schema").close().await;
+    Store::open(&settings, World::system(), Catalogs::default()).await.expect("a schema").close().await;
     name
 }
 

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use guildhall::app::store_settings;
 use guildhall::changelog::Source;
 use guildhall::clock::World;
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::Scope;
 use guildhall::domain::revision::{Position, Token};
 use guildhall::proto::{self, consistency};
@@ -143,7 +144,9 @@ async fn write_until_killed(
 
 /// Holds the log against the tables and against what was answered, with no server running.
 async fn audit(site: &Site, organization: &Organization, ledger: &Ledger) {
-    let store = Store::open(&store_settings(&site.config), World::system()).await.expect("a database that is free");
+    let store = Store::open(&store_settings(&site.config), World::system(), Catalogs::default())
+        .await
+        .expect("a database that is free");
     for scope in [scope(organization), Scope::Installation] {
         let tables = store.load(scope).await.unwrap().unwrap();
         let mut commits = log(&store, scope).await;

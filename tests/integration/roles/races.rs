@@ -78,7 +78,7 @@ async fn must_be_sound(app: &TestApp, organization: &Organization) {
     };
     assert_eq!(loaded.facts.iter().filter(is_held).count(), held.len());
 
-    let fresh = OrganizationIndex::load(loaded.position, &loaded.facts, 0).unwrap();
+    let fresh = OrganizationIndex::load(loaded.position, &loaded.facts, store.catalogs(), 0).unwrap();
     let guildhall::domain::fact::Scope::Organization(id) = scope else { unreachable!() };
     let caller = app.app.services().authenticate(app.operator_key()).await.unwrap().caller().subject;
     let lived = app.app.services().engine.view(id, Requirement::Fresh, caller).await.unwrap().organization;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Engine, Settings};
 use guildhall::clock::{Clock as _, World};
+use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::Scope;
 use guildhall::jobs::LogPoller;
 use guildhall::workers::{Pulse, drive};
@@ -75,7 +76,7 @@ fn serve(listener: turmoil::net::TcpListener, court: Court, seed: u64) -> Served
         let world = World { clock: Arc::new(ServerClock(clock.clone())), entropy: Arc::new(Seeded::new(!seed)) };
         let settings = Settings { lease: LEASE, staleness_bound: STALENESS_BOUND, ..Settings::default() };
         let engine = loop {
-            match Engine::start(Arc::clone(&source) as _, world.clone(), settings, 1).await {
+            match Engine::start(Arc::clone(&source) as _, Catalogs::default(), world.clone(), settings, 1).await {
                 Ok(engine) => break engine,
                 Err(_) => world.clock.sleep(Duration::from_millis(300)).await,
             }
