@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guildhall::authz::Requirement;
-use guildhall::domain::fact::{Fact, Grant, GrantSource, Held};
+use guildhall::domain::fact::{Grant, GrantSource, Held, OrganizationFact};
 use guildhall::domain::id::{GrantId, MembershipId};
 use guildhall::domain::place::{Place, Principal, ResourceKey, Subject};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub async fn report(shape: Shape) -> Result<(), Failure> {
         .facts(0)
         .into_iter()
         .filter_map(|fact| match fact {
-            Fact::Membership { id, .. } => Some(id),
+            OrganizationFact::Membership { id, .. } => Some(id),
             _ => None,
         })
         .collect();
@@ -45,7 +45,7 @@ pub async fn report(shape: Shape) -> Result<(), Failure> {
             expires_at: None,
             source: GrantSource::Manual,
         };
-        let position = source.commit(organization, vec![Fact::Grant(grant)]);
+        let position = source.commit(organization, vec![OrganizationFact::Grant(grant)]);
         let began_at = Instant::now();
         engine.committed(Some((organization, position)), None).await;
         samples.push(began_at.elapsed());

@@ -7,7 +7,7 @@ use guildhall::authz::{Engine, Requirement, Settings};
 use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::World;
 use guildhall::domain::catalog::Catalogs;
-use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
+use guildhall::domain::fact::{Commit, Grant, GrantSource, Held, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
 use guildhall::domain::place::{Place, Principal, Subject};
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -24,7 +24,7 @@ pub const CALLER: ServiceAccountId = ServiceAccountId(Uuid::from_u128(1));
 pub struct Organizations {
     shape: Shape,
     numbers: HashMap<OrganizationId, u32>,
-    log: Mutex<HashMap<OrganizationId, Vec<Commit>>>,
+    log: Mutex<HashMap<OrganizationId, Vec<Commit<OrganizationFact>>>>,
 }
 
 impl Organizations {
@@ -34,7 +34,7 @@ impl Organizations {
     }
 
     /// Commits, and tells where that is.
-    pub fn commit(&self, organization: OrganizationId, facts: Vec<Fact>) -> Position {
+    pub fn commit(&self, organization: OrganizationId, facts: Vec<OrganizationFact>) -> Position {
         let mut log = self.log.lock();
         let commits = log.entry(organization).or_default();
         let position = position(commits.len() as u64 + 2);
@@ -47,7 +47,7 @@ fn position(revision: u64) -> Position {
     Position { revision: Revision(revision), tag: Tag(revision) }
 }
 
-fn installation() -> State {
+fn installation() -> State<InstallationFact> {
     let grant = Grant {
         id: GrantId(Uuid::from_u128(2)),
         principal: Principal::ServiceAccount(CALLER),
@@ -56,7 +56,7 @@ fn installation() -> State {
         expires_at: None,
         source: GrantSource::Manual,
     };
-    let facts = vec![Fact::ServiceAccount { id: CALLER, is_enabled: true }, Fact::Grant(grant)];
+    let facts = vec![InstallationFact::ServiceAccount { id: CALLER, is_enabled: true }, InstallationFact::Grant(grant)];
     State { position: position(1), facts }
 }
 
@@ -66,23 +66,28 @@ impl Source for Organizations {
         Box::pin(async move { Ok(Relation { catalog, is_here: true }) })
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
-        Box::pin(async move {
-            let Scope::Organization(id) = scope else { return Ok(Some(installation())) };
-            let number = self.numbers.get(&id);
-            Ok(number.map(|number| State { position: position(1), facts: self.shape.facts(*number) }))
-        })
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
+        Box::pin(async { Ok(Some(installation())) })
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        let number = self.numbers.get(&id);
+        let state = number.map(|number| State { position: position(1), facts: self.shape.facts(*number) });
+        Box::pin(async move { Ok(state) })
+    }
+
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
         Box::pin(async move {
-            let Scope::Organization(id) = scope else { return Ok(vec![Commit { position: from, facts: Vec::new() }]) };
             let log = self.log.lock();
             let commits = log.get(&id).map_or(&[][..], |commits| commits);
             let itself = Commit { position: from, facts: Vec::new() };
             let after = usize::try_from(from.revision.0 - 1).unwrap_or(usize::MAX).min(commits.len());
             Ok(std::iter::once(itself).chain(commits[after..].iter().take(1_000).cloned()).collect())
         })
+    }
+
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        Box::pin(async move { Ok(vec![Commit { position: from, facts: Vec::new() }]) })
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope], _: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {

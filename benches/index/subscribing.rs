@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use guildhall::authz::{Caller, Engine, Item, Output, Question, Requirement, Stream, Update};
-use guildhall::domain::fact::{Fact, Grant, GrantSource, Held};
+use guildhall::domain::fact::{Grant, GrantSource, Held, OrganizationFact};
 use guildhall::domain::id::GrantId;
 use guildhall::domain::place::{Place, Principal, ResourceKey, Subject};
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub async fn report(shape: Shape) -> Result<(), Failure> {
         .facts(0)
         .into_iter()
         .filter_map(|fact| match fact {
-            Fact::Membership { id, .. } => Some(id),
+            OrganizationFact::Membership { id, .. } => Some(id),
             _ => None,
         })
         .collect();
@@ -65,8 +65,8 @@ pub async fn report(shape: Shape) -> Result<(), Failure> {
         let member = u32::try_from(scramble(number) % u64::from(shape.members))?;
         let place = Place::Resource(target(shape, member));
         let holder = Principal::Membership(memberships[member as usize]);
-        let position =
-            source.commit(organization, vec![Fact::Grant(grant(number + 10, holder, place, Held::AsMember))]);
+        let position = source
+            .commit(organization, vec![OrganizationFact::Grant(grant(number + 10, holder, place, Held::AsMember))]);
         let began_at = Instant::now();
         engine.committed(Some((organization, position)), None).await;
         samples.push(began_at.elapsed());
@@ -79,7 +79,7 @@ pub async fn report(shape: Shape) -> Result<(), Failure> {
 
     // All: everybody gets a role that lets them see everything.
     let all = grant(1, Principal::Everyone, Place::Organization, Held::Role("admin".into()));
-    let position = source.commit(organization, vec![Fact::Grant(all)]);
+    let position = source.commit(organization, vec![OrganizationFact::Grant(all)]);
     let began_at = Instant::now();
     engine.committed(Some((organization, position)), None).await;
     let marked = began_at.elapsed();

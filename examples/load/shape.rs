@@ -5,7 +5,7 @@
 //! which is on the list of another. Resources stand in a tree; a list counts for everything below.
 
 use clap::{Args, ValueEnum};
-use guildhall::domain::fact::{Fact, Grant, GrantSource, Held, MemberState, OrganizationState};
+use guildhall::domain::fact::{Grant, GrantSource, Held, MemberState, OrganizationFact, OrganizationState};
 use guildhall::domain::id::{GrantId, GroupId, MembershipId, OrganizationId, UserId};
 use guildhall::domain::place::{Place, Principal, ResourceKey};
 use uuid::Uuid;
@@ -182,10 +182,10 @@ impl Shape {
     }
 
     /// Gives everything that stands in an organization.
-    pub fn facts(&self, organization: u32) -> Vec<Fact> {
+    pub fn facts(&self, organization: u32) -> Vec<OrganizationFact> {
         let count = 2 + self.members * (2 + self.groups_each) + self.groups + self.resources;
         let mut facts = Vec::with_capacity(count as usize);
-        facts.push(Fact::Organization { state: OrganizationState::Active, catalog: PRESET.into() });
+        facts.push(OrganizationFact::Organization { state: OrganizationState::Active, catalog: PRESET.into() });
         let kind: std::sync::Arc<str> = KIND.into();
         let keys: Vec<ResourceKey> = (0..self.resources)
             .map(|resource| ResourceKey { kind: kind.clone(), id: self.resource(organization, resource).into() })
@@ -194,10 +194,10 @@ impl Shape {
         let group_id = |group| GroupId(id(Noun::Group, organization, group));
         for member in 0..self.members {
             let (id, user) = (membership(member), Some(Self::user(organization, member)));
-            facts.push(Fact::Membership { id, user, state: MemberState::Active });
+            facts.push(OrganizationFact::Membership { id, user, state: MemberState::Active });
         }
         for member in 0..self.members {
-            facts.extend(self.groups_of(organization, member).map(|group| Fact::GroupMember {
+            facts.extend(self.groups_of(organization, member).map(|group| OrganizationFact::GroupMember {
                 group: group_id(group),
                 membership: membership(member),
                 is_in: true,
@@ -205,14 +205,14 @@ impl Shape {
         }
         for resource in 0..self.resources {
             let parent = self.parent(resource).map(|parent| keys[parent as usize].clone());
-            facts.push(Fact::Resource { key: keys[resource as usize].clone(), parent, owner: None });
+            facts.push(OrganizationFact::Resource { key: keys[resource as usize].clone(), parent, owner: None });
         }
 
         let mut number = 0;
         let mut grant = |principal, place, held| {
             let id = GrantId(id(Noun::Grant, organization, number));
             number += 1;
-            Fact::Grant(Grant { id, principal, place, held, expires_at: None, source: GrantSource::Manual })
+            OrganizationFact::Grant(Grant { id, principal, place, held, expires_at: None, source: GrantSource::Manual })
         };
         facts.push(grant(Principal::Everyone, Place::Organization, Held::Role("user".into())));
         let listed = |resource: u32| Place::Resource(keys[resource as usize].clone());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
-use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::fact::{Commit, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -44,21 +44,29 @@ impl Source for Synthetic {
         self.store.relation(organization, subject)
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
-        match self.number(scope) {
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        match self.numbers.get(&id) {
             Some(number) => {
-                Box::pin(async move { Ok(Some(State { position: POSITION, facts: self.shape.facts(number) })) })
+                Box::pin(async move { Ok(Some(State { position: POSITION, facts: self.shape.facts(*number) })) })
             }
-            None => self.store.load(scope),
+            None => self.store.organization(id),
         }
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
-        match self.number(scope) {
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
+        self.store.installation()
+    }
+
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
+        if self.numbers.contains_key(&id) {
             // The commit itself, by which a reader sees that its history is still the one.
-            Some(_) => Box::pin(async { Ok(vec![Commit { position: POSITION, facts: Vec::new() }]) }),
-            None => self.store.read_from(scope, from),
+            return Box::pin(async { Ok(vec![Commit { position: POSITION, facts: Vec::new() }]) });
         }
+        self.store.organization_commits(id, from)
+    }
+
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        self.store.installation_commits(from)
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {

@@ -1,10 +1,10 @@
-//! What counts in every organization at once: who is shut out, and who holds what above the organizations.
+//! What counts in every organization at once: which users are disabled, and who holds what above the organizations.
 
 use foldhash::fast::RandomState;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, GenericHashSet, Vector};
 
-use crate::domain::fact::{Commit, Fact, Grant, UserState};
+use crate::domain::fact::{Commit, Grant, InstallationFact, UserState};
 use crate::domain::id::{ApiKeyId, GrantId, ServiceAccountId, SessionId, UserId};
 use crate::domain::place::{Principal, Subject};
 use crate::domain::revision::Position;
@@ -18,7 +18,7 @@ type Set<T> = GenericHashSet<T, RandomState, DefaultSharedPtr>;
 pub struct InstallationIndex {
     position: Position,
     /// Users who are not ACTIVE; all others are.
-    shut_out: Set<UserId>,
+    inactive_users: Set<UserId>,
     ended_sessions: Map<SessionId, Timestamp>,
     revoked_keys: Set<ApiKeyId>,
     /// Service accounts of organizations whose keys are refused.
@@ -34,7 +34,7 @@ pub struct InstallationIndex {
 impl InstallationIndex {
     /// Brings an empty index to a loaded state.
     #[must_use]
-    pub fn load(position: Position, facts: &[Fact]) -> Self {
+    pub fn load(position: Position, facts: &[InstallationFact]) -> Self {
         let mut index = Self { position, ..Self::default() };
         for fact in facts {
             index.apply_fact(fact);
@@ -43,64 +43,49 @@ impl InstallationIndex {
     }
 
     /// Applies the commit that follows.
-    pub fn apply(&mut self, commit: &Commit) {
+    pub fn apply(&mut self, commit: &Commit<InstallationFact>) {
         for fact in &commit.facts {
             self.apply_fact(fact);
         }
         self.position = commit.position;
     }
 
-    fn apply_fact(&mut self, fact: &Fact) {
+    fn apply_fact(&mut self, fact: &InstallationFact) {
         match fact {
-            Fact::User { id, state: UserState::Active } => {
-                self.shut_out.remove(id);
+            InstallationFact::User { id, state: UserState::Active } => {
+                self.inactive_users.remove(id);
             }
-            Fact::User { id, state: UserState::Disabled | UserState::Deleted } => {
-                self.shut_out.insert(*id);
+            InstallationFact::User { id, state: UserState::Disabled | UserState::Deleted } => {
+                self.inactive_users.insert(*id);
             }
-            Fact::SessionEnded { id, expires_at } => {
+            InstallationFact::SessionEnded { id, expires_at } => {
                 self.ended_sessions.insert(*id, *expires_at);
             }
-            Fact::ApiKey { id, is_revoked: true, .. } => {
+            InstallationFact::ApiKey { id, is_revoked: true, .. } => {
                 self.revoked_keys.insert(*id);
             }
-            Fact::ServiceAccountDisabled { id, is_disabled: true } => {
+            InstallationFact::ServiceAccountDisabled { id, is_disabled: true } => {
                 self.disabled_accounts.insert(*id);
             }
-            Fact::ServiceAccountDisabled { id, is_disabled: false } => {
+            InstallationFact::ServiceAccountDisabled { id, is_disabled: false } => {
                 self.disabled_accounts.remove(id);
             }
-            Fact::ServiceAccount { id, is_enabled } => {
+            InstallationFact::ServiceAccount { id, is_enabled } => {
                 self.service_accounts.insert(*id, *is_enabled);
             }
-            Fact::ServiceAccountGone { id } => {
+            InstallationFact::ServiceAccountGone { id } => {
                 self.service_accounts.remove(id);
             }
-            Fact::Grant(grant) => {
+            InstallationFact::Grant(grant) => {
                 self.remove_grant(grant.id);
                 let (word, bit) = holder_bit(grant.principal);
                 self.holder_bits[word] |= bit;
                 self.holders.insert(grant.id, grant.principal);
                 self.held.entry(grant.principal).or_default().push_back(grant.clone());
             }
-            Fact::GrantGone(grant) => self.remove_grant(grant.id),
-            // Facts of organizations do not stand in this log; a key that is good needs no remembering.
-            Fact::ApiKey { is_revoked: false, .. }
-            | Fact::Organization { .. }
-            | Fact::Role(_)
-            | Fact::RoleGone { .. }
-            | Fact::SeatLimit { .. }
-            | Fact::MembershipGone { .. }
-            | Fact::RemovalAwaiting { .. }
-            | Fact::Catalog { .. }
-            | Fact::Membership { .. }
-            | Fact::Group { .. }
-            | Fact::GroupGone { .. }
-            | Fact::GroupMember { .. }
-            | Fact::Resource { .. }
-            | Fact::ResourceGone { .. }
-            | Fact::Contact { .. }
-            | Fact::Invitation { .. } => {}
+            InstallationFact::GrantGone(grant) => self.remove_grant(grant.id),
+            // A key that is good needs no remembering, and a catalog is found by whoever follows it.
+            InstallationFact::ApiKey { is_revoked: false, .. } | InstallationFact::Catalog { .. } => {}
         }
     }
 
@@ -117,10 +102,10 @@ impl InstallationIndex {
         self.position
     }
 
-    /// Says whether a user is ACTIVE, as far as anybody shut them out.
+    /// Says whether a user is ACTIVE, as far as anybody disabled them.
     #[must_use]
     pub fn is_user_active(&self, user: UserId) -> bool {
-        self.shut_out.is_empty() || !self.shut_out.contains(&user)
+        self.inactive_users.is_empty() || !self.inactive_users.contains(&user)
     }
 
     /// Says whether a session was ended before its time.

@@ -14,11 +14,13 @@ use crate::domain::id::{ApiKeyId, OrganizationId};
 #[derive(Debug, Default)]
 pub(super) struct OpenStreams {
     opened: AtomicU64,
-    /// The inbox of each, and the API key that it was opened with, if it was one.
-    open: Mutex<HashMap<StreamId, (Arc<Inbox>, Option<ApiKeyId>)>>,
+    open: Mutex<HashMap<StreamId, OpenStream>>,
     /// Keys that were good in a history that is no more.
     lost_keys: ArcSwap<HashSet<ApiKeyId>>,
 }
+
+/// The inbox of a stream, and the API key that it was opened with, if it was one.
+type OpenStream = (Arc<Inbox>, Option<ApiKeyId>);
 
 impl OpenStreams {
     /// Numbers a new stream, which is woken from now on when its caller's credential may have ended.

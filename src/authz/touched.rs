@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::index::OrganizationIndex;
-use crate::domain::fact::{Commit, Fact, Grant};
+use crate::domain::fact::{Commit, Grant, InstallationFact, OrganizationFact};
 use crate::domain::id::{GroupId, SessionId};
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 
@@ -41,39 +41,44 @@ impl Touched {
     }
 
     /// Takes in what a commit of an organization touches. `before` and `after` tell whom a membership is of.
-    pub fn take_in(&mut self, commit: &Commit, before: &OrganizationIndex, after: &OrganizationIndex) {
+    pub fn take_in(
+        &mut self,
+        commit: &Commit<OrganizationFact>,
+        before: &OrganizationIndex,
+        after: &OrganizationIndex,
+    ) {
         for fact in &commit.facts {
             match fact {
-                Fact::Membership { id, user, .. } => {
+                OrganizationFact::Membership { id, user, .. } => {
                     let users = [*user, before.user_of(*id), after.user_of(*id)];
                     self.subjects.extend(users.into_iter().flatten().map(Subject::User));
                 }
-                Fact::MembershipGone { id } => self.subjects.extend(before.user_of(*id).map(Subject::User)),
-                Fact::GroupMember { membership, .. } => {
+                OrganizationFact::MembershipGone { id } => self.subjects.extend(before.user_of(*id).map(Subject::User)),
+                OrganizationFact::GroupMember { membership, .. } => {
                     let users = [before.user_of(*membership), after.user_of(*membership)];
                     self.subjects.extend(users.into_iter().flatten().map(Subject::User));
                 }
-                Fact::ServiceAccount { id, .. } | Fact::ServiceAccountGone { id } => {
+                OrganizationFact::ServiceAccount { id, .. } | OrganizationFact::ServiceAccountGone { id } => {
                     self.subjects.insert(Subject::ServiceAccount(*id));
                 }
-                Fact::Grant(grant) | Fact::GrantGone(grant) => self.take_in_grant(grant, after),
+                OrganizationFact::Grant(grant) | OrganizationFact::GrantGone(grant) => self.take_in_grant(grant, after),
                 // A resource that is new has nothing below it; one that moved or changed hands has.
-                Fact::Resource { key, .. } if !before.has_resource(key) => {
+                OrganizationFact::Resource { key, .. } if !before.has_resource(key) => {
                     self.targets.insert(key.clone());
                 }
-                Fact::Resource { key, .. } | Fact::ResourceGone { key } => self.below.push(key.clone()),
-                Fact::Organization { .. } | Fact::Role(_) | Fact::RoleGone { .. } => self.everything = true,
-                Fact::RemovalAwaiting { .. }
-                | Fact::SeatLimit { .. }
-                | Fact::Catalog { .. }
-                | Fact::Group { .. }
-                | Fact::GroupGone { .. }
-                | Fact::ServiceAccountDisabled { .. }
-                | Fact::ApiKey { .. }
-                | Fact::Contact { .. }
-                | Fact::Invitation { .. }
-                | Fact::User { .. }
-                | Fact::SessionEnded { .. } => {}
+                OrganizationFact::Resource { key, .. } | OrganizationFact::ResourceGone { key } => {
+                    self.below.push(key.clone());
+                }
+                OrganizationFact::Organization { .. }
+                | OrganizationFact::Role(_)
+                | OrganizationFact::RoleGone { .. } => self.everything = true,
+                OrganizationFact::RemovalAwaiting { .. }
+                | OrganizationFact::SeatLimit { .. }
+                | OrganizationFact::Group { .. }
+                | OrganizationFact::GroupGone { .. }
+                | OrganizationFact::ApiKey { .. }
+                | OrganizationFact::Contact { .. }
+                | OrganizationFact::Invitation { .. } => {}
             }
         }
     }
@@ -93,45 +98,33 @@ impl Touched {
     }
 
     /// Takes in what a commit of the installation touches, in every organization.
-    pub fn take_in_installation(&mut self, commit: &Commit) {
+    pub fn take_in_installation(&mut self, commit: &Commit<InstallationFact>) {
         for fact in &commit.facts {
             match fact {
-                Fact::User { id, .. } => {
+                InstallationFact::User { id, .. } => {
                     self.subjects.insert(Subject::User(*id));
                 }
-                Fact::ServiceAccount { id, .. } | Fact::ServiceAccountGone { id } => {
+                InstallationFact::ServiceAccount { id, .. } | InstallationFact::ServiceAccountGone { id } => {
                     self.subjects.insert(Subject::ServiceAccount(*id));
                 }
-                Fact::SessionEnded { id, .. } => {
+                InstallationFact::SessionEnded { id, .. } => {
                     self.sessions.insert(*id);
                 }
-                Fact::Grant(grant) | Fact::GrantGone(grant) => match (grant.principal, &grant.place) {
-                    (Principal::User(id), Place::Installation | Place::Product(_)) => {
-                        self.subjects.insert(Subject::User(id));
+                InstallationFact::Grant(grant) | InstallationFact::GrantGone(grant) => {
+                    match (grant.principal, &grant.place) {
+                        (Principal::User(id), Place::Installation | Place::Product(_)) => {
+                            self.subjects.insert(Subject::User(id));
+                        }
+                        (Principal::ServiceAccount(id), Place::Installation | Place::Product(_)) => {
+                            self.subjects.insert(Subject::ServiceAccount(id));
+                        }
+                        _ => self.everything = true,
                     }
-                    (Principal::ServiceAccount(id), Place::Installation | Place::Product(_)) => {
-                        self.subjects.insert(Subject::ServiceAccount(id));
-                    }
-                    _ => self.everything = true,
-                },
+                }
                 // The log of its organization tells who it is that may do nothing; streams of its own are woken.
-                Fact::ServiceAccountDisabled { .. }
-                | Fact::ApiKey { .. }
-                | Fact::Organization { .. }
-                | Fact::Role(_)
-                | Fact::RoleGone { .. }
-                | Fact::SeatLimit { .. }
-                | Fact::MembershipGone { .. }
-                | Fact::RemovalAwaiting { .. }
-                | Fact::Catalog { .. }
-                | Fact::Membership { .. }
-                | Fact::Group { .. }
-                | Fact::GroupGone { .. }
-                | Fact::GroupMember { .. }
-                | Fact::Resource { .. }
-                | Fact::ResourceGone { .. }
-                | Fact::Contact { .. }
-                | Fact::Invitation { .. } => {}
+                InstallationFact::ServiceAccountDisabled { .. }
+                | InstallationFact::ApiKey { .. }
+                | InstallationFact::Catalog { .. } => {}
             }
         }
     }

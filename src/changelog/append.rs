@@ -28,9 +28,9 @@ pub struct Author {
 
 /// One fact, and what it says about people.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct Change<F> {
     /// Without personal data.
-    pub fact: Fact,
+    pub fact: F,
     /// Names, addresses, before and after; erasable.
     pub detail: Option<Detail>,
 }
@@ -44,10 +44,10 @@ pub struct Detail {
     pub fields: serde_json::Value,
 }
 
-impl Change {
+impl<F> Change<F> {
     /// A fact with nothing personal to it.
     #[must_use]
-    pub fn of(fact: Fact) -> Self {
+    pub fn of(fact: F) -> Self {
         Self { fact, detail: None }
     }
 
@@ -149,7 +149,7 @@ pub async fn append(
     db: &impl ConnectionTrait,
     log: &Log,
     author: &Author,
-    changes: &[Change],
+    changes: &[Change<impl Fact>],
     now: Timestamp,
 ) -> Result<Position, DbErr> {
     assert!(changes.len() <= FACTS_MAX, "a commit holds at most {FACTS_MAX} facts");
@@ -208,7 +208,7 @@ pub async fn append(
 }
 
 /// Writes a fact as it is stored.
-pub(super) fn encode(fact: &Fact) -> String {
+pub(super) fn encode(fact: &impl Fact) -> String {
     serde_json::to_string(fact).expect("facts are plain data")
 }
 

@@ -17,7 +17,7 @@ pub use append::{
 pub use read::{commits_after, head, head_positions, tag};
 
 use crate::domain::error::Error;
-use crate::domain::fact::{Commit, Fact, Scope};
+use crate::domain::fact::{Commit, InstallationFact, OrganizationFact, Scope};
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
 use crate::domain::revision::{Position, Revision, Tag};
@@ -28,11 +28,11 @@ pub type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send +
 
 /// Everything that stands in one scope, at one position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct State<F> {
     /// The position at which all of it stood.
     pub position: Position,
     /// Facts that bring an empty reader there, in an order in which they can be applied.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<F>,
 }
 
 /// Where a poll has got to: in which history, and how far. Opaque: made and read by the source alone.
@@ -102,11 +102,17 @@ pub trait Source: Send + Sync + 'static {
     /// Reads how a subject stands to an organization, before it is loaded for them.
     fn relation(&self, organization: OrganizationId, subject: Subject) -> Reading<'_, Relation>;
 
-    /// Reads everything that stands in `scope`; `None` if there is no such organization.
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>>;
+    /// Reads everything that stands in an organization; `None` if there is no such organization.
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>>;
 
-    /// Reads the commits of `scope` from `from` on, itself included, so that its tag can be compared.
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>>;
+    /// Reads everything that stands in the installation; `None` if there is none.
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>>;
+
+    /// Reads the commits of an organization from `from` on, itself included, so that its tag can be compared.
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>>;
+
+    /// Reads the commits of the installation from `from` on, as those of an organization are read.
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>>;
 
     /// Reads how far each of `scopes` has come; those that do not exist are left out. Only a database that takes writes
     /// may answer, and if a history is named, only one of that.

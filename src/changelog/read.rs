@@ -16,7 +16,11 @@ const COMMITS_MAX: u64 = 1_000;
 ///
 /// # Errors
 /// Passes on what the database says; a fact that cannot be read is [`DbErr::Custom`].
-pub async fn commits_after(db: &impl ConnectionTrait, scope: Scope, from: Revision) -> Result<Vec<Commit>, DbErr> {
+pub async fn commits_after<F: Fact>(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    from: Revision,
+) -> Result<Vec<Commit<F>>, DbErr> {
     let rows = commits::Entity::find()
         .filter(commits::Column::Scope.eq(scope_key(scope)))
         .filter(commits::Column::Revision.gte(from.0.cast_signed()))
@@ -77,6 +81,6 @@ fn position(revision: i64, tag: i64) -> Position {
     Position { revision: Revision(revision.cast_unsigned()), tag: Tag(tag.cast_unsigned()) }
 }
 
-fn decode(text: &str) -> Result<Fact, DbErr> {
+fn decode<F: Fact>(text: &str) -> Result<F, DbErr> {
     serde_json::from_str(text).map_err(|error| DbErr::Custom(format!("a fact that cannot be read: {error}")))
 }

@@ -1,7 +1,8 @@
 //! What the log says: absolute states and tombstones, self-sufficient and without personal data.
 //!
-//! A fact names everything a reader needs to bring itself up to date. A new kind of fact is a new variant; variants and
-//! field names are stored, so they are only ever added.
+//! A fact names everything a reader needs to bring itself up to date. An organization has a log of its own, and what counts in
+//! every organization at once stands in that of the installation: each has its own kinds of facts. A new kind is a new variant;
+//! variants and field names are stored, so they are only ever added.
 
 use std::sync::Arc;
 
@@ -23,10 +24,16 @@ pub enum Scope {
     Organization(OrganizationId),
 }
 
-/// One thing that came to be so.
+/// A fact of one of the two logs, as it is stored there.
+pub trait Fact: Clone + serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static {}
+
+impl Fact for OrganizationFact {}
+impl Fact for InstallationFact {}
+
+/// A fact of an organization's log: it counts there alone.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
-pub enum Fact {
+pub enum OrganizationFact {
     /// An organization stands like this.
     Organization {
         /// Whether anybody has access at all.
@@ -48,11 +55,6 @@ pub enum Fact {
         /// Most that may; nothing if there is no bound.
         limit: Option<u32>,
     },
-    /// An operator has put a catalog. It never changes.
-    Catalog {
-        /// What organizations name it by.
-        key: Arc<str>,
-    },
     /// A membership stands like this.
     Membership {
         /// Which.
@@ -61,16 +63,6 @@ pub enum Fact {
         user: Option<UserId>,
         /// How.
         state: MemberState,
-    },
-    /// There is a group, made or changed. Who is in it is told by itself.
-    Group {
-        /// Which.
-        id: GroupId,
-    },
-    /// A group is no more. That nobody is in it, and that it holds nothing, was told before.
-    GroupGone {
-        /// Which.
-        id: GroupId,
     },
     /// A membership is no more.
     MembershipGone {
@@ -83,6 +75,16 @@ pub enum Fact {
         membership: MembershipId,
         /// For whom it waits.
         awaiting: Vec<Arc<str>>,
+    },
+    /// There is a group, made or changed. Who is in it is told by itself.
+    Group {
+        /// Which.
+        id: GroupId,
+    },
+    /// A group is no more. That nobody is in it, and that it holds nothing, was told before.
+    GroupGone {
+        /// Which.
+        id: GroupId,
     },
     /// A membership is in a group, or is no more.
     GroupMember {
@@ -104,14 +106,6 @@ pub enum Fact {
     ServiceAccountGone {
         /// Which.
         id: ServiceAccountId,
-    },
-    /// The keys of an organization's service account are refused on every server, or taken again. It stands in the
-    /// installation's log, which every server asks about the credentials that it remembers.
-    ServiceAccountDisabled {
-        /// Which.
-        id: ServiceAccountId,
-        /// Whether it is.
-        is_disabled: bool,
     },
     /// An API key stands like this.
     ApiKey {
@@ -161,6 +155,12 @@ pub enum Fact {
         /// Until when it can be accepted.
         expires_at: Timestamp,
     },
+}
+
+/// A fact of the installation's log: it counts in every organization at once.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum InstallationFact {
     /// A user stands like this.
     User {
         /// Which.
@@ -175,6 +175,46 @@ pub enum Fact {
         /// When its last token would have expired; after that it need not be remembered.
         expires_at: Timestamp,
     },
+    /// An operator has put a catalog. It never changes.
+    Catalog {
+        /// What organizations name it by.
+        key: Arc<str>,
+    },
+    /// A service account of the installation itself stands like this.
+    ServiceAccount {
+        /// Which.
+        id: ServiceAccountId,
+        /// Whether it may do anything.
+        is_enabled: bool,
+    },
+    /// A service account of the installation itself is no more.
+    ServiceAccountGone {
+        /// Which.
+        id: ServiceAccountId,
+    },
+    /// The keys of an organization's service account are refused on every server, or accepted again. It stands here, since
+    /// every server asks this log about the credentials that it remembers.
+    ServiceAccountDisabled {
+        /// Which.
+        id: ServiceAccountId,
+        /// Whether it is.
+        is_disabled: bool,
+    },
+    /// An API key of the installation's own accounts stands like this; one of an organization's stands here once it is revoked,
+    /// since every server asks this log about the credentials that it remembers.
+    ApiKey {
+        /// Which.
+        id: ApiKeyId,
+        /// Whose.
+        service_account: ServiceAccountId,
+        /// Whether it was taken back.
+        is_revoked: bool,
+    },
+    /// A principal holds something at the installation, or at a product.
+    Grant(Grant),
+    /// A grant is no more; as it stood, so that a reader needs to keep no ids. A grant never changes: one that is given
+    /// other terms goes, and another comes.
+    GrantGone(Grant),
 }
 
 /// The only fact that gives access: a principal holds something at a place.
@@ -294,9 +334,9 @@ states! {
 
 /// What one commit says, read back from the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Commit {
+pub struct Commit<F> {
     /// Its revision and tag.
     pub position: Position,
     /// Its facts, in order.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<F>,
 }

@@ -9,7 +9,7 @@ use super::{Reads, Tx};
 use crate::domain::catalog::presets::preset;
 use crate::domain::catalog::{Catalog, is_name};
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::{InstallationFact, OrganizationFact};
 use crate::domain::time::Timestamp;
 
 /// A catalog that an operator has put.
@@ -50,9 +50,9 @@ impl Reads<'_> {
     }
 
     /// Learns every catalog that some facts name, so that whoever is given them knows it.
-    pub(super) async fn catalogs_learn(&self, facts: impl Iterator<Item = &Fact>) -> Result<(), Error> {
+    pub(super) async fn catalogs_learn(&self, facts: impl Iterator<Item = &OrganizationFact>) -> Result<(), Error> {
         for fact in facts {
-            if let Fact::Organization { catalog, .. } = fact {
+            if let OrganizationFact::Organization { catalog, .. } = fact {
                 self.catalog(catalog).await?;
             }
         }
@@ -123,7 +123,7 @@ impl Tx {
             created_at: Set(row.created_at.as_micros()),
         };
         catalogs::Entity::insert(model).exec_without_returning(&self.db).await?;
-        self.change_installation(Fact::Catalog { key: Arc::clone(&row.key) });
+        self.change_installation(InstallationFact::Catalog { key: Arc::clone(&row.key) });
         Ok(())
     }
 }

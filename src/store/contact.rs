@@ -11,7 +11,7 @@ use crate::changelog::Change;
 use crate::domain::contact::Contact;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::OrganizationFact;
 use crate::domain::id::ContactId;
 use crate::domain::place::ResourceKey;
 use crate::domain::time::Timestamp;
@@ -187,7 +187,7 @@ impl Tx {
     }
 
     fn contact_change(&mut self, contact: &Contact, is_told: bool) {
-        let fact = Fact::Contact { id: contact.id, key: contact.key.clone(), is_told };
+        let fact = OrganizationFact::Contact { id: contact.id, key: contact.key.clone(), is_told };
         let fields = serde_json::json!({ "email": contact.email });
         self.change(Change::of(fact).about(contact.id.0, fields));
     }

@@ -13,7 +13,7 @@ use super::error::one_row;
 use super::{OrgReads, PageBuilder, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, MemberState};
+use crate::domain::fact::{MemberState, OrganizationFact};
 use crate::domain::group::Group;
 use crate::domain::id::{GroupId, MembershipId, UserId};
 use crate::domain::time::Timestamp;
@@ -252,7 +252,7 @@ impl Tx {
             .exec(&self.db)
             .await?;
         let fields = serde_json::json!({ "act": "deleted", "display_name": group.display_name });
-        self.change(Change::of(Fact::GroupGone { id: group.id }).about(group.id.0, fields));
+        self.change(Change::of(OrganizationFact::GroupGone { id: group.id }).about(group.id.0, fields));
         Ok(())
     }
 
@@ -294,14 +294,14 @@ impl Tx {
 
     fn group_member_changes(&mut self, group: GroupId, members: &[MembershipId], is_in: bool) {
         for membership in members {
-            self.change(Change::of(Fact::GroupMember { group, membership: *membership, is_in }));
+            self.change(Change::of(OrganizationFact::GroupMember { group, membership: *membership, is_in }));
         }
     }
 
     fn group_change(&mut self, group: &Group, act: &str) {
         let (name, external_id) = (&group.display_name, &group.external_id);
         let fields = serde_json::json!({ "act": act, "display_name": name, "external_id": external_id });
-        self.change(Change::of(Fact::Group { id: group.id }).about(group.id.0, fields));
+        self.change(Change::of(OrganizationFact::Group { id: group.id }).about(group.id.0, fields));
     }
 }
 

@@ -15,7 +15,7 @@ use super::{OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::{Catalog, CustomRole, InUse};
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Grant, MemberState, Scope};
+use crate::domain::fact::{Grant, MemberState, OrganizationFact, Scope};
 use crate::domain::grant::assignment::Assignment;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::place::Principal;
@@ -219,7 +219,7 @@ impl Tx {
             created_at: Set(self.now().as_micros()),
         };
         roles::Entity::insert(row).exec_without_returning(&self.db).await?;
-        self.change(Change::of(Fact::Role(role.clone())));
+        self.change(Change::of(OrganizationFact::Role(role.clone())));
         Ok(())
     }
 
@@ -236,7 +236,7 @@ impl Tx {
             .exec(&self.db)
             .await?;
         one_row(&updated)?;
-        self.change(Change::of(Fact::Role(role.clone())));
+        self.change(Change::of(OrganizationFact::Role(role.clone())));
         Ok(())
     }
 
@@ -246,7 +246,7 @@ impl Tx {
     /// Only what the database says.
     pub async fn role_delete(&mut self, name: &Arc<str>) -> Result<(), Error> {
         roles::Entity::delete_by_id((self.organization().0, name.to_string())).exec(&self.db).await?;
-        self.change(Change::of(Fact::RoleGone { name: Arc::clone(name) }));
+        self.change(Change::of(OrganizationFact::RoleGone { name: Arc::clone(name) }));
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::write_queue::WritePermit;
 use super::{OrgReads, Reads, Replay, Store};
 use crate::changelog::{self, Author, Change, Log};
 use crate::domain::error::{Error, Reason};
-use crate::domain::fact::{Fact, Scope};
+use crate::domain::fact::{InstallationFact, OrganizationFact, Scope};
 use crate::domain::grant::cardinality::Counters;
 use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::revision::Position;
@@ -54,8 +54,8 @@ pub struct Tx {
     author: Author,
     log: Option<Log>,
     counters: Counters,
-    changes: Vec<Change>,
-    installation_changes: Vec<Change>,
+    changes: Vec<Change<OrganizationFact>>,
+    installation_changes: Vec<Change<InstallationFact>>,
     pub(super) has_delivery: bool,
     is_dry: bool,
     /// The request id whose answer is stored with the commit.
@@ -199,8 +199,7 @@ impl Proof {
     async fn is_in(&self, db: &impl ConnectionTrait) -> Result<bool, Error> {
         match &self.mark {
             Mark::Commit(position) => {
-                let commits = changelog::commits_after(db, self.scope, position.revision).await?;
-                Ok(commits.first().is_some_and(|commit| commit.position == *position))
+                Ok(changelog::tag(db, self.scope, position.revision).await? == Some(position.tag))
             }
             Mark::Answer(replay) => replay.is_remembered(db).await,
         }
@@ -278,12 +277,12 @@ impl Tx {
     }
 
     /// Records a change of the locked organization.
-    pub(super) fn change(&mut self, change: Change) {
+    pub(super) fn change(&mut self, change: Change<OrganizationFact>) {
         self.changes.push(change);
     }
 
     /// Records a change that counts in every organization.
-    pub(super) fn change_installation(&mut self, fact: Fact) {
+    pub(super) fn change_installation(&mut self, fact: InstallationFact) {
         self.installation_changes.push(Change::of(fact));
     }
 

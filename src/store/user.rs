@@ -8,7 +8,7 @@ use super::entity::{passwords, user_emails, users};
 use super::{Reads, Tx};
 use crate::domain::email::Email;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, UserState};
+use crate::domain::fact::{InstallationFact, UserState};
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 
@@ -153,7 +153,7 @@ impl Tx {
         let password =
             passwords::ActiveModel { user_id: Set(id.0), hash: Set(password_hash.to_owned()), changed_at: Set(now) };
         passwords::Entity::insert(password).exec_without_returning(&self.db).await?;
-        self.change_installation(Fact::User { id, state: UserState::Active });
+        self.change_installation(InstallationFact::User { id, state: UserState::Active });
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Tx {
         };
         users::Entity::update(user).exec(&self.db).await?;
         self.sessions_end(id).await?;
-        self.change_installation(Fact::User { id, state: UserState::Deleted });
+        self.change_installation(InstallationFact::User { id, state: UserState::Deleted });
         Ok(())
     }
 }

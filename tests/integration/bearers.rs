@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use guildhall::changelog::{Author, Change, append, head_lock};
 use guildhall::domain::error::Reason;
-use guildhall::domain::fact::{Fact, Scope, UserState};
+use guildhall::domain::fact::{InstallationFact, Scope, UserState};
 use guildhall::domain::id::UserId;
 use guildhall::domain::place::Subject;
 use guildhall::rpc::Rpc;
@@ -21,7 +21,7 @@ use crate::harness::{
 use crate::on_both;
 
 /// Commits a fact to the installation's log, as whoever ends sessions and disables users does.
-pub async fn commit(app: &TestApp, fact: Fact) {
+pub async fn commit(app: &TestApp, fact: InstallationFact) {
     let db = Connection::connect(app.config.database_url()).await.unwrap();
     let at_once = TransactionOptions {
         sqlite_transaction_mode: app.config.is_embedded().then_some(SqliteTransactionMode::Immediate),
@@ -65,7 +65,7 @@ on_both! {
         let session = verified.caller().session.unwrap();
 
         let expires_at = guildhall::clock::Clock::now(&*app.clock).plus(guildhall::config::SESSION_LIFETIME);
-        commit(&app, Fact::SessionEnded { id: session, expires_at }).await;
+        commit(&app, InstallationFact::SessionEnded { id: session, expires_at }).await;
 
         assert_dead(&app, id, first, Reason::SessionEnded).await;
         assert_dead(&app, id, first, Reason::SessionEnded).await;
@@ -82,11 +82,11 @@ on_both! {
         }
         let user = UserId::parse("", &first.user_id).unwrap();
 
-        commit(&app, Fact::User { id: user, state: UserState::Disabled }).await;
+        commit(&app, InstallationFact::User { id: user, state: UserState::Disabled }).await;
         assert_dead(&app, id, first, Reason::UserDisabled).await;
         assert_dead(&app, id, &second, Reason::UserDisabled).await;
 
-        commit(&app, Fact::User { id: user, state: UserState::Active }).await;
+        commit(&app, InstallationFact::User { id: user, state: UserState::Active }).await;
         first.call.get_organization(get_organization(id)).await.expect("the state that counts is today's");
     }
 

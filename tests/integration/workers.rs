@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
-use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::fact::{Commit, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -33,12 +33,20 @@ impl Source for Told {
         self.store.relation(organization, subject)
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
-        self.store.load(scope)
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        self.store.organization(id)
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
-        self.store.read_from(scope, from)
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
+        self.store.installation()
+    }
+
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
+        self.store.organization_commits(id, from)
+    }
+
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        self.store.installation_commits(from)
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {

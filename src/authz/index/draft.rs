@@ -9,7 +9,7 @@ use super::base::{Account, Base, CHAIN_MAX, Entry, Group, Holdings, Member, Reso
 use super::number::{FOREVER, Holder, HolderKind, Holding, NOBODY, Number, ORGANIZATION, mix};
 use super::table::Table;
 use super::words::Words;
-use crate::domain::fact::{Fact, Grant, MemberState};
+use crate::domain::fact::{Grant, MemberState, OrganizationFact};
 use crate::domain::place::{Place, Principal, ResourceKey};
 
 /// What a base will be built of. It takes states and no tombstones: of what is gone nothing is said.
@@ -84,45 +84,43 @@ impl<K: Hash + Eq + Ord, V: Default> Interned<K, V> {
 
 impl Draft {
     /// Takes a state in.
-    pub fn take(&mut self, fact: &Fact, words: &mut Words) {
+    pub fn take(&mut self, fact: &OrganizationFact, words: &mut Words) {
         match fact {
-            Fact::Membership { id, user, state } => {
+            OrganizationFact::Membership { id, user, state } => {
                 let member = self.members.get_mut(id.0.as_u128());
                 member.user = user.map_or(0, |user| user.0.as_u128());
                 member.state = Some(*state);
             }
-            Fact::GroupMember { group, membership, is_in: true } => {
+            OrganizationFact::GroupMember { group, membership, is_in: true } => {
                 let group = self.groups.number(group.0.as_u128());
                 self.members.get_mut(membership.0.as_u128()).groups.push(group);
             }
-            Fact::ServiceAccount { id, is_enabled } => *self.accounts.get_mut(id.0.as_u128()) = Some(*is_enabled),
-            Fact::Resource { key, parent, owner } => {
+            OrganizationFact::ServiceAccount { id, is_enabled } => {
+                *self.accounts.get_mut(id.0.as_u128()) = Some(*is_enabled);
+            }
+            OrganizationFact::Resource { key, parent, owner } => {
                 let parent = parent.as_ref().map_or(NOBODY, |parent| self.resource(parent, words));
                 let owner = owner.map(|owner| self.holder(owner));
                 let number = self.resource(key, words);
                 self.resources.values[number as usize] = DraftResource { parent, owner, is_registered: true };
             }
-            Fact::Grant(grant) => self.take_grant(grant, words),
+            OrganizationFact::Grant(grant) => self.take_grant(grant, words),
             // Taken in by the index itself, not asked by any check, or tombstones.
-            Fact::Organization { .. }
-            | Fact::Role(_)
-            | Fact::RoleGone { .. }
-            | Fact::SeatLimit { .. }
-            | Fact::MembershipGone { .. }
-            | Fact::RemovalAwaiting { .. }
-            | Fact::Catalog { .. }
-            | Fact::Group { .. }
-            | Fact::GroupGone { .. }
-            | Fact::GroupMember { is_in: false, .. }
-            | Fact::ResourceGone { .. }
-            | Fact::GrantGone(_)
-            | Fact::ServiceAccountGone { .. }
-            | Fact::ServiceAccountDisabled { .. }
-            | Fact::ApiKey { .. }
-            | Fact::Contact { .. }
-            | Fact::Invitation { .. }
-            | Fact::User { .. }
-            | Fact::SessionEnded { .. } => {}
+            OrganizationFact::Organization { .. }
+            | OrganizationFact::Role(_)
+            | OrganizationFact::RoleGone { .. }
+            | OrganizationFact::SeatLimit { .. }
+            | OrganizationFact::MembershipGone { .. }
+            | OrganizationFact::RemovalAwaiting { .. }
+            | OrganizationFact::Group { .. }
+            | OrganizationFact::GroupGone { .. }
+            | OrganizationFact::GroupMember { is_in: false, .. }
+            | OrganizationFact::ResourceGone { .. }
+            | OrganizationFact::GrantGone(_)
+            | OrganizationFact::ServiceAccountGone { .. }
+            | OrganizationFact::ApiKey { .. }
+            | OrganizationFact::Contact { .. }
+            | OrganizationFact::Invitation { .. } => {}
         }
     }
 

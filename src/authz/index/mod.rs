@@ -27,7 +27,7 @@ use self::number::{Holder, HolderKind, Holding, NOBODY, NUMBERS_MAX, Number, ORG
 use self::overlay::{AccountNow, MemberNow, Overlay, ResourceNow};
 use self::words::Words;
 use crate::domain::catalog::{Catalog, Catalogs};
-use crate::domain::fact::{Commit, Fact, Grant, GrantSource, OrganizationState};
+use crate::domain::fact::{Commit, Grant, GrantSource, OrganizationFact, OrganizationState};
 use crate::domain::id::{GrantId, GroupId, MembershipId, ServiceAccountId, UserId};
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::revision::Position;
@@ -61,9 +61,11 @@ impl OrganizationIndex {
     /// Brings an empty index to a loaded state; `None` if the facts name no catalog that is known. `seed` keys the hash
     /// of the ids that clients choose.
     #[must_use]
-    pub fn load(position: Position, facts: &[Fact], catalogs: &Catalogs, seed: u64) -> Option<Self> {
+    pub fn load(position: Position, facts: &[OrganizationFact], catalogs: &Catalogs, seed: u64) -> Option<Self> {
         let (key, catalog) = facts.iter().find_map(|fact| match fact {
-            Fact::Organization { catalog, .. } => catalogs.find(catalog).map(|found| (Arc::clone(catalog), found)),
+            OrganizationFact::Organization { catalog, .. } => {
+                catalogs.find(catalog).map(|found| (Arc::clone(catalog), found))
+            }
             _ => None,
         })?;
         let mut index = Self::of(key, catalog, facts.iter(), (catalogs.clone(), seed));
@@ -78,7 +80,7 @@ impl OrganizationIndex {
     }
 
     /// Makes an index of states.
-    fn of<Told: std::borrow::Borrow<Fact>>(
+    fn of<Told: std::borrow::Borrow<OrganizationFact>>(
         key: Arc<str>,
         catalog: Arc<Catalog>,
         facts: impl Iterator<Item = Told>,
@@ -87,9 +89,9 @@ impl OrganizationIndex {
         let (mut words, mut draft, mut is_active) = (Words::new(catalog), Draft::default(), false);
         for fact in facts {
             match fact.borrow() {
-                Fact::Organization { state, .. } => is_active = *state == OrganizationState::Active,
+                OrganizationFact::Organization { state, .. } => is_active = *state == OrganizationState::Active,
                 // Before any grant of it, so that no number that was given moves.
-                Fact::Role(role) => words.put_role(role),
+                OrganizationFact::Role(role) => words.put_role(role),
                 fact => draft.take(fact, &mut words),
             }
         }
@@ -123,7 +125,7 @@ impl OrganizationIndex {
     }
 
     /// Applies the commit that follows.
-    pub fn apply(&mut self, commit: &Commit) {
+    pub fn apply(&mut self, commit: &Commit<OrganizationFact>) {
         for fact in &commit.facts {
             self.apply_fact(fact);
         }
@@ -131,15 +133,15 @@ impl OrganizationIndex {
     }
 
     /// Applies commits in order.
-    pub fn apply_all(&mut self, commits: &[Commit]) {
+    pub fn apply_all(&mut self, commits: &[Commit<OrganizationFact>]) {
         for commit in commits {
             self.apply(commit);
         }
     }
 
-    fn apply_fact(&mut self, fact: &Fact) {
+    fn apply_fact(&mut self, fact: &OrganizationFact) {
         match fact {
-            Fact::Organization { state, catalog } => {
+            OrganizationFact::Organization { state, catalog } => {
                 self.is_active = *state == OrganizationState::Active;
                 if *catalog != self.catalog_key
                     && let Some(found) = self.catalogs.find(catalog)
@@ -148,18 +150,18 @@ impl OrganizationIndex {
                     *self = self.anew(Arc::clone(catalog), found);
                 }
             }
-            Fact::Role(role) => {
+            OrganizationFact::Role(role) => {
                 if self.words.must_number_anew_for(role) {
                     let (key, followed) = (Arc::clone(&self.catalog_key), Arc::clone(self.words.followed()));
-                    let facts = std::iter::once(Fact::Role(role.clone())).chain(self.facts());
+                    let facts = std::iter::once(OrganizationFact::Role(role.clone())).chain(self.facts());
                     let anew = Self::of(key, followed, facts, (self.catalogs.clone(), self.base.seed));
                     *self = Self { position: self.position, ..anew };
                 } else {
                     self.words.put_role(role);
                 }
             }
-            Fact::RoleGone { name } => self.words.remove_role(name),
-            Fact::Membership { id, user, state } => {
+            OrganizationFact::RoleGone { name } => self.words.remove_role(name),
+            OrganizationFact::Membership { id, user, state } => {
                 let number = self.member_number(*id);
                 let mut member = self.member_now(number);
                 member.user = user.map_or(0, |user| user.0.as_u128());
@@ -169,12 +171,12 @@ impl OrganizationIndex {
                 }
                 self.overlay.put_member(number, member);
             }
-            Fact::MembershipGone { id } => {
+            OrganizationFact::MembershipGone { id } => {
                 // Whoever comes back comes with another membership.
                 let number = self.member_number(*id);
                 self.overlay.put_member(number, MemberNow { id: id.0.as_u128(), ..MemberNow::default() });
             }
-            Fact::GroupMember { group, membership, is_in } => {
+            OrganizationFact::GroupMember { group, membership, is_in } => {
                 let group = self.group_number(*group);
                 let number = self.member_number(*membership);
                 let mut member = self.member_now(number);
@@ -182,45 +184,41 @@ impl OrganizationIndex {
                 member.groups = others.chain(is_in.then_some(group)).collect();
                 self.overlay.put_member(number, member);
             }
-            Fact::ServiceAccount { id, is_enabled } => {
+            OrganizationFact::ServiceAccount { id, is_enabled } => {
                 let number = self.account_number(*id);
                 self.overlay.put_account(number, AccountNow { is_enabled: Some(*is_enabled) });
             }
-            Fact::ServiceAccountGone { id } => {
+            OrganizationFact::ServiceAccountGone { id } => {
                 let number = self.account_number(*id);
                 self.overlay.put_account(number, AccountNow { is_enabled: None });
             }
-            Fact::Resource { key, parent, owner } => {
+            OrganizationFact::Resource { key, parent, owner } => {
                 let parent = parent.as_ref().map(|parent| self.resource_number(parent));
                 let owner = owner.map(|owner| self.holder(owner));
                 let number = self.resource_number(key);
                 let key = self.key_of(number);
                 self.overlay.put_resource(number, ResourceNow { key, parent, owner, is_registered: true });
             }
-            Fact::ResourceGone { key } => {
+            OrganizationFact::ResourceGone { key } => {
                 let number = self.resource_number(key);
                 let key = self.key_of(number);
                 let gone = ResourceNow { key, parent: None, owner: None, is_registered: false };
                 self.overlay.put_resource(number, gone);
             }
-            Fact::Grant(grant) => self.change_spot(grant, SmallVec::push),
-            Fact::GrantGone(grant) => self.change_spot(grant, |holdings, holding| {
+            OrganizationFact::Grant(grant) => self.change_spot(grant, SmallVec::push),
+            OrganizationFact::GrantGone(grant) => self.change_spot(grant, |holdings, holding| {
                 if let Some(at) = holdings.iter().position(|held| *held == holding) {
                     holdings.swap_remove(at);
                 }
             }),
             // Not asked by any check.
-            Fact::RemovalAwaiting { .. }
-            | Fact::SeatLimit { .. }
-            | Fact::Catalog { .. }
-            | Fact::Group { .. }
-            | Fact::GroupGone { .. }
-            | Fact::ServiceAccountDisabled { .. }
-            | Fact::ApiKey { .. }
-            | Fact::Contact { .. }
-            | Fact::Invitation { .. }
-            | Fact::User { .. }
-            | Fact::SessionEnded { .. } => {}
+            OrganizationFact::RemovalAwaiting { .. }
+            | OrganizationFact::SeatLimit { .. }
+            | OrganizationFact::Group { .. }
+            | OrganizationFact::GroupGone { .. }
+            | OrganizationFact::ApiKey { .. }
+            | OrganizationFact::Contact { .. }
+            | OrganizationFact::Invitation { .. } => {}
         }
     }
 
@@ -405,11 +403,11 @@ impl OrganizationIndex {
     /// Gives everything as states, in an order in which what is named stands before what names it.
     ///
     /// The ids and sources of grants are not kept, so they come out empty.
-    pub fn facts(&self) -> impl Iterator<Item = Fact> {
+    pub fn facts(&self) -> impl Iterator<Item = OrganizationFact> {
         let state = if self.is_active { OrganizationState::Active } else { OrganizationState::Disabled };
-        let organization = Fact::Organization { state, catalog: Arc::clone(&self.catalog_key) };
+        let organization = OrganizationFact::Organization { state, catalog: Arc::clone(&self.catalog_key) };
         std::iter::once(organization)
-            .chain(self.words.roles().cloned().map(Fact::Role))
+            .chain(self.words.roles().cloned().map(OrganizationFact::Role))
             .chain(
                 (0..number(self.base.members.len(), self.overlay.new_members.len()))
                     .flat_map(|it| self.member_facts(it)),
@@ -422,33 +420,33 @@ impl OrganizationIndex {
             .chain(self.grant_facts())
     }
 
-    fn member_facts(&self, number: Number) -> impl Iterator<Item = Fact> {
+    fn member_facts(&self, number: Number) -> impl Iterator<Item = OrganizationFact> {
         let member = self.member_now(number);
         let id = MembershipId(uuid::Uuid::from_u128(member.id));
         let user = (member.user != 0).then(|| UserId(uuid::Uuid::from_u128(member.user)));
-        let membership = member.state.map(|state| Fact::Membership { id, user, state });
+        let membership = member.state.map(|state| OrganizationFact::Membership { id, user, state });
         let groups = SmallVec::<[Number; 8]>::from_slice(&member.groups);
         membership.into_iter().chain(groups.into_iter().map(move |group| {
             let group = self.group_id(group);
-            Fact::GroupMember { group, membership: id, is_in: true }
+            OrganizationFact::GroupMember { group, membership: id, is_in: true }
         }))
     }
 
-    fn account_facts(&self) -> impl Iterator<Item = Fact> {
+    fn account_facts(&self) -> impl Iterator<Item = OrganizationFact> {
         (0..number(self.base.accounts.len(), self.overlay.new_accounts.len())).filter_map(|number| {
             let is_enabled = self.account_now(number)?;
-            Some(Fact::ServiceAccount { id: self.account_id(number), is_enabled })
+            Some(OrganizationFact::ServiceAccount { id: self.account_id(number), is_enabled })
         })
     }
 
-    fn resource_fact(&self, number: Number) -> Option<Fact> {
+    fn resource_fact(&self, number: Number) -> Option<OrganizationFact> {
         let resource = self.resource_now(number);
         let owner = resource.owner.map(|owner| self.principal(owner));
         let parent = resource.parent.map(|parent| self.resource_key(parent));
-        resource.is_registered.then(|| Fact::Resource { key: self.resource_key(number), parent, owner })
+        resource.is_registered.then(|| OrganizationFact::Resource { key: self.resource_key(number), parent, owner })
     }
 
-    fn grant_facts(&self) -> impl Iterator<Item = Fact> {
+    fn grant_facts(&self) -> impl Iterator<Item = OrganizationFact> {
         let numbered = |make: fn(Number) -> Holder, count: usize| (0..number(count, 0)).map(make);
         let holders = numbered(Holder::membership, self.base.members.len())
             .chain(numbered(Holder::group, self.base.groups.len()))
@@ -467,7 +465,7 @@ impl OrganizationIndex {
             .spots()
             .flat_map(|(holder, place, holdings)| holdings.iter().map(move |holding| (holder, place, *holding)));
         unchanged.chain(changed).map(move |(holder, place, holding)| {
-            Fact::Grant(Grant {
+            OrganizationFact::Grant(Grant {
                 id: GrantId(uuid::Uuid::nil()),
                 principal: self.principal(holder),
                 place: if place == ORGANIZATION {

@@ -12,7 +12,7 @@ use crate::authz::recent::Recent;
 use crate::authz::touched::Touched;
 use crate::changelog::State;
 use crate::domain::error::{Error, Reason};
-use crate::domain::fact::Scope;
+use crate::domain::fact::InstallationFact;
 use crate::domain::revision::{Position, Revision};
 
 /// The installation as this process knows it.
@@ -27,7 +27,7 @@ pub(in crate::authz) struct InstallationTail {
 }
 
 impl InstallationTail {
-    pub(super) fn new(state: &State) -> Self {
+    pub(super) fn new(state: &State<InstallationFact>) -> Self {
         let tail = Self {
             snapshot: ArcSwap::from_pointee(InstallationIndex::load(state.position, &state.facts)),
             write_permit: tokio::sync::Mutex::new(()),
@@ -69,7 +69,7 @@ impl LogTail {
         loop {
             let before = tail.snapshot();
             let from = before.position();
-            let commits = self.source.read_from(Scope::Installation, from).await?;
+            let commits = self.source.installation_commits(from).await?;
             let (after, touched) = match continues(&commits, from) {
                 Some([]) => return Ok(()),
                 Some(news) => {
@@ -84,7 +84,7 @@ impl LogTail {
                     self.note_replaced();
                     tracing::warn!("the installation's log was replaced by another history");
                     tail.recent.clear();
-                    let state = self.source.load(Scope::Installation).await?;
+                    let state = self.source.installation().await?;
                     let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
                     (InstallationIndex::load(state.position, &state.facts), Touched::everything())
                 }

@@ -8,7 +8,7 @@ use crate::authz::index::OrganizationIndex;
 use crate::authz::org_cache::Entry;
 use crate::changelog::State;
 use crate::domain::error::Error;
-use crate::domain::fact::Scope;
+use crate::domain::fact::OrganizationFact;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::Subject;
 use crate::domain::revision::Position;
@@ -66,7 +66,7 @@ impl LogTail {
     /// Applies to what was read what the log holds after it; reads it anew if that history was replaced.
     async fn caught_up(&self, id: OrganizationId, mut index: OrganizationIndex) -> Result<OrganizationIndex, Error> {
         loop {
-            let commits = self.source.read_from(Scope::Organization(id), index.position()).await?;
+            let commits = self.source.organization_commits(id, index.position()).await?;
             match continues(&commits, index.position()) {
                 Some([]) => return Ok(index),
                 Some(news) => index.apply_all(news),
@@ -77,12 +77,12 @@ impl LogTail {
 
     /// Reads an organization whole.
     async fn read(&self, id: OrganizationId) -> Result<OrganizationIndex, Error> {
-        let state = self.source.load(Scope::Organization(id)).await?;
+        let state = self.source.organization(id).await?;
         self.build(state.ok_or_else(|| Error::not_found("organization", id))?).await
     }
 
     /// Lays an organization out. A large one takes a while, on a thread where nobody waits for the next turn.
-    async fn build(&self, state: State) -> Result<OrganizationIndex, Error> {
+    async fn build(&self, state: State<OrganizationFact>) -> Result<OrganizationIndex, Error> {
         let (catalogs, seed) = (self.catalogs.clone(), self.seed);
         let build = move || OrganizationIndex::load(state.position, &state.facts, &catalogs, seed);
         let index = tokio::task::spawn_blocking(build).await.map_err(Error::internal)?;

@@ -30,7 +30,6 @@ use crate::changelog::{Cursor, Source};
 use crate::clock::{Monotonic, World};
 use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
-use crate::domain::fact::Scope;
 use crate::domain::id::OrganizationId;
 use crate::domain::revision::Position;
 
@@ -73,7 +72,7 @@ impl LogTail {
         let asked_at = world.clock.monotonic();
         // Before anything is loaded: what the first poll need not look at is in what is loaded after.
         let beginning = source.cursor().await?;
-        let state = source.load(Scope::Installation).await?;
+        let state = source.installation().await?;
         let state = state.ok_or_else(|| Error::internal("there is no installation to load"))?;
         let log = Self {
             source,

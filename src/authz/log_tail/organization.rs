@@ -7,7 +7,7 @@ use crate::authz::index::OrganizationIndex;
 use crate::authz::org_cache::Entry;
 use crate::authz::touched::Touched;
 use crate::domain::error::{Error, Reason};
-use crate::domain::fact::{Commit, Scope};
+use crate::domain::fact::{Commit, OrganizationFact, Scope};
 use crate::domain::id::OrganizationId;
 use crate::domain::revision::{Position, Revision};
 
@@ -90,7 +90,7 @@ impl LogTail {
         let mut before = snapshot.clone();
         while before.position().revision < target {
             let from = before.position();
-            let commits = self.source.read_from(Scope::Organization(id), from).await?;
+            let commits = self.source.organization_commits(id, from).await?;
             let Some(news) = continues(&commits, from) else { return self.replace(id, entry).await };
             if news.is_empty() {
                 break;
@@ -110,7 +110,7 @@ impl LogTail {
         id: OrganizationId,
         entry: &Entry,
         before: &OrganizationIndex,
-        news: &[Commit],
+        news: &[Commit<OrganizationFact>],
     ) -> OrganizationIndex {
         let (mut after, mut touched) = (before.clone(), Touched::default());
         for commit in news {
@@ -160,7 +160,7 @@ impl LogTail {
 }
 
 /// Returns the commits that follow `from`; `None` if `from` itself is not in the log as it was.
-pub(super) fn continues(commits: &[Commit], from: Position) -> Option<&[Commit]> {
+pub(super) fn continues<F>(commits: &[Commit<F>], from: Position) -> Option<&[Commit<F>]> {
     if from.revision == Revision::default() {
         return Some(commits);
     }

@@ -10,7 +10,7 @@ use crate::authz::freshness::Latest;
 use crate::authz::index::OrganizationIndex;
 use crate::authz::recent::Recent;
 use crate::authz::registry::Registry;
-use crate::domain::fact::Commit;
+use crate::domain::fact::{Commit, OrganizationFact};
 use crate::domain::revision::{Position, Revision};
 
 /// One organization in memory. What every check reads stands first, in one cache line.
@@ -41,7 +41,7 @@ const RECORDED_TOGETHER: usize = 1_024;
 #[derive(Debug, Default)]
 struct Recording {
     compaction: u64,
-    commits: Option<Vec<Vec<Commit>>>,
+    commits: Option<Vec<Vec<Commit<OrganizationFact>>>>,
 }
 
 /// What an organization counts for in the budget of memory.
@@ -157,7 +157,7 @@ impl Entry {
     }
 
     /// Records commits that were applied, while a compaction is under way.
-    pub fn record(&self, commits: &[Commit]) {
+    pub fn record(&self, commits: &[Commit<OrganizationFact>]) {
         let mut recording = self.since_compaction.lock();
         let Some(recorded) = &mut recording.commits else { return };
         for commit in commits {
@@ -173,7 +173,7 @@ impl Entry {
     }
 
     /// Takes what was recorded. `None` if the history was replaced or dropped: the compaction is of no use.
-    pub fn take_recorded(&self, compaction: u64) -> Option<Vec<Vec<Commit>>> {
+    pub fn take_recorded(&self, compaction: u64) -> Option<Vec<Vec<Commit<OrganizationFact>>>> {
         let mut recording = self.since_compaction.lock();
         if recording.compaction != compaction {
             return None;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::changelog::scope_key;
 use crate::domain::catalog::OPERATOR;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Grant, Held, Scope};
+use crate::domain::fact::{Grant, Held, InstallationFact, Scope};
 use crate::domain::id::UserId;
 use crate::domain::place::{Place, Principal};
 use crate::store::encoding::{grant, held_column, principal_columns};
@@ -65,7 +65,7 @@ impl Tx {
     /// Only what the database says.
     pub async fn installation_grant_insert(&mut self, grant: &Grant) -> Result<(), Error> {
         self.grant_row_insert(Scope::Installation, grant).await?;
-        self.change_installation(Fact::Grant(grant.clone()));
+        self.change_installation(InstallationFact::Grant(grant.clone()));
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl Tx {
             .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
             .exec(&self.db)
             .await?;
-        self.change_installation(Fact::GrantGone(grant.clone()));
+        self.change_installation(InstallationFact::GrantGone(grant.clone()));
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use super::entity::grants;
 use super::{HeldAt, OrgReads, Reads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Grant, Held, Scope};
+use crate::domain::fact::{Grant, Held, OrganizationFact, Scope};
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Place, Principal, ResourceKey};
 use crate::domain::time::Timestamp;
@@ -197,7 +197,7 @@ impl Tx {
     pub async fn grant_insert(&mut self, grant: &Grant) -> Result<(), Error> {
         let scope = Scope::Organization(self.organization());
         self.grant_row_insert(scope, grant).await?;
-        self.change(Change::of(Fact::Grant(grant.clone())));
+        self.change(Change::of(OrganizationFact::Grant(grant.clone())));
         Ok(())
     }
 
@@ -212,7 +212,7 @@ impl Tx {
             grants::Entity::insert_many(rows).exec_without_returning(&self.db).await?;
         }
         for grant in grants {
-            self.change(Change::of(Fact::Grant(grant.clone())));
+            self.change(Change::of(OrganizationFact::Grant(grant.clone())));
         }
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Tx {
                 .await?;
         }
         for grant in grants {
-            self.change(Change::of(Fact::GrantGone(grant.clone())));
+            self.change(Change::of(OrganizationFact::GrantGone(grant.clone())));
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::changelog::{Change, scope_key};
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, GrantSource, InvitationState, Scope};
+use crate::domain::fact::{GrantSource, InvitationState, OrganizationFact, Scope};
 use crate::domain::id::{InvitationId, MembershipId, OrganizationId};
 use crate::domain::invitation::{Invitation, Offered};
 use crate::domain::member::Member;
@@ -220,7 +220,7 @@ impl Tx {
                 .exec(&self.db)
                 .await?;
             let (state, membership) = (InvitationState::Revoked, Some(membership));
-            self.change(Change::of(Fact::Invitation { id, membership, state, expires_at }));
+            self.change(Change::of(OrganizationFact::Invitation { id, membership, state, expires_at }));
         }
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Tx {
     fn invitation_change(&mut self, invitation: &Invitation) {
         let fact = |membership| {
             let Invitation { id, state, expires_at, .. } = *invitation;
-            Change::of(Fact::Invitation { id, membership, state, expires_at })
+            Change::of(OrganizationFact::Invitation { id, membership, state, expires_at })
         };
         self.change(match &invitation.offered {
             Offered::Mailbox { membership, email } => {

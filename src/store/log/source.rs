@@ -13,13 +13,13 @@ use crate::store::entity::{
 };
 
 use super::polling::{HERE, must_be_primary, must_take_writes};
-use crate::store::database::pool::{Bound, Executor, Transaction};
+use crate::store::database::pool::{Bound, Executor, Pool, Transaction};
 
 use crate::changelog::{self, Cursor, Lineage, Moved, Reading, Relation, Source, State, scope_key};
 use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
-use crate::domain::fact::{Commit, Fact, MemberState, Scope, UserState};
-use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::fact::{Commit, Fact, Grant, InstallationFact, MemberState, OrganizationFact, Scope, UserState};
+use crate::domain::id::{OrganizationId, ServiceAccountId, UserId};
 use crate::domain::place::{ResourceKey, Subject};
 use crate::domain::revision::{Position, Revision, Tag};
 use crate::domain::time::Timestamp;
@@ -57,42 +57,29 @@ impl Source for Store {
         })
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        Box::pin(self.loaded(Scope::Organization(id), async move |db: &Transaction| {
+            organization_facts(db, &self.catalogs, id).await
+        }))
+    }
+
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
+        let now = self.world.now();
+        Box::pin(self.loaded(Scope::Installation, async move |db: &Transaction| installation_facts(db, now).await))
+    }
+
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
         Box::pin(async move {
-            let db = self.begin_still(LOAD).await?;
-            must_take_writes(&db).await?;
-            if db.get_database_backend() == DbBackend::Postgres {
-                db.execute_unprepared("set local statement_timeout = '60s'").await?;
-            }
-            // The head first: what follows is read in the same snapshot.
-            let state = match changelog::head(&db, scope).await? {
-                None => None,
-                Some(position) => {
-                    let facts = match scope {
-                        Scope::Installation => installation_facts(&db, self.world.now()).await?,
-                        Scope::Organization(id) => organization_facts(&db, &self.catalogs, id).await?,
-                    };
-                    Some(State { position, facts })
-                }
-            };
-            db.rollback().await?;
-            Ok(state)
+            let reader = self.reader.within(FOLLOW);
+            let commits = commits_from(&reader, Scope::Organization(id), from).await?;
+            let reads = Reads { db: Executor::Pool(&reader), catalogs: &self.catalogs };
+            reads.catalogs_learn(commits.iter().flat_map(|commit| &commit.facts)).await?;
+            Ok(commits)
         })
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
-        Box::pin(async move {
-            let reader = self.reader.within(FOLLOW);
-            let commits = changelog::commits_after(&reader, scope, from.revision).await?;
-            if from != Position::default() && commits.first().is_none_or(|first| first.position != from) {
-                // Whoever reads is about to drop what it has: a standby that lags is no reason.
-                must_take_writes(&reader).await?;
-            }
-            let facts = commits.iter().flat_map(|commit| &commit.facts);
-            let reads = Reads { db: Executor::Pool(&reader), catalogs: &self.catalogs };
-            reads.catalogs_learn(facts).await?;
-            Ok(commits)
-        })
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        Box::pin(async move { commits_from(&self.reader.within(FOLLOW), Scope::Installation, from).await })
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
@@ -117,59 +104,96 @@ impl Source for Store {
     }
 }
 
-async fn organization_facts(db: &Transaction, catalogs: &Catalogs, id: OrganizationId) -> Result<Vec<Fact>, Error> {
+impl Store {
+    /// Reads the head of a log and what stands at it, in one snapshot.
+    async fn loaded<F: Fact>(
+        &self,
+        scope: Scope,
+        read: impl AsyncFnOnce(&Transaction) -> Result<Vec<F>, Error>,
+    ) -> Result<Option<State<F>>, Error> {
+        let db = self.begin_still(LOAD).await?;
+        must_take_writes(&db).await?;
+        if db.get_database_backend() == DbBackend::Postgres {
+            db.execute_unprepared("set local statement_timeout = '60s'").await?;
+        }
+        // The head first: what follows is read in the same snapshot.
+        let state = match changelog::head(&db, scope).await? {
+            None => None,
+            Some(position) => Some(State { position, facts: read(&db).await? }),
+        };
+        db.rollback().await?;
+        Ok(state)
+    }
+}
+
+async fn commits_from<F: Fact>(reader: &Pool, scope: Scope, from: Position) -> Result<Vec<Commit<F>>, Error> {
+    let commits = changelog::commits_after(reader, scope, from.revision).await?;
+    if from != Position::default() && commits.first().is_none_or(|first| first.position != from) {
+        // The follower is about to drop what it has: a standby that lags is no reason.
+        must_take_writes(reader).await?;
+    }
+    Ok(commits)
+}
+
+async fn organization_facts(
+    db: &Transaction,
+    catalogs: &Catalogs,
+    id: OrganizationId,
+) -> Result<Vec<OrganizationFact>, Error> {
     let reads = Reads { db: Executor::Transaction(db), catalogs };
     let Some(organization) = reads.of(id).organization().await? else {
         return Err(Error::internal("a log without its organization"));
     };
     // So that whoever is given the facts knows it.
     reads.catalog(&organization.catalog).await?;
-    let mut facts = vec![Fact::Organization { state: organization.state, catalog: organization.catalog }];
+    let mut facts = vec![OrganizationFact::Organization { state: organization.state, catalog: organization.catalog }];
     // Before the grants, which name them.
-    facts.extend(reads.of(id).roles().await?.into_iter().map(Fact::Role));
+    facts.extend(reads.of(id).roles().await?.into_iter().map(OrganizationFact::Role));
 
     let members = memberships::Entity::find().filter(memberships::Column::OrganizationId.eq(id.0)).all(db).await?;
     for row in members {
         let state = state(MemberState::from_word, &row.state)?;
-        facts.push(Fact::Membership { id: row.id.into(), user: row.user_id.map(UserId), state });
+        facts.push(OrganizationFact::Membership { id: row.id.into(), user: row.user_id.map(UserId), state });
     }
     let in_groups =
         group_members::Entity::find().filter(group_members::Column::OrganizationId.eq(id.0)).all(db).await?;
-    facts.extend(in_groups.into_iter().map(|row| Fact::GroupMember {
+    facts.extend(in_groups.into_iter().map(|row| OrganizationFact::GroupMember {
         group: row.group_id.into(),
         membership: row.membership_id.into(),
         is_in: true,
     }));
-    facts.extend(service_account_facts(db, Some(id)).await?);
+    let accounts = accounts_standing(db, Some(id)).await?;
+    facts.extend(accounts.into_iter().map(|(id, is_enabled)| OrganizationFact::ServiceAccount { id, is_enabled }));
     facts.extend(resource_facts(db, id).await?);
-    facts.extend(grant_facts(db, Scope::Organization(id)).await?);
+    let grants = grants_standing(db, Scope::Organization(id)).await?;
+    facts.extend(grants.into_iter().map(OrganizationFact::Grant));
     Ok(facts)
 }
 
-/// What counts everywhere: whoever is disabled, sessions that ended early, revoked keys, and who holds what above.
-async fn installation_facts(db: &Transaction, now: Timestamp) -> Result<Vec<Fact>, Error> {
+/// What counts everywhere: users who are not ACTIVE, sessions that ended early, revoked keys, and who holds what above.
+async fn installation_facts(db: &Transaction, now: Timestamp) -> Result<Vec<InstallationFact>, Error> {
     let mut facts = Vec::new();
-    let shut_out = users::Entity::find().filter(users::Column::State.ne(UserState::Active.word())).all(db).await?;
-    for row in shut_out {
-        facts.push(Fact::User { id: row.id.into(), state: state(UserState::from_word, &row.state)? });
+    let inactive = users::Entity::find().filter(users::Column::State.ne(UserState::Active.word())).all(db).await?;
+    for row in inactive {
+        facts.push(InstallationFact::User { id: row.id.into(), state: state(UserState::from_word, &row.state)? });
     }
     let ended = sessions::Entity::find()
         .filter(sessions::Column::EndedAt.is_not_null())
         .filter(sessions::Column::ExpiresAt.gt(now.as_micros()))
         .all(db)
         .await?;
-    facts.extend(
-        ended
-            .into_iter()
-            .map(|row| Fact::SessionEnded { id: row.id.into(), expires_at: Timestamp::from_micros(row.expires_at) }),
-    );
+    facts.extend(ended.into_iter().map(|row| InstallationFact::SessionEnded {
+        id: row.id.into(),
+        expires_at: Timestamp::from_micros(row.expires_at),
+    }));
     let revoked = api_keys::Entity::find().filter(api_keys::Column::RevokedAt.is_not_null()).all(db).await?;
-    facts.extend(revoked.into_iter().map(|row| Fact::ApiKey {
+    facts.extend(revoked.into_iter().map(|row| InstallationFact::ApiKey {
         id: row.id.into(),
         service_account: row.service_account_id.into(),
         is_revoked: true,
     }));
-    facts.extend(service_account_facts(db, None).await?);
+    let accounts = accounts_standing(db, None).await?;
+    facts.extend(accounts.into_iter().map(|(id, is_enabled)| InstallationFact::ServiceAccount { id, is_enabled }));
     // Those that are bound to a resource have no keys.
     let disabled = service_accounts::Entity::find()
         .select_only()
@@ -179,13 +203,16 @@ async fn installation_facts(db: &Transaction, now: Timestamp) -> Result<Vec<Fact
         .filter(service_accounts::Column::State.eq(ACCOUNT_DISABLED))
         .into_tuple::<Uuid>();
     let disabled = disabled.all(db).await?;
-    facts.extend(disabled.into_iter().map(|id| Fact::ServiceAccountDisabled { id: id.into(), is_disabled: true }));
-    facts.extend(grant_facts(db, Scope::Installation).await?);
+    facts.extend(
+        disabled.into_iter().map(|id| InstallationFact::ServiceAccountDisabled { id: id.into(), is_disabled: true }),
+    );
+    let grants = grants_standing(db, Scope::Installation).await?;
+    facts.extend(grants.into_iter().map(InstallationFact::Grant));
     Ok(facts)
 }
 
 /// The columns that count in a check: names and metadata can be many times as large.
-async fn resource_facts(db: &Transaction, organization: OrganizationId) -> Result<Vec<Fact>, Error> {
+async fn resource_facts(db: &Transaction, organization: OrganizationId) -> Result<Vec<OrganizationFact>, Error> {
     type Row = (String, String, Option<String>, Option<String>, Option<String>, Option<Uuid>);
     let rows: Vec<Row> = resources::Entity::find()
         .select_only()
@@ -199,25 +226,26 @@ async fn resource_facts(db: &Transaction, organization: OrganizationId) -> Resul
     let fact = |(kind, id, parent_type, parent_id, owner_kind, owner_id): Row| {
         let key = ResourceKey { kind: kind.into(), id: id.into() };
         let (parent, owner) = (optional_key(parent_type, parent_id), optional_principal(owner_kind, owner_id)?);
-        Ok(Fact::Resource { key, parent, owner })
+        Ok(OrganizationFact::Resource { key, parent, owner })
     };
     rows.into_iter().map(fact).collect()
 }
 
-async fn service_account_facts(db: &Transaction, organization: Option<OrganizationId>) -> Result<Vec<Fact>, DbErr> {
+/// The service accounts of an organization, or of the installation itself, and whether each is enabled.
+async fn accounts_standing(
+    db: &Transaction,
+    organization: Option<OrganizationId>,
+) -> Result<Vec<(ServiceAccountId, bool)>, DbErr> {
     let of = match organization {
         Some(id) => service_accounts::Column::OrganizationId.eq(id.0),
         None => service_accounts::Column::OrganizationId.is_null(),
     };
     let rows = service_accounts::Entity::find().filter(of).filter(service_accounts::Column::State.ne(ACCOUNT_DELETED));
     let rows = rows.all(db).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Fact::ServiceAccount { id: row.id.into(), is_enabled: row.state == "enabled" })
-        .collect())
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.state == "enabled")).collect())
 }
 
-async fn grant_facts(db: &Transaction, scope: Scope) -> Result<Vec<Fact>, Error> {
+async fn grants_standing(db: &Transaction, scope: Scope) -> Result<Vec<Grant>, Error> {
     let rows = grants::Entity::find().filter(grants::Column::Scope.eq(scope_key(scope))).all(db).await?;
-    rows.iter().map(|row| grant(row).map(Fact::Grant)).collect()
+    rows.iter().map(grant).collect()
 }

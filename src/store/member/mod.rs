@@ -19,7 +19,7 @@ use super::{OrgReads, Tx};
 use crate::changelog::{Change, scope_key};
 use crate::domain::email::Email;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, MemberState, Scope};
+use crate::domain::fact::{MemberState, OrganizationFact, Scope};
 use crate::domain::id::{MembershipId, UserId};
 use crate::domain::member::Member;
 use crate::domain::member::list::{name_key, words};
@@ -245,7 +245,7 @@ impl Tx {
     }
 
     fn membership_change(&mut self, member: &Member, act: &str) {
-        let fact = Fact::Membership { id: member.id, user: member.user, state: member.state };
+        let fact = OrganizationFact::Membership { id: member.id, user: member.user, state: member.state };
         let fields = serde_json::json!({ "act": act, "email": member.email, "display_name": member.display_name });
         self.change(Change::of(fact).about(member.id.0, fields));
     }

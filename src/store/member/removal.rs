@@ -4,7 +4,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter
 
 use crate::changelog::Change;
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::OrganizationFact;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::member::removal::{Assets, Removal};
 use crate::domain::time::Timestamp;
@@ -85,7 +85,7 @@ impl Tx {
             due_at: Set(removal.due_at.as_micros()),
         };
         removals::Entity::insert(row).exec_without_returning(&self.db).await?;
-        self.change(Change::of(Fact::RemovalAwaiting {
+        self.change(Change::of(OrganizationFact::RemovalAwaiting {
             membership: removal.membership,
             awaiting: removal.awaiting.clone(),
         }));
@@ -108,7 +108,7 @@ impl Tx {
             .exec(&self.db)
             .await?;
         one_row(&updated)?;
-        self.change(Change::of(Fact::RemovalAwaiting {
+        self.change(Change::of(OrganizationFact::RemovalAwaiting {
             membership: removal.membership,
             awaiting: removal.awaiting.clone(),
         }));
@@ -134,7 +134,7 @@ impl Tx {
             .filter(memberships::Column::OrganizationId.eq(organization))
             .exec(&self.db)
             .await?;
-        self.change(Change::of(Fact::MembershipGone { id }));
+        self.change(Change::of(OrganizationFact::MembershipGone { id }));
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::{OrgReads, Reads, Tx};
 use crate::changelog::{self, Change};
 use crate::domain::catalog::named_by;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Scope};
+use crate::domain::fact::{OrganizationFact, Scope};
 use crate::domain::organization::Organization;
 use crate::domain::revision::Position;
 
@@ -87,7 +87,7 @@ impl Tx {
             ..Default::default()
         };
         organizations::Entity::update(row).exec(&self.db).await?;
-        let fact = Fact::Organization { state: organization.state, catalog: organization.catalog.clone() };
+        let fact = OrganizationFact::Organization { state: organization.state, catalog: organization.catalog.clone() };
         self.change(Change::of(fact));
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Tx {
             metadata: Set(metadata_column(&organization.metadata)?),
         };
         organizations::Entity::insert(row).exec_without_returning(&self.db).await?;
-        let fact = Fact::Organization { state: organization.state, catalog: organization.catalog.clone() };
+        let fact = OrganizationFact::Organization { state: organization.state, catalog: organization.catalog.clone() };
         self.change(Change::of(fact));
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Tx {
             ..Default::default()
         };
         organizations::Entity::update(row).exec(&self.db).await?;
-        let fact = Fact::Organization { state: organization.state, catalog: organization.catalog.clone() };
+        let fact = OrganizationFact::Organization { state: organization.state, catalog: organization.catalog.clone() };
         self.change(Change::of(fact));
         Ok(())
     }

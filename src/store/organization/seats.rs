@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityT
 use crate::changelog::Change;
 use crate::domain::catalog::{Catalog, SeatPolicy, SeatState};
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::OrganizationFact;
 use crate::domain::id::{MembershipId, OrganizationId};
 use crate::domain::organization::seats::Seats;
 use crate::domain::place::ResourceKey;
@@ -145,7 +145,7 @@ impl Tx {
                 seat_limits::Entity::insert(row).on_conflict(replace).exec_without_returning(&self.db).await?;
             }
         }
-        self.change(Change::of(Fact::SeatLimit { place: place.cloned(), limit }));
+        self.change(Change::of(OrganizationFact::SeatLimit { place: place.cloned(), limit }));
         Ok(())
     }
 }
@@ -167,7 +167,7 @@ impl Tx {
         seat_limits::Entity::delete_many().filter(there).exec(&self.db).await?;
         for row in rows {
             let key = ResourceKey { kind: row.kind.into(), id: row.id.into() };
-            self.change(Change::of(Fact::SeatLimit { place: Some(key), limit: None }));
+            self.change(Change::of(OrganizationFact::SeatLimit { place: Some(key), limit: None }));
         }
         Ok(())
     }

@@ -12,8 +12,7 @@ use super::place::by_kind;
 use super::{OrgReads, Tx};
 use crate::changelog::{Change, Detail};
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
-use crate::domain::fact::MemberState;
+use crate::domain::fact::{MemberState, OrganizationFact};
 use crate::domain::id::ServiceAccountId;
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
@@ -166,7 +165,11 @@ impl Tx {
     }
 
     fn resource_change(&mut self, resource: &Resource, act: &str) {
-        let fact = Fact::Resource { key: resource.key.clone(), parent: resource.parent.clone(), owner: resource.owner };
+        let fact = OrganizationFact::Resource {
+            key: resource.key.clone(),
+            parent: resource.parent.clone(),
+            owner: resource.owner,
+        };
         let fields = serde_json::json!({ "act": act, "display_name": resource.display_name });
         self.change(Change { fact, detail: Some(Detail { subject: None, fields }) });
     }

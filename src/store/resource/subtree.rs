@@ -6,7 +6,7 @@ use super::resource;
 use crate::changelog::Change;
 use crate::domain::access::Node;
 use crate::domain::error::Error;
-use crate::domain::fact::{Fact, Grant};
+use crate::domain::fact::{Grant, OrganizationFact};
 use crate::domain::id::{MembershipId, ServiceAccountId};
 use crate::domain::place::{Principal, ResourceKey};
 use crate::domain::resource::Resource;
@@ -171,7 +171,7 @@ impl Tx {
             }
         }
         for key in keys {
-            self.change(Change::of(Fact::ResourceGone { key: key.clone() }));
+            self.change(Change::of(OrganizationFact::ResourceGone { key: key.clone() }));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::changelog::Change;
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::{InstallationFact, OrganizationFact};
 use crate::domain::id::{ApiKeyId, OrganizationId, ServiceAccountId};
 use crate::domain::service_account::ApiKey;
 use crate::domain::time::Timestamp;
@@ -140,9 +140,9 @@ impl Tx {
             .exec(&self.db)
             .await?;
         for key in keys {
-            let fact = Fact::ApiKey { id: key.id, service_account: key.service_account, is_revoked: true };
-            self.change(Change::of(fact.clone()));
-            self.change_installation(fact);
+            let (id, service_account, is_revoked) = (key.id, key.service_account, true);
+            self.change(Change::of(OrganizationFact::ApiKey { id, service_account, is_revoked }));
+            self.change_installation(InstallationFact::ApiKey { id, service_account, is_revoked });
         }
         Ok(())
     }
@@ -153,7 +153,8 @@ impl Tx {
     /// Only what the database says.
     pub async fn api_key_insert(&mut self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
         self.api_key_row_insert(key, secret_hash).await?;
-        self.change(Change::of(issued(key)));
+        let (id, service_account) = (key.id, key.service_account);
+        self.change(Change::of(OrganizationFact::ApiKey { id, service_account, is_revoked: false }));
         Ok(())
     }
 
@@ -163,7 +164,8 @@ impl Tx {
     /// Only what the database says.
     pub async fn installation_api_key_insert(&mut self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
         self.api_key_row_insert(key, secret_hash).await?;
-        self.change_installation(issued(key));
+        let (id, service_account) = (key.id, key.service_account);
+        self.change_installation(InstallationFact::ApiKey { id, service_account, is_revoked: false });
         Ok(())
     }
 
@@ -179,10 +181,6 @@ impl Tx {
         api_keys::Entity::insert(row).exec_without_returning(&self.db).await?;
         Ok(())
     }
-}
-
-fn issued(key: &ApiKey) -> Fact {
-    Fact::ApiKey { id: key.id, service_account: key.service_account, is_revoked: false }
 }
 
 /// Picks the API keys of an organization's accounts: their rows do not name it.

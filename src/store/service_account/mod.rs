@@ -11,7 +11,7 @@ use super::place::{HeldAt, by_kind};
 use super::{OrgReads, Reads, Tx};
 use crate::changelog::Change;
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::{InstallationFact, OrganizationFact};
 use crate::domain::id::{OrganizationId, ServiceAccountId};
 use crate::domain::place::{Place, ResourceKey};
 use crate::domain::service_account::ServiceAccount;
@@ -86,10 +86,10 @@ impl Tx {
             resource_id: Set(account.bound_to.as_ref().map(|key| key.id.to_string())),
         };
         service_accounts::Entity::insert(row).exec_without_returning(&self.db).await?;
-        let fact = Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled };
+        let (id, is_enabled) = (account.id, account.is_enabled);
         match account.organization {
-            Some(_) => self.change(Change::of(fact)),
-            None => self.change_installation(fact),
+            Some(_) => self.change(Change::of(OrganizationFact::ServiceAccount { id, is_enabled })),
+            None => self.change_installation(InstallationFact::ServiceAccount { id, is_enabled }),
         }
         Ok(())
     }
@@ -108,9 +108,12 @@ impl Tx {
             .exec(&self.db)
             .await?;
         one_row(&updated)?;
-        self.change(Change::of(Fact::ServiceAccount { id: account.id, is_enabled: account.is_enabled }));
+        self.change(Change::of(OrganizationFact::ServiceAccount { id: account.id, is_enabled: account.is_enabled }));
         if account.bound_to.is_none() {
-            self.change_installation(Fact::ServiceAccountDisabled { id: account.id, is_disabled: !account.is_enabled });
+            self.change_installation(InstallationFact::ServiceAccountDisabled {
+                id: account.id,
+                is_disabled: !account.is_enabled,
+            });
         }
         Ok(())
     }
@@ -131,7 +134,7 @@ impl Tx {
             .exec(&self.db)
             .await?;
         for id in accounts {
-            self.change(Change::of(Fact::ServiceAccountGone { id: *id }));
+            self.change(Change::of(OrganizationFact::ServiceAccountGone { id: *id }));
         }
         Ok(())
     }

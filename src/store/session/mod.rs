@@ -12,7 +12,7 @@ use super::error::of_autocommit;
 use super::tx::WRITING;
 use super::{Reads, Store, Tx};
 use crate::domain::error::Error;
-use crate::domain::fact::Fact;
+use crate::domain::fact::InstallationFact;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 
@@ -96,7 +96,7 @@ impl Tx {
             .await?;
         for row in live {
             let expires_at = Timestamp::from_micros(row.expires_at);
-            self.change_installation(Fact::SessionEnded { id: row.id.into(), expires_at });
+            self.change_installation(InstallationFact::SessionEnded { id: row.id.into(), expires_at });
         }
         Ok(())
     }

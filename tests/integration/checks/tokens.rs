@@ -1,7 +1,7 @@
 //! An access token as the subject of a check: signature, expiry, session and permission in one answer.
 
 use guildhall::config::{ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME};
-use guildhall::domain::fact::{Fact, UserState};
+use guildhall::domain::fact::{InstallationFact, UserState};
 use guildhall::domain::id::UserId;
 use guildhall::proto::{self, DecisionReason};
 use tonic::Code;
@@ -43,7 +43,7 @@ async fn asked(by: &Caller, organization: &Organization, item: proto::CheckItem)
 async fn end_session(app: &TestApp, person: &Person) {
     let session = app.app.services().bearer(&token(person)).unwrap().session.unwrap();
     let expires_at = app.app.services().world.now().plus(SESSION_LIFETIME);
-    commit(app, Fact::SessionEnded { id: session, expires_at }).await;
+    commit(app, InstallationFact::SessionEnded { id: session, expires_at }).await;
 }
 
 on_both! {
@@ -132,10 +132,10 @@ on_both! {
         assert!(change_of(&mut stream).await.1.allowed);
 
         let id = UserId::parse("", &bob.user_id).unwrap();
-        commit(&app, Fact::User { id, state: UserState::Disabled }).await;
+        commit(&app, InstallationFact::User { id, state: UserState::Disabled }).await;
         let (_, turned) = change_of(&mut stream).await;
         assert_eq!((turned.allowed, turned.reason()), (false, DecisionReason::NotGranted));
-        commit(&app, Fact::User { id, state: UserState::Active }).await;
+        commit(&app, InstallationFact::User { id, state: UserState::Active }).await;
         assert!(change_of(&mut stream).await.1.allowed);
     }
 

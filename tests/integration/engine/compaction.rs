@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 
 use guildhall::authz::{OrganizationIndex, Settings};
 use guildhall::domain::catalog::Catalogs;
-use guildhall::domain::fact::{Fact, Held, Scope};
+use guildhall::domain::fact::{Held, OrganizationFact, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Place;
 
@@ -26,7 +26,7 @@ async fn must_stand(stage: &Stage, id: OrganizationId) {
 }
 
 /// Facts enough for a compaction: newcomers, each with their list entry.
-fn many(from: u128) -> Vec<Fact> {
+fn many(from: u128) -> Vec<OrganizationFact> {
     (from..from + 100).flat_map(|member| joined(member).into_iter().chain([listed(member)])).collect()
 }
 
@@ -62,8 +62,8 @@ async fn committed_while_a_compaction_is_under_way() {
     stage.must_answer(id).await;
     let release = begin_compaction(&stage, id).await;
     for member in 0..150 {
-        let Fact::Grant(entry) = listed(member) else { unreachable!() };
-        stage.commit(id, vec![Fact::GrantGone(entry)]).await;
+        let OrganizationFact::Grant(entry) = listed(member) else { unreachable!() };
+        stage.commit(id, vec![OrganizationFact::GrantGone(entry)]).await;
     }
     assert_eq!(stage.engine.compactions(), 0, "it is under way");
     drop(release);
@@ -118,12 +118,12 @@ async fn folds_beside_a_storm_of_commits_lose_nothing() {
         let mut facts = Vec::new();
         for _ in 0..=rng.below(4) {
             if rng.percent(40) && !standing.is_empty() {
-                facts.push(Fact::GrantGone(standing.swap_remove(rng.below(standing.len()))));
+                facts.push(OrganizationFact::GrantGone(standing.swap_remove(rng.below(standing.len()))));
             } else {
                 made += 1;
                 let (member, at) = (rng.below(200) as u128, rng.below(300) as u128);
                 let entry = held(made, member, Place::Resource(project(at)), Held::AsMember);
-                facts.push(Fact::Grant(entry.clone()));
+                facts.push(OrganizationFact::Grant(entry.clone()));
                 standing.push(entry);
             }
         }

@@ -9,7 +9,7 @@ use guildhall::authz::{Engine, Item, Output, Requirement, Settings, Stream, Upda
 use guildhall::clock::World;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::Reason;
-use guildhall::domain::fact::{Fact, Held, Scope};
+use guildhall::domain::fact::{Held, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Place;
 use guildhall::domain::revision::{Position, Token};
@@ -87,9 +87,9 @@ impl Followed {
 }
 
 /// The one member of an organization is listed on a project that is not theirs.
-fn lost() -> Vec<Fact> {
+fn lost() -> Vec<OrganizationFact> {
     let entry = held(0xe_0000, 0, Place::Resource(project(1)), Held::AsMember);
-    vec![Fact::Resource { key: project(1), parent: None, owner: None }, Fact::Grant(entry)]
+    vec![OrganizationFact::Resource { key: project(1), parent: None, owner: None }, OrganizationFact::Grant(entry)]
 }
 
 /// A stage with some organizations, in the last of which something was given that the copy of the ledger lacks.
@@ -222,7 +222,7 @@ async fn a_database_without_any_order_of_commits_is_followed_by_comparing_alone(
     assert_eq!(stage.engine.histories_replaced(), 0);
 
     // What counts everywhere is compared as well.
-    let facts = vec![Fact::ServiceAccount { id: OPERATOR, is_enabled: true }];
+    let facts = vec![InstallationFact::ServiceAccount { id: OPERATOR, is_enabled: true }];
     let position = stage.ledger.commit(Scope::Installation, facts);
     stage.poll().await;
     assert_eq!(stage.engine.installation().position(), position);

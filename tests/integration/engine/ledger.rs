@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::domain::error::{Error, Reason};
-use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, Scope};
+use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
 use guildhall::domain::place::{Place, Principal, Subject};
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -34,8 +34,9 @@ pub struct Ledger {
 }
 
 #[derive(Default)]
-struct Book {
-    logs: HashMap<Scope, Log>,
+pub struct Book {
+    organizations: HashMap<Scope, Log<OrganizationFact>>,
+    installation: Log<InstallationFact>,
     /// Commits of all logs together.
     commits: u64,
     names: Names,
@@ -69,17 +70,63 @@ impl Default for Names {
 
 /// All that a ledger held at a moment.
 pub struct Copy {
-    logs: HashMap<Scope, Log>,
+    organizations: HashMap<Scope, Log<OrganizationFact>>,
+    installation: Log<InstallationFact>,
     commits: u64,
 }
 
-#[derive(Clone, Default)]
-struct Log {
-    commits: Vec<Commit>,
+#[derive(Clone)]
+pub struct Log<F> {
+    commits: Vec<Commit<F>>,
     /// Everything that stands after them.
-    state: Vec<Fact>,
+    state: Vec<F>,
     /// How many commits of all logs there were when this one moved last.
     moved_at: u64,
+}
+
+impl<F> Default for Log<F> {
+    fn default() -> Self {
+        Self { commits: Vec::new(), state: Vec::new(), moved_at: 0 }
+    }
+}
+
+/// A fact, by the log that it stands in.
+pub trait Kept: Fact {
+    fn log(book: &Book, scope: Scope) -> Option<&Log<Self>>;
+
+    /// Returns the log of a scope, a new one if need be.
+    fn log_mut(book: &mut Book, scope: Scope) -> &mut Log<Self>;
+
+    /// Takes a fact into what stands.
+    fn stand(state: &mut Vec<Self>, fact: &Self);
+}
+
+impl Kept for OrganizationFact {
+    fn log(book: &Book, scope: Scope) -> Option<&Log<Self>> {
+        book.organizations.get(&scope)
+    }
+
+    fn log_mut(book: &mut Book, scope: Scope) -> &mut Log<Self> {
+        book.organizations.entry(scope).or_default()
+    }
+
+    fn stand(state: &mut Vec<Self>, fact: &Self) {
+        stand(state, fact);
+    }
+}
+
+impl Kept for InstallationFact {
+    fn log(book: &Book, _: Scope) -> Option<&Log<Self>> {
+        Some(&book.installation)
+    }
+
+    fn log_mut(book: &mut Book, _: Scope) -> &mut Log<Self> {
+        &mut book.installation
+    }
+
+    fn stand(state: &mut Vec<Self>, fact: &Self) {
+        state.push(fact.clone());
+    }
 }
 
 impl Ledger {
@@ -101,47 +148,48 @@ impl Ledger {
             expires_at: None,
             source: GrantSource::Manual,
         };
-        let facts = vec![Fact::ServiceAccount { id: OPERATOR, is_enabled: true }, Fact::Grant(grant)];
+        let operator = InstallationFact::ServiceAccount { id: OPERATOR, is_enabled: true };
+        let facts = vec![operator, InstallationFact::Grant(grant)];
         ledger.commit(Scope::Installation, facts);
         Arc::new(ledger)
     }
 
     /// Commits what only adds to or replaces what stands; the first commit founds the organization.
-    pub fn commit(&self, scope: Scope, facts: Vec<Fact>) -> Position {
+    pub fn commit<F: Kept>(&self, scope: Scope, facts: Vec<F>) -> Position {
         let mut book = self.book.lock();
-        let log = book.logs.entry(scope).or_default();
+        let log = F::log_mut(&mut book, scope);
         for fact in &facts {
-            stand(&mut log.state, fact);
+            F::stand(&mut log.state, fact);
         }
         book.append(scope, facts)
     }
 
     /// Commits, `state` being what stands after. `tell` hears of the position before any reader can.
-    pub fn commit_and(
+    pub fn commit_and<F: Kept>(
         &self,
         scope: Scope,
-        facts: Vec<Fact>,
-        state: Vec<Fact>,
+        facts: Vec<F>,
+        state: Vec<F>,
         tell: impl FnOnce(Position),
     ) -> Position {
         let mut book = self.book.lock();
-        book.logs.entry(scope).or_default().state = state;
+        F::log_mut(&mut book, scope).state = state;
         let position = book.append(scope, facts);
         tell(position);
         position
     }
 
     /// Lets the last `back` commits never have been, and commits others in their place.
-    pub fn rewrite(
+    pub fn rewrite<F: Kept>(
         &self,
         scope: Scope,
         back: usize,
-        facts: Vec<Fact>,
-        state: Vec<Fact>,
+        facts: Vec<F>,
+        state: Vec<F>,
         tell: impl FnOnce(Position),
     ) -> Position {
         let mut book = self.book.lock();
-        let log = book.logs.get_mut(&scope).expect("a log");
+        let log = F::log_mut(&mut book, scope);
         log.commits.truncate(log.commits.len() - back);
         log.state = state;
         let position = book.append(scope, facts);
@@ -152,13 +200,18 @@ impl Ledger {
     /// Copies all that is held.
     pub fn copy(&self) -> Copy {
         let book = self.book.lock();
-        Copy { logs: book.logs.clone(), commits: book.commits }
+        Copy {
+            organizations: book.organizations.clone(),
+            installation: book.installation.clone(),
+            commits: book.commits,
+        }
     }
 
     /// Lets another database answer from now on: what a copy holds, its counter so much further.
     pub fn exchange(&self, copy: &Copy, names: Names, ahead: u64) {
         let mut book = self.book.lock();
-        (book.logs, book.commits, book.names) = (copy.logs.clone(), copy.commits + ahead, names);
+        (book.organizations, book.installation) = (copy.organizations.clone(), copy.installation.clone());
+        (book.commits, book.names) = (copy.commits + ahead, names);
     }
 
     /// Says from now on how much is told of which history it is.
@@ -181,11 +234,24 @@ impl Ledger {
         std::mem::take(&mut self.heads.lock())
     }
 
-    /// Gives all that stands in a scope.
-    pub fn state(&self, scope: Scope) -> State {
+    /// Returns all that stands in an organization.
+    pub fn state(&self, scope: Scope) -> State<OrganizationFact> {
+        self.state_in(scope).expect("an organization")
+    }
+
+    /// Returns all that stands in the installation.
+    pub fn above(&self) -> State<InstallationFact> {
+        self.state_in(Scope::Installation).expect("an installation")
+    }
+
+    fn state_in<F: Kept>(&self, scope: Scope) -> Option<State<F>> {
         let book = self.book.lock();
-        let log = &book.logs[&scope];
-        State { position: log.head(), facts: log.state.clone() }
+        F::log(&book, scope).map(|log| State { position: log.head(), facts: log.state.clone() })
+    }
+
+    /// Returns how far a log has come.
+    pub fn head(&self, scope: Scope) -> Position {
+        self.book.lock().head(scope).expect("a log")
     }
 
     /// Says how often an organization was asked for.
@@ -245,38 +311,74 @@ impl Book {
         Ok(())
     }
 
-    fn append(&mut self, scope: Scope, facts: Vec<Fact>) -> Position {
+    fn append<F: Kept>(&mut self, scope: Scope, facts: Vec<F>) -> Position {
         self.commits += 1;
-        let log = self.logs.get_mut(&scope).expect("a log");
+        let commits = self.commits;
+        let log = F::log_mut(self, scope);
         let before = log.head();
         // Of two commits in the same place, each has a tag of its own.
-        let tag = Tag(mix(before.tag.0 ^ mix(self.commits)));
+        let tag = Tag(mix(before.tag.0 ^ mix(commits)));
         let position = Position { revision: before.revision.next(), tag };
         log.commits.push(Commit { position, facts });
-        log.moved_at = self.commits;
+        log.moved_at = commits;
         position
+    }
+
+    fn head(&self, scope: Scope) -> Option<Position> {
+        match scope {
+            Scope::Installation => Some(self.installation.head()),
+            Scope::Organization(_) => self.organizations.get(&scope).map(Log::head),
+        }
+    }
+
+    /// Returns the logs that have moved since so many commits, and how far each has come.
+    fn moved_since(&self, commits: u64) -> Vec<(Scope, Position)> {
+        let above = (self.installation.moved_at > commits).then(|| (Scope::Installation, self.installation.head()));
+        let organizations = self.organizations.iter().filter(|(_, log)| log.moved_at > commits);
+        above.into_iter().chain(organizations.map(|(scope, log)| (*scope, log.head()))).collect()
+    }
+
+    fn commits_from<F: Kept>(&self, scope: Scope, from: Position) -> Vec<Commit<F>> {
+        let commits = F::log(self, scope).map_or(&[][..], |log| &log.commits);
+        let first = usize::try_from(from.revision.0.saturating_sub(1)).expect("is below a usize");
+        commits.iter().skip(first).take(COMMITS_MAX).cloned().collect()
+    }
+
+    fn tag<F: Kept>(&self, scope: Scope, revision: Revision) -> Option<Tag> {
+        let commits = F::log(self, scope).map_or(&[][..], |log| &log.commits);
+        commits.iter().find(|commit| commit.position.revision == revision).map(|commit| commit.position.tag)
     }
 }
 
-impl Log {
+impl<F> Log<F> {
     fn head(&self) -> Position {
         self.commits.last().map(|commit| commit.position).unwrap_or_default()
     }
 }
 
 /// Takes a fact into what stands.
-fn stand(state: &mut Vec<Fact>, fact: &Fact) {
-    let is_same = |other: &Fact| match (fact, other) {
-        (Fact::Membership { id, .. }, Fact::Membership { id: other, .. }) => id == other,
-        (Fact::Resource { key, .. } | Fact::ResourceGone { key }, Fact::Resource { key: other, .. }) => key == other,
-        (Fact::GrantGone(grant), Fact::Grant(other)) => grant.id == other.id,
-        (Fact::Organization { .. }, Fact::Organization { .. }) => true,
-        (Fact::Role(role), Fact::Role(other)) => role.name == other.name,
-        (Fact::RoleGone { name }, Fact::Role(other)) => *name == other.name,
+fn stand(state: &mut Vec<OrganizationFact>, fact: &OrganizationFact) {
+    let is_same = |other: &OrganizationFact| match (fact, other) {
+        (OrganizationFact::Membership { id, .. }, OrganizationFact::Membership { id: other, .. }) => id == other,
+        (
+            OrganizationFact::Resource { key, .. } | OrganizationFact::ResourceGone { key },
+            OrganizationFact::Resource { key: other, .. },
+        ) => key == other,
+        (OrganizationFact::GrantGone(grant), OrganizationFact::Grant(other)) => grant.id == other.id,
+        (OrganizationFact::Organization { .. }, OrganizationFact::Organization { .. }) => true,
+        (OrganizationFact::Role(role), OrganizationFact::Role(other)) => role.name == other.name,
+        (OrganizationFact::RoleGone { name }, OrganizationFact::Role(other)) => *name == other.name,
         _ => false,
     };
     match state.iter().position(is_same) {
-        Some(at) if matches!(fact, Fact::GrantGone(_) | Fact::ResourceGone { .. } | Fact::RoleGone { .. }) => {
+        Some(at)
+            if matches!(
+                fact,
+                OrganizationFact::GrantGone(_)
+                    | OrganizationFact::ResourceGone { .. }
+                    | OrganizationFact::RoleGone { .. }
+            ) =>
+        {
             drop(state.swap_remove(at));
         }
         Some(at) => state[at] = fact.clone(),
@@ -291,25 +393,26 @@ impl Source for Ledger {
             let scope = Scope::Organization(organization);
             let mut book = self.book.lock();
             *book.relations.entry(scope).or_default() += 1;
-            let catalog = book.logs.contains_key(&scope).then(|| "of the ledger".to_owned());
+            let catalog = book.organizations.contains_key(&scope).then(|| "of the ledger".to_owned());
             Ok(Relation { catalog, is_here: true })
         })
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
         Box::pin(async move {
             self.pause().await;
-            if scope == Scope::Installation {
-                return Ok(Some(self.state(scope)));
-            }
+            Ok(Some(self.above()))
+        })
+    }
+
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        Box::pin(async move {
+            self.pause().await;
+            let scope = Scope::Organization(id);
             *self.book.lock().loads.entry(scope).or_default() += 1;
             let under_way = self.loading.fetch_add(1, Ordering::SeqCst) + 1;
             self.loading_most.fetch_max(under_way, Ordering::SeqCst);
-            let (fails, state) = {
-                let mut book = self.book.lock();
-                let state = book.logs.get(&scope).map(|log| State { position: log.head(), facts: log.state.clone() });
-                (book.failing.remove(&scope), state)
-            };
+            let (state, fails) = (self.state_in(scope), self.book.lock().failing.remove(&scope));
             // What it found is old by the time that it is told. The ledger outlives its engine.
             let _ = self.is_open.subscribe().wait_for(|is_open| *is_open).await;
             self.pause().await;
@@ -321,13 +424,17 @@ impl Source for Ledger {
         })
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
         Box::pin(async move {
             self.pause().await;
-            let book = self.book.lock();
-            let commits = book.logs.get(&scope).map_or(&[][..], |log| &log.commits);
-            let first = usize::try_from(from.revision.0.saturating_sub(1)).expect("is below a usize");
-            Ok(commits.iter().skip(first).take(COMMITS_MAX).cloned().collect())
+            Ok(self.book.lock().commits_from(Scope::Organization(id), from))
+        })
+    }
+
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        Box::pin(async move {
+            self.pause().await;
+            Ok(self.book.lock().commits_from(Scope::Installation, from))
         })
     }
 
@@ -337,7 +444,7 @@ impl Source for Ledger {
             self.heads.lock().push(scopes.len());
             let book = self.book.lock();
             book.must_be_there()?;
-            Ok(scopes.iter().filter_map(|scope| Some((*scope, book.logs.get(scope)?.head()))).collect())
+            Ok(scopes.iter().filter_map(|scope| Some((*scope, book.head(*scope)?))).collect())
         })
     }
 
@@ -345,9 +452,10 @@ impl Source for Ledger {
         Box::pin(async move {
             self.pause().await;
             let book = self.book.lock();
-            let commits = book.logs.get(&scope).map_or(&[][..], |log| &log.commits);
-            let found = commits.iter().find(|commit| commit.position.revision == revision);
-            Ok(found.map(|commit| commit.position.tag))
+            Ok(match scope {
+                Scope::Installation => book.tag::<InstallationFact>(scope, revision),
+                Scope::Organization(_) => book.tag::<OrganizationFact>(scope, revision),
+            })
         })
     }
 
@@ -360,8 +468,7 @@ impl Source for Ledger {
             let moved = {
                 let book = self.book.lock();
                 book.must_be_there()?;
-                let moved = book.logs.iter().filter(|(_, log)| log.moved_at > cursor.position);
-                let scopes = moved.map(|(scope, log)| (*scope, log.head())).collect();
+                let scopes = book.moved_since(cursor.position);
                 let continuity = book.cursor().continuity_after(&cursor);
                 let moved = Moved { cursor: book.cursor(), scopes, continuity, epoch: book.epoch, ..Moved::default() };
                 match book.names {

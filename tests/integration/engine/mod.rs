@@ -19,7 +19,7 @@ use guildhall::authz::{Caller, Engine, Question, Requirement, Settings, View};
 use guildhall::clock::World;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::Error;
-use guildhall::domain::fact::{Fact, Grant, GrantSource, Held, MemberState, OrganizationState, Scope};
+use guildhall::domain::fact::{Grant, GrantSource, Held, MemberState, OrganizationFact, OrganizationState, Scope};
 use guildhall::domain::id::{GrantId, MembershipId, OrganizationId, UserId};
 use guildhall::domain::place::{Place, Principal, ResourceKey, Subject};
 use uuid::Uuid;
@@ -49,7 +49,7 @@ impl Stage {
     /// Founds an organization of so many members, each of whom is on the list of one project.
     fn found(&self, number: u128, members: u128) -> OrganizationId {
         let id = organization(number);
-        let facts = std::iter::once(Fact::Organization {
+        let facts = std::iter::once(OrganizationFact::Organization {
             state: OrganizationState::Active,
             catalog: "disaster-recovery".into(),
         });
@@ -59,7 +59,7 @@ impl Stage {
     }
 
     /// Commits, as this process does.
-    async fn commit(&self, id: OrganizationId, facts: Vec<Fact>) {
+    async fn commit(&self, id: OrganizationId, facts: Vec<OrganizationFact>) {
         let position = self.ledger.commit(Scope::Organization(id), facts);
         self.engine.committed(Some((id, position)), None).await;
     }
@@ -91,20 +91,20 @@ fn project(number: u128) -> ResourceKey {
 }
 
 /// A member who is a user of the product, and their project.
-fn joined(member: u128) -> [Fact; 3] {
+fn joined(member: u128) -> [OrganizationFact; 3] {
     let (id, user) =
         (MembershipId(Uuid::from_u128(0xa_0000 + member)), Some(UserId(Uuid::from_u128(0xb_0000 + member))));
     let place = Place::Organization;
     [
-        Fact::Resource { key: project(member), parent: None, owner: None },
-        Fact::Membership { id, user, state: MemberState::Active },
-        Fact::Grant(held(0xc_0000 + member, member, place, Held::Role("user".into()))),
+        OrganizationFact::Resource { key: project(member), parent: None, owner: None },
+        OrganizationFact::Membership { id, user, state: MemberState::Active },
+        OrganizationFact::Grant(held(0xc_0000 + member, member, place, Held::Role("user".into()))),
     ]
 }
 
 /// A member's entry on the list of their project.
-fn listed(member: u128) -> Fact {
-    Fact::Grant(held(0xd_0000 + member, member, Place::Resource(project(member)), Held::AsMember))
+fn listed(member: u128) -> OrganizationFact {
+    OrganizationFact::Grant(held(0xd_0000 + member, member, Place::Resource(project(member)), Held::AsMember))
 }
 
 fn held(id: u128, member: u128, place: Place, held: Held) -> Grant {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use guildhall::authz::{Item, OrganizationIndex, Output, Requirement, Settings, Stream, Update, View};
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::{Error, Kind, Reason};
-use guildhall::domain::fact::{Fact, Scope};
+use guildhall::domain::fact::{OrganizationFact, Scope};
 use guildhall::domain::id::{OrganizationId, ServiceAccountId};
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Token};
@@ -137,9 +137,9 @@ async fn what_subscriptions_hold_stays_and_is_followed_and_fills_four_fifths_at_
 }
 
 /// The end of a member's list entry.
-fn gone(member: u128) -> Fact {
+fn gone(member: u128) -> OrganizationFact {
     match listed(member) {
-        Fact::Grant(grant) => Fact::GrantGone(grant),
+        OrganizationFact::Grant(grant) => OrganizationFact::GrantGone(grant),
         other => panic!("{other:?} is no grant"),
     }
 }

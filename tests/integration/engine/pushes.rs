@@ -123,7 +123,7 @@ impl Play {
 
     /// Says whether a token names the newest of both logs.
     pub fn is_newest(&self, number: usize, token: &Token) -> bool {
-        let head = |scope| self.ledger.state(scope).position;
+        let head = |scope| self.ledger.head(scope);
         token.position == head(scope(number)) && token.installation == head(Scope::Installation)
     }
 }

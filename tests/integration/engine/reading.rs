@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use guildhall::authz::{Answer, Item, Output, Requirement, Settings, Stream, Update};
 use guildhall::clock::Clock;
-use guildhall::domain::fact::{Fact, Grant, Held, Scope};
+use guildhall::domain::fact::{Grant, Held, OrganizationFact, Scope};
 use guildhall::domain::place::Place;
 
 use super::{Stage, may_view, operator};
@@ -88,7 +88,10 @@ async fn an_end_that_is_gone_by_the_time_it_comes_is_told_to_be_gone() {
     let now = stage.clock.now();
     let minute = Duration::from_mins(1);
     let entry = |number, expires_at| {
-        Fact::Grant(Grant { expires_at, ..super::held(number, 0, Place::Resource(super::project(3)), Held::AsMember) })
+        OrganizationFact::Grant(Grant {
+            expires_at,
+            ..super::held(number, 0, Place::Resource(super::project(3)), Held::AsMember)
+        })
     };
     stage.commit(id, vec![entry(0xe_0000, Some(now.plus(minute)))]).await;
     let mut stream: Stream<Vec<Item>> = Stream::new(Arc::clone(&stage.engine), operator());

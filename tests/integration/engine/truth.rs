@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use guildhall::domain::fact::{Fact, Scope};
+use guildhall::domain::fact::{InstallationFact, Scope};
 use guildhall::domain::revision::{Position, Tag, Token};
 use guildhall::domain::time::Timestamp;
 use parking_lot::Mutex;
@@ -35,7 +35,7 @@ struct Book {
 impl Truth {
     /// Commits the beginnings of histories, each of one organization.
     pub fn found(&self, ledger: &Ledger, histories: &[History]) {
-        let mut above = ledger.state(Scope::Installation).facts;
+        let mut above = ledger.above().facts;
         for (number, history) in histories.iter().enumerate() {
             let (facts, facts_above) = history.initial();
             let tell = |position| self.tell_here(number, position, history);
@@ -121,6 +121,6 @@ pub fn scope(number: usize) -> Scope {
 }
 
 /// What the ledger began its installation with.
-fn operator_facts(ledger: &Ledger) -> impl Iterator<Item = Fact> + use<> {
-    ledger.state(Scope::Installation).facts.into_iter().take(2)
+fn operator_facts(ledger: &Ledger) -> impl Iterator<Item = InstallationFact> + use<> {
+    ledger.above().facts.into_iter().take(2)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::domain::error::Error;
-use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::fact::{Commit, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -81,12 +81,20 @@ impl Source for Patient {
         Box::pin(self.ask(move || self.source.relation(organization, subject)))
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
-        Box::pin(self.ask(move || self.source.load(scope)))
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        Box::pin(self.ask(move || self.source.organization(id)))
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
-        Box::pin(self.ask(move || self.source.read_from(scope, from)))
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
+        Box::pin(self.ask(move || self.source.installation()))
+    }
+
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
+        Box::pin(self.ask(move || self.source.organization_commits(id, from)))
+    }
+
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        Box::pin(self.ask(move || self.source.installation_commits(from)))
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope], of: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {

@@ -11,7 +11,7 @@ use guildhall::app::store_settings;
 use guildhall::changelog::Source;
 use guildhall::clock::World;
 use guildhall::domain::catalog::Catalogs;
-use guildhall::domain::fact::Scope;
+use guildhall::domain::fact::Commit;
 use guildhall::domain::revision::{Position, Token};
 use guildhall::proto::{self, consistency};
 use guildhall::store::Store;
@@ -21,7 +21,7 @@ use tonic::Status;
 use super::program::{Server, Site};
 use crate::harness::messages::{change, get_resource, grant, item, membership, register, revoke};
 use crate::harness::{Caller, Organization, Person, as_member, eventually, project, soak};
-use crate::log::{Standing, log, scope};
+use crate::log::{Standing, id_of, installation_log, organization_log};
 use crate::on_both;
 use crate::rule::rng::Rng;
 
@@ -142,32 +142,33 @@ async fn write_until_killed(
     }
 }
 
+/// Asserts that a log has no holes and no half commits up to a position.
+fn whole_log<F>(mut commits: Vec<Commit<F>>, position: Position) -> Vec<Commit<F>> {
+    // PostgreSQL may still have been at the last commit when the tables were read.
+    commits.retain(|commit| commit.position.revision <= position.revision);
+    let revisions: Vec<u64> = commits.iter().map(|commit| commit.position.revision.0).collect();
+    assert_eq!(revisions, (1..=position.revision.0).collect::<Vec<_>>(), "a hole in the log");
+    assert!(commits.iter().all(|commit| !commit.facts.is_empty()), "half a commit");
+    commits
+}
+
 /// Holds the log against the tables and against what was answered, with no server running.
 async fn audit(site: &Site, organization: &Organization, ledger: &Ledger) {
     let store = Store::open(&store_settings(&site.config), World::system(), Catalogs::default())
         .await
         .expect("a database that is free");
-    for scope in [scope(organization), Scope::Installation] {
-        let tables = store.load(scope).await.unwrap().unwrap();
-        let mut commits = log(&store, scope).await;
-        // PostgreSQL may still have been at the last commit when the tables were read.
-        commits.retain(|commit| commit.position.revision <= tables.position.revision);
-        let revisions: Vec<u64> = commits.iter().map(|commit| commit.position.revision.0).collect();
-        assert_eq!(revisions, (1..=tables.position.revision.0).collect::<Vec<_>>(), "a hole in the log");
-        assert!(commits.iter().all(|commit| !commit.facts.is_empty()), "half a commit");
-        if scope == Scope::Installation {
-            continue;
-        }
-
-        let (mut from_log, mut from_tables) = (Standing::default(), Standing::default());
-        commits.iter().flat_map(|commit| &commit.facts).for_each(|fact| from_log.apply(fact));
-        tables.facts.iter().for_each(|fact| from_tables.apply(fact));
-        assert_eq!(from_log, from_tables, "the log says one thing and the tables another");
-        for answered in &ledger.positions {
-            let at = usize::try_from(answered.revision.0).unwrap() - 1;
-            assert_eq!(commits.get(at).map(|commit| commit.position), Some(*answered), "an answered commit is gone");
-        }
+    let tables = store.organization(id_of(organization)).await.unwrap().unwrap();
+    let commits = whole_log(organization_log(&store, id_of(organization)).await, tables.position);
+    let (mut from_log, mut from_tables) = (Standing::default(), Standing::default());
+    commits.iter().flat_map(|commit| &commit.facts).for_each(|fact| from_log.apply(fact));
+    tables.facts.iter().for_each(|fact| from_tables.apply(fact));
+    assert_eq!(from_log, from_tables, "the log says one thing and the tables another");
+    for answered in &ledger.positions {
+        let at = usize::try_from(answered.revision.0).unwrap() - 1;
+        assert_eq!(commits.get(at).map(|commit| commit.position), Some(*answered), "an answered commit is gone");
     }
+    let above = store.installation().await.unwrap().unwrap();
+    whole_log(installation_log(&store).await, above.position);
     store.close().await;
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use guildhall::changelog::Source;
-use guildhall::domain::fact::Fact;
+use guildhall::domain::fact::OrganizationFact;
 use guildhall::domain::place::Principal;
 use guildhall::proto::MemberState::Active;
 use tonic::Status;
@@ -107,12 +107,11 @@ on_both! {
         }
 
         let organization = guildhall::domain::id::OrganizationId::parse("id", id).unwrap();
-        let scope = guildhall::domain::fact::Scope::Organization(organization);
-        let facts = app.app.services().store.load(scope).await.unwrap().unwrap().facts;
-        let there = |id| facts.iter().any(|fact| matches!(fact, Fact::Membership { id: other, .. } if *other == id));
+        let facts = app.app.services().store.organization(organization).await.unwrap().unwrap().facts;
+        let there = |id| facts.iter().any(|fact| matches!(fact, OrganizationFact::Membership { id: other, .. } if *other == id));
         let mut holders = 0;
         for fact in &facts {
-            if let Fact::Grant(held) = fact
+            if let OrganizationFact::Grant(held) = fact
                 && let Principal::Membership(id) = held.principal
             {
                 assert!(there(id), "{held:?} outlives its holder");

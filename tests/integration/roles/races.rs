@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use guildhall::authz::{OrganizationIndex, Requirement};
 use guildhall::changelog::Source;
-use guildhall::domain::fact::{Fact, Held};
+use guildhall::domain::fact::{Held, OrganizationFact};
 use guildhall::proto::{self, HolderKind};
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -16,7 +16,7 @@ use crate::harness::messages::{
     service_account,
 };
 use crate::harness::{Caller, Organization, TestApp, assert_refused, reason, role, soak};
-use crate::log::{log, scope};
+use crate::log::{id_of, organization_log};
 use crate::on_both;
 use crate::rule::index::standing;
 use crate::rule::rng::Rng;
@@ -48,17 +48,17 @@ async fn machines(by: &Caller, organization: &str) -> Vec<String> {
 /// Asserts, commit by commit, that nobody was ever granted a role that was not there, nor held one that went; and that
 /// tables and index say the same in the end.
 async fn must_be_sound(app: &TestApp, organization: &Organization) {
-    let (store, scope) = (app.app.services().store.clone(), scope(organization));
+    let (store, id) = (app.app.services().store.clone(), id_of(organization));
     let (mut roles, mut held) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::new());
-    for commit in log(&store, scope).await {
+    for commit in organization_log(&store, id).await {
         for fact in &commit.facts {
             match fact {
-                Fact::Role(role) => drop(roles.insert(Arc::clone(&role.name))),
-                Fact::RoleGone { name } => {
+                OrganizationFact::Role(role) => drop(roles.insert(Arc::clone(&role.name))),
+                OrganizationFact::RoleGone { name } => {
                     assert!(roles.remove(name), "{name} is gone twice");
                     assert!(!held.values().any(|other| other == name), "{name} is held at {:?}", commit.position);
                 }
-                Fact::Grant(grant) => {
+                OrganizationFact::Grant(grant) => {
                     if let Held::Role(name) = &grant.held
                         && name.starts_with("runner")
                     {
@@ -66,20 +66,19 @@ async fn must_be_sound(app: &TestApp, organization: &Organization) {
                         held.insert(grant.id, Arc::clone(name));
                     }
                 }
-                Fact::GrantGone(grant) => drop(held.remove(&grant.id)),
+                OrganizationFact::GrantGone(grant) => drop(held.remove(&grant.id)),
                 _ => {}
             }
         }
     }
-    let loaded = store.load(scope).await.unwrap().unwrap();
-    let is_held = |fact: &&Fact| {
-        matches!(fact, Fact::Grant(grant)
+    let loaded = store.organization(id).await.unwrap().unwrap();
+    let is_held = |fact: &&OrganizationFact| {
+        matches!(fact, OrganizationFact::Grant(grant)
         if matches!(&grant.held, Held::Role(name) if name.starts_with("runner")))
     };
     assert_eq!(loaded.facts.iter().filter(is_held).count(), held.len());
 
     let fresh = OrganizationIndex::load(loaded.position, &loaded.facts, store.catalogs(), 0).unwrap();
-    let guildhall::domain::fact::Scope::Organization(id) = scope else { unreachable!() };
     let caller = app.app.services().authenticate(app.operator_key()).await.unwrap().caller().subject;
     let lived = app.app.services().engine.view(id, Requirement::Fresh, caller).await.unwrap().organization;
     assert_eq!(standing(&lived), standing(&fresh));

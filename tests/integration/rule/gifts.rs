@@ -13,7 +13,7 @@ use guildhall::authz::{Asked, InstallationIndex, OrganizationIndex};
 use guildhall::domain::access::{
     Facts, Standing, gains_nothing, gains_nothing_by_moving, gains_nothing_by_owning, is_visible,
 };
-use guildhall::domain::fact::{Commit, Fact, Grant, GrantSource, Held};
+use guildhall::domain::fact::{Commit, Grant, GrantSource, Held, OrganizationFact};
 use guildhall::domain::id::GrantId;
 use guildhall::domain::place::{DEPTH_MAX, Place, Principal, ResourceKey, Subject};
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -56,7 +56,7 @@ impl<'a> Trial<'a> {
         Some(Self { world, me, principal, index, installation })
     }
 
-    fn allowed(&self, facts: &[Fact], targets: &[Option<ResourceKey>]) -> Allowed {
+    fn allowed(&self, facts: &[OrganizationFact], targets: &[Option<ResourceKey>]) -> Allowed {
         let mut index = self.index.clone();
         index.apply(&commit(facts.to_vec()));
         let names: Vec<Arc<str>> = self.world.permissions().into_iter().map(|id| self.world.name(id).into()).collect();
@@ -71,23 +71,23 @@ impl<'a> Trial<'a> {
         allowed.map(|((name, target), _)| (Arc::clone(name), target.clone())).collect()
     }
 
-    fn grant(&self, number: u128, place: Option<&ResourceKey>, held: Held) -> Fact {
+    fn grant(&self, number: u128, place: Option<&ResourceKey>, held: Held) -> OrganizationFact {
         let place = place.map_or(Place::Organization, |key| Place::Resource(key.clone()));
         let (id, source) = (GrantId(Uuid::from_u128(number)), GrantSource::Manual);
-        Fact::Grant(Grant { id, principal: self.principal, place, held, expires_at: None, source })
+        OrganizationFact::Grant(Grant { id, principal: self.principal, place, held, expires_at: None, source })
     }
 
     /// Returns the settings in which an act at a place is looked at: something of each type below it, nobody's or one's own,
     /// and oneself on the list of the place, its owner, or on the lists of what is below.
-    fn settings(&self, place: Option<&ResourceKey>) -> Vec<Vec<Fact>> {
+    fn settings(&self, place: Option<&ResourceKey>) -> Vec<Vec<OrganizationFact>> {
         let below = self.below(place);
         let stand = |owner: Option<Principal>| {
-            let put = |(key, parent): &(ResourceKey, Option<ResourceKey>)| Fact::Resource {
+            let put = |(key, parent): &(ResourceKey, Option<ResourceKey>)| OrganizationFact::Resource {
                 key: key.clone(),
                 parent: parent.clone(),
                 owner,
             };
-            below.iter().map(put).collect::<Vec<Fact>>()
+            below.iter().map(put).collect::<Vec<OrganizationFact>>()
         };
         let mut settings = vec![stand(None), stand(Some(self.principal))];
         let numbered = (1_u128..).zip(&below);
@@ -114,9 +114,9 @@ impl<'a> Trial<'a> {
         })
     }
 
-    fn owned(&self, key: &ResourceKey) -> Fact {
+    fn owned(&self, key: &ResourceKey) -> OrganizationFact {
         let parent = self.world.resources[key].parent.clone();
-        Fact::Resource { key: key.clone(), parent, owner: Some(self.principal) }
+        OrganizationFact::Resource { key: key.clone(), parent, owner: Some(self.principal) }
     }
 
     /// Returns new resources, each with what it stands under and after it: one of each type that can stand below the place.
@@ -155,18 +155,18 @@ impl<'a> Trial<'a> {
     }
 
     /// Returns whether an act opens anything in any setting at the place.
-    fn opens(&self, place: Option<&ResourceKey>, act: &Fact) -> Option<(Arc<str>, Option<ResourceKey>)> {
+    fn opens(&self, place: Option<&ResourceKey>, act: &OrganizationFact) -> Option<(Arc<str>, Option<ResourceKey>)> {
         let targets = self.targets(place);
-        let gained = |setting: Vec<Fact>| {
+        let gained = |setting: Vec<OrganizationFact>| {
             let before = self.allowed(&setting, &targets);
-            let after: Vec<Fact> = setting.into_iter().chain([act.clone()]).collect();
+            let after: Vec<OrganizationFact> = setting.into_iter().chain([act.clone()]).collect();
             self.allowed(&after, &targets).difference(&before).next().cloned()
         };
         self.settings(place).into_iter().find_map(gained)
     }
 }
 
-fn commit(facts: Vec<Fact>) -> Commit {
+fn commit<F>(facts: Vec<F>) -> Commit<F> {
     Commit { position: Position { revision: Revision(1), tag: Tag(1) }, facts }
 }
 
@@ -265,7 +265,7 @@ fn what_one_may_move_opens_nothing_by_it() {
                 let chain = before.chain.first().cloned().into_iter().chain(above).collect();
                 let after = Facts { chain, ..before.clone() };
                 if gains_nothing_by_moving(&before, &after, world.now) {
-                    let act = Fact::Resource { key: key.clone(), parent: parent.clone(), owner: *owner };
+                    let act = OrganizationFact::Resource { key: key.clone(), parent: parent.clone(), owner: *owner };
                     // What is below it comes along; that one owns it is a setting of its own, which this act would undo.
                     let targets = trial.targets(Some(key));
                     for setting in trial.settings(Some(key)).into_iter().take(4) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::domain::catalog::{CeilingNames, CustomRole, Holders, Reach, RolePlace};
-use guildhall::domain::fact::{Fact, Grant, GrantSource, Held, MemberState, OrganizationState, UserState};
+use guildhall::domain::fact::{
+    Grant, GrantSource, Held, InstallationFact, MemberState, OrganizationFact, OrganizationState, UserState,
+};
 use guildhall::domain::id::{GroupId, MembershipId, ServiceAccountId, UserId};
 use guildhall::domain::place::{DEPTH_MAX, Place, Principal, ResourceKey};
 use guildhall::domain::time::Timestamp;
@@ -119,9 +121,9 @@ pub struct Step {
     /// What happened.
     pub kind: Kind,
     /// Facts of one commit of the organization.
-    pub organization: Vec<Fact>,
+    pub organization: Vec<OrganizationFact>,
     /// Facts of one commit of the installation.
-    pub installation: Vec<Fact>,
+    pub installation: Vec<InstallationFact>,
     /// The time after it.
     pub now: Timestamp,
 }
@@ -131,7 +133,7 @@ pub struct Step {
 pub struct History {
     rng: Rng,
     world: World,
-    initial: (Vec<Fact>, Vec<Fact>),
+    initial: (Vec<OrganizationFact>, Vec<InstallationFact>),
     /// Ids made so far.
     made: u64,
     /// Tells the ids of this history from those of others in the same installation.
@@ -165,7 +167,7 @@ impl History {
     }
 
     /// Gives what stood in the organization and in the installation at the beginning.
-    pub fn initial(&self) -> (Vec<Fact>, Vec<Fact>) {
+    pub fn initial(&self) -> (Vec<OrganizationFact>, Vec<InstallationFact>) {
         self.initial.clone()
     }
 
@@ -195,41 +197,57 @@ impl History {
     pub fn step_of(&mut self, kind: Kind) -> Option<Step> {
         let (mut organization, mut installation) = (Vec::new(), Vec::new());
         match kind {
-            Kind::Granted => organization.push(Fact::Grant(self.grant())),
-            Kind::GrantTaken => organization.push(Fact::GrantGone(self.any_grant()?)),
+            Kind::Granted => organization.push(OrganizationFact::Grant(self.grant())),
+            Kind::GrantTaken => organization.push(OrganizationFact::GrantGone(self.any_grant()?)),
             Kind::GrantRenewed => {
                 let grant = self.any_grant()?;
-                organization.push(Fact::GrantGone(grant.clone()));
-                organization.push(Fact::Grant(Grant { id: self.id(GRANT), expires_at: self.expiry(), ..grant }));
+                organization.push(OrganizationFact::GrantGone(grant.clone()));
+                organization.push(OrganizationFact::Grant(Grant {
+                    id: self.id(GRANT),
+                    expires_at: self.expiry(),
+                    ..grant
+                }));
             }
             Kind::GrantReplaced => {
                 let grant = self.any_grant()?;
-                organization.push(Fact::GrantGone(grant.clone()));
+                organization.push(OrganizationFact::GrantGone(grant.clone()));
                 let Grant { principal, place, .. } = grant;
                 let held = self.held(&place);
                 let (id, source) = (self.id(GRANT), GrantSource::Manual);
-                organization.push(Fact::Grant(Grant { id, principal, place, held, expires_at: None, source }));
+                organization.push(OrganizationFact::Grant(Grant {
+                    id,
+                    principal,
+                    place,
+                    held,
+                    expires_at: None,
+                    source,
+                }));
             }
             Kind::MemberJoined => organization.push(self.member_joined()?),
             Kind::MemberActivated => {
                 let (id, _) = self.any_membership(MemberState::Pending)?;
                 let user = Some(self.newcomer()?);
-                organization.push(Fact::Membership { id, user, state: MemberState::Active });
+                organization.push(OrganizationFact::Membership { id, user, state: MemberState::Active });
             }
             Kind::MemberDisabled => {
                 let (id, Membership { user, .. }) = self.any_membership(MemberState::Active)?;
-                organization.push(Fact::Membership { id, user, state: MemberState::Disabled });
+                organization.push(OrganizationFact::Membership { id, user, state: MemberState::Disabled });
             }
             Kind::MemberEnabled => {
                 let (id, Membership { user, .. }) = self.any_membership(MemberState::Disabled)?;
-                organization.push(Fact::Membership { id, user, state: MemberState::Active });
+                organization.push(OrganizationFact::Membership { id, user, state: MemberState::Active });
             }
             Kind::GroupJoined => organization.push(self.group_member(true)?),
             Kind::GroupLeft => organization.push(self.group_member(false)?),
             Kind::MachineSwitched => {
                 let (id, Machine { home, is_enabled }) = self.any_machine()?;
-                let log = if home == Home::Here { &mut organization } else { &mut installation };
-                log.push(Fact::ServiceAccount { id, is_enabled: !is_enabled });
+                let is_enabled = !is_enabled;
+                match home {
+                    Home::Here => organization.push(OrganizationFact::ServiceAccount { id, is_enabled }),
+                    Home::Above | Home::Elsewhere => {
+                        installation.push(InstallationFact::ServiceAccount { id, is_enabled });
+                    }
+                }
             }
             Kind::Registered => organization.push(self.registered()?),
             Kind::Moved => organization.push(self.moved()?),
@@ -242,14 +260,14 @@ impl History {
                 let (id, state) = self.rng.pick(&users)?;
                 let is_active = state == UserState::Active;
                 let state = if is_active { UserState::Disabled } else { UserState::Active };
-                installation.push(Fact::User { id, state });
+                installation.push(InstallationFact::User { id, state });
             }
-            Kind::GrantedAbove => installation.push(Fact::Grant(self.grant_above())),
+            Kind::GrantedAbove => installation.push(InstallationFact::Grant(self.grant_above())),
             Kind::GrantTakenAbove => {
                 let grants: Vec<_> = self.world.grants_above.values().cloned().collect();
-                installation.push(Fact::GrantGone(self.rng.pick(&grants)?));
+                installation.push(InstallationFact::GrantGone(self.rng.pick(&grants)?));
             }
-            Kind::RoleShaped => organization.push(Fact::Role(self.role())),
+            Kind::RoleShaped => organization.push(OrganizationFact::Role(self.role())),
             Kind::RoleDeleted => organization = self.role_deleted()?,
             Kind::TimePassed => {
                 let ticks = 1 + self.rng.below(2);
@@ -397,13 +415,13 @@ impl History {
         }
     }
 
-    fn role_deleted(&mut self) -> Option<Vec<Fact>> {
+    fn role_deleted(&mut self) -> Option<Vec<OrganizationFact>> {
         let names: Vec<_> = self.world.roles.keys().cloned().collect();
         let name = self.rng.pick(&names)?;
         let held = Held::Role(Arc::clone(&name));
         let grants = self.world.grants.values().filter(|grant| grant.held == held);
-        let mut facts: Vec<_> = grants.cloned().map(Fact::GrantGone).collect();
-        facts.push(Fact::RoleGone { name });
+        let mut facts: Vec<_> = grants.cloned().map(OrganizationFact::GrantGone).collect();
+        facts.push(OrganizationFact::RoleGone { name });
         Some(facts)
     }
 
@@ -436,7 +454,7 @@ impl History {
         self.rng.pick(&keys)
     }
 
-    fn member_joined(&mut self) -> Option<Fact> {
+    fn member_joined(&mut self) -> Option<OrganizationFact> {
         if self.world.memberships.len() >= MEMBERSHIPS_MAX {
             return None;
         }
@@ -446,7 +464,7 @@ impl History {
             _ => MemberState::Active,
         };
         let user = if state == MemberState::Pending { None } else { Some(self.newcomer()?) };
-        Some(Fact::Membership { id: self.id(MEMBERSHIP), user, state })
+        Some(OrganizationFact::Membership { id: self.id(MEMBERSHIP), user, state })
     }
 
     /// A user without a membership.
@@ -456,32 +474,32 @@ impl History {
         self.rng.pick(&free)
     }
 
-    fn group_member(&mut self, is_in: bool) -> Option<Fact> {
+    fn group_member(&mut self, is_in: bool) -> Option<OrganizationFact> {
         let groups: Vec<_> = self.world.groups.keys().copied().collect();
         let group = self.rng.pick(&groups)?;
         let members = &self.world.groups[&group];
         let memberships = self.world.memberships.keys().copied().filter(|id| members.contains(id) != is_in);
         let memberships: Vec<_> = memberships.collect();
         let membership = self.rng.pick(&memberships)?;
-        Some(Fact::GroupMember { group, membership, is_in })
+        Some(OrganizationFact::GroupMember { group, membership, is_in })
     }
 
-    fn registered(&mut self) -> Option<Fact> {
+    fn registered(&mut self) -> Option<OrganizationFact> {
         let free = self.world.names.iter().filter(|name| !self.world.resources.contains_key(*name));
         let free: Vec<_> = free.cloned().collect();
         let key = self.rng.pick(&free)?;
         let parent = self.parent_for(&key.kind, 1, |_, _| true)?.resource().cloned();
         let owner = if self.rng.percent(45) { self.owner() } else { None };
-        Some(Fact::Resource { key, parent, owner })
+        Some(OrganizationFact::Resource { key, parent, owner })
     }
 
-    fn moved(&mut self) -> Option<Fact> {
+    fn moved(&mut self) -> Option<OrganizationFact> {
         let key = self.any_resource()?;
         let height = self.world.height(&key);
         let parent =
             self.parent_for(&key.kind, height, |world, parent| !world.is_under(parent, &key))?.resource().cloned();
         let Resource { owner, .. } = self.world.resources[&key].clone();
-        Some(Fact::Resource { key, parent, owner })
+        Some(OrganizationFact::Resource { key, parent, owner })
     }
 
     /// What something as high as `height` can stand under, if anything; often the deepest, so that trees grow to the limit.
@@ -505,23 +523,23 @@ impl History {
         }
     }
 
-    fn removed(&mut self) -> Option<Vec<Fact>> {
+    fn removed(&mut self) -> Option<Vec<OrganizationFact>> {
         let leaves = self.world.resources.keys().filter(|key| self.world.children(key).next().is_none());
         let leaves: Vec<_> = leaves.cloned().collect();
         let key = self.rng.pick(&leaves)?;
         let place = Place::Resource(key.clone());
         let grants = self.world.grants.values().filter(|grant| grant.place == place);
-        let mut facts: Vec<_> = grants.cloned().map(Fact::GrantGone).collect();
-        facts.push(Fact::ResourceGone { key });
+        let mut facts: Vec<_> = grants.cloned().map(OrganizationFact::GrantGone).collect();
+        facts.push(OrganizationFact::ResourceGone { key });
         Some(facts)
     }
 
-    fn owner_changed(&mut self, from_none: bool) -> Option<Fact> {
+    fn owner_changed(&mut self, from_none: bool) -> Option<OrganizationFact> {
         let resources = self.world.resources.iter().filter(|(_, resource)| resource.owner.is_none() == from_none);
         let resources: Vec<_> = resources.map(|(key, resource)| (key.clone(), resource.parent.clone())).collect();
         let (key, parent) = self.rng.pick(&resources)?;
         let owner = if from_none || self.rng.percent(70) { Some(self.owner()?) } else { None };
-        Some(Fact::Resource { key, parent, owner })
+        Some(OrganizationFact::Resource { key, parent, owner })
     }
 
     fn owner(&mut self) -> Option<Principal> {
@@ -532,11 +550,11 @@ impl History {
     }
 
     /// Rarely shut, soon opened: in a shut organization there is little to see.
-    fn organization_switched(&mut self) -> Fact {
+    fn organization_switched(&mut self) -> OrganizationFact {
         let is_active = self.world.organization == OrganizationState::Active;
         let state =
             if is_active && self.rng.percent(40) { OrganizationState::Disabled } else { OrganizationState::Active };
-        Fact::Organization { state, catalog: Arc::clone(self.world.product.compiled.name()) }
+        OrganizationFact::Organization { state, catalog: Arc::clone(self.world.product.compiled.name()) }
     }
 
     /// Makes an id that can be told from others by eye, and whose order is not that of making.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use guildhall::authz::{Answer, InstallationIndex, OrganizationIndex, Question, Viewer};
 use guildhall::domain::access::{Decision, decide, is_visible};
-use guildhall::domain::fact::{Commit, Fact};
+use guildhall::domain::fact::{Commit, InstallationFact, OrganizationFact};
 use guildhall::domain::revision::{Position, Revision, Tag};
 
 use super::facts::actor_of;
@@ -48,7 +48,7 @@ impl Indexes {
         self.apply(step.organization, step.installation);
     }
 
-    fn apply(&mut self, organization: Vec<Fact>, installation: Vec<Fact>) {
+    fn apply(&mut self, organization: Vec<OrganizationFact>, installation: Vec<InstallationFact>) {
         self.revision += 1;
         let position = Position { revision: Revision(self.revision), tag: Tag(self.revision) };
         self.organization.apply(&Commit { position, facts: organization });

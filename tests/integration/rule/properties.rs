@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use guildhall::domain::access::{Actor, Decision, decide, is_visible, may_give, may_take, may_take_role, on_the_list};
 use guildhall::domain::catalog::PermissionId;
-use guildhall::domain::fact::{Fact, Held};
+use guildhall::domain::fact::{Held, InstallationFact, OrganizationFact};
 use guildhall::domain::place::{ResourceKey, Subject};
 use guildhall::domain::time::Timestamp;
 
@@ -212,17 +212,20 @@ fn worlds_have_all_that_the_rule_speaks_of() {
         let mut history = History::new(seed);
         for _ in 0..20 {
             let step = history.step();
-            seen.extend(step.organization.iter().chain(&step.installation).map(|fact| match fact {
-                Fact::Grant(grant) if grant.held == Held::AsMember => "a list entry",
-                Fact::Grant(grant) if grant.is_expired(step.now) => "a grant that has run out",
-                Fact::Grant(_) => "a grant",
-                Fact::ResourceGone { .. } => "a resource gone",
-                Fact::Resource { parent: Some(_), owner: Some(_), .. } => "an owned resource under another",
-                Fact::GroupMember { is_in: false, .. } => "a group left",
-                Fact::User { .. } => "a user switched",
-                Fact::Organization { .. } => "an organization switched",
-                Fact::Role(_) => "a role made",
-                Fact::RoleGone { .. } => "a role deleted",
+            seen.extend(step.organization.iter().map(|fact| match fact {
+                OrganizationFact::Grant(grant) if grant.held == Held::AsMember => "a list entry",
+                OrganizationFact::Grant(grant) if grant.is_expired(step.now) => "a grant that has run out",
+                OrganizationFact::Grant(_) => "a grant",
+                OrganizationFact::ResourceGone { .. } => "a resource gone",
+                OrganizationFact::Resource { parent: Some(_), owner: Some(_), .. } => "an owned resource under another",
+                OrganizationFact::GroupMember { is_in: false, .. } => "a group left",
+                OrganizationFact::Organization { .. } => "an organization switched",
+                OrganizationFact::Role(_) => "a role made",
+                OrganizationFact::RoleGone { .. } => "a role deleted",
+                _ => "more",
+            }));
+            seen.extend(step.installation.iter().map(|fact| match fact {
+                InstallationFact::User { .. } => "a user switched",
                 _ => "more",
             }));
         }

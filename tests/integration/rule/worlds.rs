@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guildhall::domain::catalog::{Catalog, CustomRole, PermissionId};
-use guildhall::domain::fact::{Fact, Grant, Held, MemberState, OrganizationState, UserState};
+use guildhall::domain::fact::{
+    Grant, Held, InstallationFact, MemberState, OrganizationFact, OrganizationState, UserState,
+};
 use guildhall::domain::id::{GrantId, GroupId, MembershipId, ServiceAccountId, UserId};
 use guildhall::domain::place::{Principal, ResourceKey, Subject};
 use guildhall::domain::time::Timestamp;
@@ -109,7 +111,7 @@ impl World {
     }
 
     /// Takes in what the two logs say.
-    pub fn apply_all(&mut self, organization: &[Fact], installation: &[Fact]) {
+    pub fn apply_all(&mut self, organization: &[OrganizationFact], installation: &[InstallationFact]) {
         for fact in organization {
             self.apply(fact);
         }
@@ -119,37 +121,37 @@ impl World {
     }
 
     /// Takes in what the organization's log says.
-    fn apply(&mut self, fact: &Fact) {
+    fn apply(&mut self, fact: &OrganizationFact) {
         match fact.clone() {
-            Fact::Organization { state, .. } => self.organization = state,
-            Fact::Role(role) => {
+            OrganizationFact::Organization { state, .. } => self.organization = state,
+            OrganizationFact::Role(role) => {
                 self.roles.insert(Arc::clone(&role.name), role);
             }
-            Fact::RoleGone { name } => {
+            OrganizationFact::RoleGone { name } => {
                 self.roles.remove(&name);
             }
-            Fact::Membership { id, user, state } => {
+            OrganizationFact::Membership { id, user, state } => {
                 self.memberships.insert(id, Membership { user, state });
             }
-            Fact::GroupMember { group, membership, is_in: true } => {
+            OrganizationFact::GroupMember { group, membership, is_in: true } => {
                 self.groups.entry(group).or_default().insert(membership);
             }
-            Fact::GroupMember { group, membership, is_in: false } => {
+            OrganizationFact::GroupMember { group, membership, is_in: false } => {
                 self.groups.entry(group).or_default().remove(&membership);
             }
-            Fact::ServiceAccount { id, is_enabled } => {
+            OrganizationFact::ServiceAccount { id, is_enabled } => {
                 self.service_accounts.insert(id, Machine { home: Home::Here, is_enabled });
             }
-            Fact::Resource { key, parent, owner } => {
+            OrganizationFact::Resource { key, parent, owner } => {
                 self.resources.insert(key, Resource { parent, owner });
             }
-            Fact::ResourceGone { key } => {
+            OrganizationFact::ResourceGone { key } => {
                 self.resources.remove(&key);
             }
-            Fact::Grant(grant) => {
+            OrganizationFact::Grant(grant) => {
                 self.grants.insert(grant.id, grant);
             }
-            Fact::GrantGone(grant) => {
+            OrganizationFact::GrantGone(grant) => {
                 self.grants.remove(&grant.id);
             }
             other => panic!("no step says {other:?} of an organization"),
@@ -157,18 +159,18 @@ impl World {
     }
 
     /// Takes in what the installation's log says.
-    fn apply_above(&mut self, fact: &Fact) {
+    fn apply_above(&mut self, fact: &InstallationFact) {
         match fact.clone() {
-            Fact::User { id, state } => {
+            InstallationFact::User { id, state } => {
                 self.users.insert(id, state);
             }
-            Fact::ServiceAccount { id, is_enabled } => {
+            InstallationFact::ServiceAccount { id, is_enabled } => {
                 self.service_accounts.insert(id, Machine { home: Home::Above, is_enabled });
             }
-            Fact::Grant(grant) => {
+            InstallationFact::Grant(grant) => {
                 self.grants_above.insert(grant.id, grant);
             }
-            Fact::GrantGone(grant) => {
+            InstallationFact::GrantGone(grant) => {
                 self.grants_above.remove(&grant.id);
             }
             other => panic!("no step says {other:?} of the installation"),
@@ -176,41 +178,44 @@ impl World {
     }
 
     /// Gives all that stands in the organization, in an order in which a reader can take it in.
-    pub fn facts(&self) -> Vec<Fact> {
+    pub fn facts(&self) -> Vec<OrganizationFact> {
         let catalog = Arc::clone(self.product.compiled.name());
-        let mut facts = vec![Fact::Organization { state: self.organization, catalog }];
-        facts.extend(self.roles.values().cloned().map(Fact::Role));
+        let mut facts = vec![OrganizationFact::Organization { state: self.organization, catalog }];
+        facts.extend(self.roles.values().cloned().map(OrganizationFact::Role));
         for (id, Membership { user, state }) in &self.memberships {
-            facts.push(Fact::Membership { id: *id, user: *user, state: *state });
+            facts.push(OrganizationFact::Membership { id: *id, user: *user, state: *state });
         }
         for (group, members) in &self.groups {
-            let is_in = |membership: &_| Fact::GroupMember { group: *group, membership: *membership, is_in: true };
+            let is_in =
+                |membership: &_| OrganizationFact::GroupMember { group: *group, membership: *membership, is_in: true };
             facts.extend(members.iter().map(is_in));
         }
-        facts.extend(self.machines(Home::Here));
+        let accounts = self.machines(Home::Here);
+        facts.extend(accounts.map(|(id, is_enabled)| OrganizationFact::ServiceAccount { id, is_enabled }));
         let mut keys: Vec<_> = self.resources.keys().collect();
         keys.sort_by_key(|key| self.depth(key));
         for key in keys {
             let Resource { parent, owner } = self.resources[key].clone();
-            facts.push(Fact::Resource { key: key.clone(), parent, owner });
+            facts.push(OrganizationFact::Resource { key: key.clone(), parent, owner });
         }
-        facts.extend(self.grants.values().cloned().map(Fact::Grant));
+        facts.extend(self.grants.values().cloned().map(OrganizationFact::Grant));
         facts
     }
 
-    /// Gives all that stands above the organization. Of users it names only those who are shut out, as the store does:
-    /// who is not named is ACTIVE.
-    pub fn facts_above(&self) -> Vec<Fact> {
-        let shut_out = self.users.iter().filter(|(_, state)| **state == UserState::Disabled);
-        let mut facts: Vec<_> = shut_out.map(|(id, state)| Fact::User { id: *id, state: *state }).collect();
-        facts.extend(self.machines(Home::Above));
-        facts.extend(self.grants_above.values().cloned().map(Fact::Grant));
+    /// Returns all that stands above the organization. Of users it names only those who are disabled, as the store does:
+    /// all others are ACTIVE.
+    pub fn facts_above(&self) -> Vec<InstallationFact> {
+        let disabled = self.users.iter().filter(|(_, state)| **state == UserState::Disabled);
+        let mut facts: Vec<_> = disabled.map(|(id, state)| InstallationFact::User { id: *id, state: *state }).collect();
+        let accounts = self.machines(Home::Above);
+        facts.extend(accounts.map(|(id, is_enabled)| InstallationFact::ServiceAccount { id, is_enabled }));
+        facts.extend(self.grants_above.values().cloned().map(InstallationFact::Grant));
         facts
     }
 
-    fn machines(&self, home: Home) -> impl Iterator<Item = Fact> {
+    fn machines(&self, home: Home) -> impl Iterator<Item = (ServiceAccountId, bool)> {
         let accounts = self.service_accounts.iter().filter(move |(_, account)| account.home == home);
-        accounts.map(|(id, account)| Fact::ServiceAccount { id: *id, is_enabled: account.is_enabled })
+        accounts.map(|(id, account)| (*id, account.is_enabled))
     }
 
     /// Counts the resources from the organization's child down to `key`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use guildhall::authz;
 use guildhall::changelog::State;
-use guildhall::domain::fact::{Commit, Fact, Held, Scope};
+use guildhall::domain::fact::{Held, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::place::{Place, Principal, Subject};
 use guildhall::domain::revision::{Position, Revision, Tag};
 use guildhall::domain::time::Timestamp;
@@ -35,12 +35,24 @@ pub struct Timed {
     /// When readers see it.
     pub at: Duration,
     pub scope: Scope,
-    pub commit: Commit,
-    /// All that stands in the scope after it.
-    pub facts: Vec<Fact>,
+    pub position: Position,
+    pub log: Log,
     /// Whether the process that follows the log made it, and so need not wait to find it.
     pub is_own: bool,
     world: World,
+}
+
+/// Which log it stands in, with what it says and what stands there after it.
+pub enum Log {
+    Installation {
+        news: Vec<InstallationFact>,
+        standing: Vec<InstallationFact>,
+    },
+    /// Of the organization of that number.
+    Organization {
+        news: Vec<OrganizationFact>,
+        standing: Vec<OrganizationFact>,
+    },
 }
 
 /// All that is ever committed, in order, and when the log cannot be read.
@@ -56,9 +68,9 @@ impl History {
     pub fn new(random: &mut Rng, end: Duration) -> Self {
         let mut history = Self { commits: Vec::new(), outages: Vec::new(), asked: Vec::new() };
         let mut world = World::new();
-        let scopes = (0..ORGANIZATIONS).map(organization_id).map(Scope::Organization);
-        for scope in std::iter::once(Scope::Installation).chain(scopes) {
-            history.append(Duration::ZERO, scope, world.facts(scope), &world, false);
+        history.append_above(Duration::ZERO, world.above(), &world, false);
+        for number in 0..ORGANIZATIONS {
+            history.append(Duration::ZERO, number, world.facts_of(number), &world, false);
         }
         let mut at = Duration::ZERO;
         loop {
@@ -70,20 +82,22 @@ impl History {
             }
             let number = random.usize(..ORGANIZATIONS);
             // Whoever may not ask is soon given the right again: without it nothing else is seen.
-            let (scope, mut facts) = match random.u8(..10) {
-                0 => (Scope::Installation, above(&mut world, random)),
-                1..=4 if !world.may_ask => (Scope::Installation, above(&mut world, random)),
-                _ => (Scope::Organization(organization_id(number)), within(&mut world, number, random, at)),
-            };
-            if scope != Scope::Installation && random.u8(..4) == 0 {
+            let drawn = random.u8(..10);
+            if drawn == 0 || (drawn <= 4 && !world.may_ask) {
+                let facts = above(&mut world, random);
+                history.append_above(at, facts, &world, random.bool());
+                continue;
+            }
+            let mut facts = within(&mut world, number, random, at);
+            if random.u8(..4) == 0 {
                 facts.extend(within(&mut world, number, random, at));
             }
-            history.append(at, scope, facts, &world, random.bool());
+            history.append(at, number, facts, &world, random.bool());
         }
         if !world.may_ask {
             world.may_ask = true;
-            let facts = vec![Fact::Grant(callers_right())];
-            history.append(end, Scope::Installation, facts, &world, random.bool());
+            let facts = vec![InstallationFact::Grant(callers_right())];
+            history.append_above(end, facts, &world, random.bool());
         }
         for _ in 0..random.usize(1..4) {
             let from = Duration::from_millis(random.u64(..50_000)).min(end);
@@ -94,13 +108,21 @@ impl History {
         history
     }
 
-    fn append(&mut self, at: Duration, scope: Scope, facts: Vec<Fact>, world: &World, is_own: bool) {
+    fn append(&mut self, at: Duration, number: usize, news: Vec<OrganizationFact>, world: &World, is_own: bool) {
+        let log = Log::Organization { news, standing: world.facts_of(number) };
+        self.push(at, Scope::Organization(organization_id(number)), log, world, is_own);
+    }
+
+    fn append_above(&mut self, at: Duration, news: Vec<InstallationFact>, world: &World, is_own: bool) {
+        let log = Log::Installation { news, standing: world.above() };
+        self.push(at, Scope::Installation, log, world, is_own);
+    }
+
+    fn push(&mut self, at: Duration, scope: Scope, log: Log, world: &World, is_own: bool) {
         let revision = 1 + self.commits.iter().filter(|commit| commit.scope == scope).count() as u64;
         let position =
             Position { revision: Revision(revision), tag: Tag(revision.wrapping_mul(0x9e37_79b9_7f4a_7c15)) };
-        let commit = Commit { position, facts };
-        let facts = world.facts(scope);
-        self.commits.push(Timed { at, scope, commit, facts, is_own, world: world.clone() });
+        self.commits.push(Timed { at, scope, position, log, is_own, world: world.clone() });
     }
 
     /// Says whether the log cannot be read.
@@ -118,10 +140,18 @@ impl History {
         self.seen(now).iter().rev().find(|commit| commit.scope == scope)
     }
 
-    /// Gives all that stands in a scope.
-    pub fn state(&self, scope: Scope, now: Duration) -> Option<State> {
+    /// Returns all that stands in an organization.
+    pub fn organization(&self, scope: Scope, now: Duration) -> Option<State<OrganizationFact>> {
         let head = self.head(scope, now)?;
-        Some(State { position: head.commit.position, facts: head.facts.clone() })
+        let Log::Organization { standing, .. } = &head.log else { return None };
+        Some(State { position: head.position, facts: standing.clone() })
+    }
+
+    /// Returns all that stands in the installation.
+    pub fn installation(&self, now: Duration) -> Option<State<InstallationFact>> {
+        let head = self.head(Scope::Installation, now)?;
+        let Log::Installation { standing, .. } = &head.log else { return None };
+        Some(State { position: head.position, facts: standing.clone() })
     }
 
     /// Draws what is asked.
@@ -181,11 +211,14 @@ impl History {
         pairs.any(|(here, above)| here.allows(above, *number, asked, wall(now)) == allowed)
     }
 
-    /// Gives when grants end.
+    /// Returns when grants end; those above the organizations have no end.
     fn ends(&self) -> impl Iterator<Item = Duration> {
-        let facts = self.commits.iter().flat_map(|commit| &commit.commit.facts);
-        facts.filter_map(|fact| match fact {
-            Fact::Grant(grant) => Some(grant.expires_at?.since(BEGINNING)),
+        let news = self.commits.iter().filter_map(|commit| match &commit.log {
+            Log::Organization { news, .. } => Some(news),
+            Log::Installation { .. } => None,
+        });
+        news.flatten().filter_map(|fact| match fact {
+            OrganizationFact::Grant(grant) => Some(grant.expires_at?.since(BEGINNING)),
             _ => None,
         })
     }
@@ -208,11 +241,11 @@ impl History {
 }
 
 /// Changes something that counts everywhere at once.
-fn above(world: &mut World, random: &mut Rng) -> Vec<Fact> {
+fn above(world: &mut World, random: &mut Rng) -> Vec<InstallationFact> {
     if !world.may_ask || random.u8(..6) == 0 {
         world.may_ask = !world.may_ask;
         let right = callers_right();
-        return vec![if world.may_ask { Fact::Grant(right) } else { Fact::GrantGone(right) }];
+        return vec![if world.may_ask { InstallationFact::Grant(right) } else { InstallationFact::GrantGone(right) }];
     }
     let person = shut_out(world.is_user_active, random);
     world.is_user_active[person] = !world.is_user_active[person];
@@ -226,7 +259,7 @@ fn shut_out(may: [bool; PEOPLE], random: &mut Rng) -> usize {
 }
 
 /// Changes something in one organization.
-fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> Vec<Fact> {
+fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> Vec<OrganizationFact> {
     let it = &mut world.organizations[number];
     if !it.is_active && random.bool() {
         it.is_active = true;
@@ -239,7 +272,7 @@ fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> V
             // Seldom the first, by which everyone works.
             let first = usize::from(random.u8(..8) > 0).min(ids.len().saturating_sub(1));
             let taken = ids.get(random.usize(first..ids.len().max(first + 1))).and_then(|id| it.grants.remove(id));
-            taken.into_iter().map(Fact::GrantGone).collect()
+            taken.into_iter().map(OrganizationFact::GrantGone).collect()
         }
         11 | 12 => {
             let person = shut_out(it.is_member, random);
@@ -264,7 +297,7 @@ fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> V
                 let place = Place::Resource(key(moved));
                 let gone: Vec<_> = it.grants.values().filter(|grant| grant.place == place).cloned().collect();
                 it.grants.retain(|_, grant| grant.place != place);
-                facts.extend(gone.into_iter().map(Fact::GrantGone));
+                facts.extend(gone.into_iter().map(OrganizationFact::GrantGone));
             }
             facts.push(world.resource_fact(number, moved));
             facts
@@ -277,7 +310,7 @@ fn within(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> V
 }
 
 /// Gives somebody something, sometimes for a while only.
-fn given(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> Fact {
+fn given(world: &mut World, number: usize, random: &mut Rng, at: Duration) -> OrganizationFact {
     let person = Principal::Membership(membership(number, random.usize(..PEOPLE)));
     let expires_at = random.bool().then(|| wall(at + Duration::from_micros(random.u64(200_000..15_000_000))));
     if random.u8(..4) == 0 {

@@ -104,7 +104,7 @@ async fn commit(engine: Arc<Engine>, history: Arc<History>, clock: SimulatedCloc
         while clock.0.elapsed() < it.at {
             clock.sleep(it.at - clock.0.elapsed()).await;
         }
-        let (engine, position) = (Arc::clone(&engine), it.commit.position);
+        let (engine, position) = (Arc::clone(&engine), it.position);
         let (organization, installation) = match it.scope {
             Scope::Organization(id) => (Some((id, position)), None),
             Scope::Installation => (None, Some(position)),

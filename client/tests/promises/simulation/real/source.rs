@@ -8,7 +8,7 @@ use std::time::Duration;
 use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::{Clock, Entropy, Monotonic};
 use guildhall::domain::error::{Error, Reason};
-use guildhall::domain::fact::{Commit, Scope};
+use guildhall::domain::fact::{Commit, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::OrganizationId;
 use guildhall::domain::place::Subject;
 use guildhall::domain::revision::{Position, Revision, Tag};
@@ -17,7 +17,7 @@ use guildhall_client::Clock as _;
 
 use super::super::time::SimulatedClock;
 use super::super::{QUIET, RUN};
-use super::history::{History, wall};
+use super::history::{History, Log as Entry, Timed, wall};
 
 /// Most commits of one reading, so that followers have to read on.
 const COMMITS_MAX: usize = 3;
@@ -37,6 +37,12 @@ impl Log {
         let found = (!self.history.is_out(now)).then(|| look(now));
         self.travel().await;
         found.ok_or_else(|| Error::new(Reason::DatabaseUnavailable, "the log is away"))
+    }
+
+    /// Finds the commits of a log from a position on, as many as one reading takes.
+    fn commits(&self, scope: Scope, from: Position, now: Duration) -> impl Iterator<Item = &Timed> {
+        let commits = self.history.seen(now).iter().filter(move |it| it.scope == scope);
+        commits.filter(move |it| it.position.revision >= from.revision).take(1 + COMMITS_MAX)
     }
 
     async fn travel(&self) {
@@ -60,29 +66,47 @@ impl Source for Log {
         }))
     }
 
-    fn load(&self, scope: Scope) -> Reading<'_, Option<State>> {
-        Box::pin(self.read(move |now| self.history.state(scope, now)))
+    fn organization(&self, id: OrganizationId) -> Reading<'_, Option<State<OrganizationFact>>> {
+        Box::pin(self.read(move |now| self.history.organization(Scope::Organization(id), now)))
     }
 
-    fn read_from(&self, scope: Scope, from: Position) -> Reading<'_, Vec<Commit>> {
+    fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
+        Box::pin(self.read(move |now| self.history.installation(now)))
+    }
+
+    fn organization_commits(&self, id: OrganizationId, from: Position) -> Reading<'_, Vec<Commit<OrganizationFact>>> {
         Box::pin(self.read(move |now| {
-            let commits = self.history.seen(now).iter().filter(|it| it.scope == scope).map(|it| &it.commit);
-            let commits = commits.filter(|commit| commit.position.revision >= from.revision);
-            commits.take(1 + COMMITS_MAX).cloned().collect()
+            let commits = self.commits(Scope::Organization(id), from, now);
+            let commit = |it: &Timed| match &it.log {
+                Entry::Organization { news, .. } => Commit { position: it.position, facts: news.clone() },
+                Entry::Installation { .. } => unreachable!("it is of another log"),
+            };
+            commits.map(commit).collect()
+        }))
+    }
+
+    fn installation_commits(&self, from: Position) -> Reading<'_, Vec<Commit<InstallationFact>>> {
+        Box::pin(self.read(move |now| {
+            let commits = self.commits(Scope::Installation, from, now);
+            let commit = |it: &Timed| match &it.log {
+                Entry::Installation { news, .. } => Commit { position: it.position, facts: news.clone() },
+                Entry::Organization { .. } => unreachable!("it is of another log"),
+            };
+            commits.map(commit).collect()
         }))
     }
 
     fn positions<'a>(&'a self, scopes: &'a [Scope], _: Option<Lineage>) -> Reading<'a, Vec<(Scope, Position)>> {
         Box::pin(self.read(move |now| {
             let heads = scopes.iter().filter_map(|scope| self.history.head(*scope, now));
-            heads.map(|head| (head.scope, head.commit.position)).collect()
+            heads.map(|head| (head.scope, head.position)).collect()
         }))
     }
 
     fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>> {
         Box::pin(self.read(move |now| {
             let mut commits = self.history.seen(now).iter().filter(|it| it.scope == scope);
-            commits.find(|it| it.commit.position.revision == revision).map(|it| it.commit.position.tag)
+            commits.find(|it| it.position.revision == revision).map(|it| it.position.tag)
         }))
     }
 
@@ -96,7 +120,7 @@ impl Source for Log {
             let mut scopes: Vec<(Scope, Position)> = Vec::new();
             for it in &seen[usize::try_from(since.position).expect("a cursor of this log")..] {
                 scopes.retain(|(scope, _)| *scope != it.scope);
-                scopes.push((it.scope, it.commit.position));
+                scopes.push((it.scope, it.position));
             }
             // The last one may be told of again.
             let again = self.random.draw(|random| random.usize(..2)).min(seen.len());

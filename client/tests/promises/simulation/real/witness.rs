@@ -158,7 +158,7 @@ impl Witness {
     /// Asks that the revision told takes in everything that was committed before that age.
     pub fn must_take_in(&self, organization: OrganizationId, age: Duration) {
         let since = self.court.clock.elapsed().saturating_sub(age);
-        let head = |scope| self.court.history.head(scope, since).map(|head| head.commit.position.revision);
+        let head = |scope| self.court.history.head(scope, since).map(|head| head.position.revision);
         let stood = (head(Scope::Organization(organization)), head(Scope::Installation));
         let told = self.revisions.get(&organization).map(|(here, above)| (Some(*here), Some(*above)));
         if told.is_some_and(|told| told.0 < stood.0 || told.1 < stood.1) {

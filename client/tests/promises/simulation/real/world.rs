@@ -7,7 +7,9 @@ use std::sync::Arc;
 use guildhall::authz::Question;
 use guildhall::domain::access::{Actor, Node, Standing, decide};
 use guildhall::domain::catalog::presets::preset;
-use guildhall::domain::fact::{Fact, Grant, GrantSource, Held, MemberState, OrganizationState, Scope, UserState};
+use guildhall::domain::fact::{
+    Grant, GrantSource, Held, InstallationFact, MemberState, OrganizationFact, OrganizationState, UserState,
+};
 use guildhall::domain::id::{GrantId, GroupId, MembershipId, OrganizationId, ServiceAccountId, UserId};
 use guildhall::domain::place::{Place, Principal, ResourceKey, Subject};
 use guildhall::domain::time::Timestamp;
@@ -113,29 +115,24 @@ impl World {
         place: Place,
         held: Held,
         expires_at: Option<Timestamp>,
-    ) -> Fact {
+    ) -> OrganizationFact {
         self.grants_made += 1;
         let grant =
             Grant { id: id(6, self.grants_made), principal, place, held, expires_at, source: GrantSource::Manual };
         self.organizations[organization].grants.insert(grant.id, grant.clone());
-        Fact::Grant(grant)
+        OrganizationFact::Grant(grant)
     }
 
-    /// Gives everything that stands in a scope, in an order in which it can be applied.
-    pub fn facts(&self, scope: Scope) -> Vec<Fact> {
-        let number = (0..ORGANIZATIONS).find(|number| scope == Scope::Organization(organization_id(*number)));
-        match number {
-            Some(number) => self.facts_of(number),
-            None => {
-                let caller = Fact::ServiceAccount { id: CALLER, is_enabled: true };
-                let users = (0..PEOPLE).map(|person| self.user_fact(person));
-                let right = self.may_ask.then(|| Fact::Grant(callers_right()));
-                std::iter::once(caller).chain(users).chain(right).collect()
-            }
-        }
+    /// Returns everything that stands in the installation, in an order in which it can be applied.
+    pub fn above(&self) -> Vec<InstallationFact> {
+        let caller = InstallationFact::ServiceAccount { id: CALLER, is_enabled: true };
+        let users = (0..PEOPLE).map(|person| self.user_fact(person));
+        let right = self.may_ask.then(|| InstallationFact::Grant(callers_right()));
+        std::iter::once(caller).chain(users).chain(right).collect()
     }
 
-    fn facts_of(&self, number: usize) -> Vec<Fact> {
+    /// Returns everything that stands in an organization, in an order in which it can be applied.
+    pub fn facts_of(&self, number: usize) -> Vec<OrganizationFact> {
         let it = &self.organizations[number];
         let mut facts = vec![self.organization_fact(number)];
         facts.extend((0..PEOPLE).map(|person| self.member_fact(number, person)));
@@ -143,39 +140,43 @@ impl World {
             facts.extend(it.in_group[at].iter().map(|person| self.group_fact(number, at, *person)));
         }
         facts.extend(it.resources.keys().map(|at| self.resource_fact(number, *at)));
-        facts.extend(it.grants.values().cloned().map(Fact::Grant));
+        facts.extend(it.grants.values().cloned().map(OrganizationFact::Grant));
         facts
     }
 
-    pub fn organization_fact(&self, number: usize) -> Fact {
+    pub fn organization_fact(&self, number: usize) -> OrganizationFact {
         let is_active = self.organizations[number].is_active;
         let state = if is_active { OrganizationState::Active } else { OrganizationState::Disabled };
-        Fact::Organization { state, catalog: CATALOG.into() }
+        OrganizationFact::Organization { state, catalog: CATALOG.into() }
     }
 
-    pub fn member_fact(&self, number: usize, person: usize) -> Fact {
-        Fact::Membership { id: membership(number, person), user: Some(user(person)), state: self.state(number, person) }
+    pub fn member_fact(&self, number: usize, person: usize) -> OrganizationFact {
+        OrganizationFact::Membership {
+            id: membership(number, person),
+            user: Some(user(person)),
+            state: self.state(number, person),
+        }
     }
 
     fn state(&self, number: usize, person: usize) -> MemberState {
         if self.organizations[number].is_member[person] { MemberState::Active } else { MemberState::Disabled }
     }
 
-    pub fn group_fact(&self, number: usize, at: usize, person: usize) -> Fact {
+    pub fn group_fact(&self, number: usize, at: usize, person: usize) -> OrganizationFact {
         let is_in = self.organizations[number].in_group[at].contains(&person);
-        Fact::GroupMember { group: group(number, at), membership: membership(number, person), is_in }
+        OrganizationFact::GroupMember { group: group(number, at), membership: membership(number, person), is_in }
     }
 
-    pub fn resource_fact(&self, number: usize, at: usize) -> Fact {
+    pub fn resource_fact(&self, number: usize, at: usize) -> OrganizationFact {
         match self.organizations[number].resources.get(&at) {
-            Some(parent) => Fact::Resource { key: key(at), parent: parent.map(key), owner: None },
-            None => Fact::ResourceGone { key: key(at) },
+            Some(parent) => OrganizationFact::Resource { key: key(at), parent: parent.map(key), owner: None },
+            None => OrganizationFact::ResourceGone { key: key(at) },
         }
     }
 
-    pub fn user_fact(&self, person: usize) -> Fact {
+    pub fn user_fact(&self, person: usize) -> InstallationFact {
         let state = if self.is_user_active[person] { UserState::Active } else { UserState::Disabled };
-        Fact::User { id: user(person), state }
+        InstallationFact::User { id: user(person), state }
     }
 
     /// Asks the rule, in what stands in the organization here and above it in another world.
