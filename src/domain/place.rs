@@ -1,5 +1,6 @@
 //! Where a role can be held, and who can hold one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -165,4 +166,11 @@ impl Subject {
             Self::ServiceAccount(id) => Principal::ServiceAccount(id),
         }
     }
+}
+
+/// Returns the resources among some places, each once and in order.
+#[must_use]
+pub fn resources_among<'a>(places: impl IntoIterator<Item = &'a Place>) -> Vec<ResourceKey> {
+    let resources: BTreeSet<&ResourceKey> = places.into_iter().filter_map(Place::resource).collect();
+    resources.into_iter().cloned().collect()
 }

@@ -8,7 +8,7 @@ use crate::domain::contact::Contact;
 use crate::domain::error::Error;
 use crate::domain::fact::Grant;
 use crate::domain::id::ServiceAccountId;
-use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::place::{Principal, ResourceKey, resources_among};
 use crate::domain::resource::Resource;
 use crate::store::{Branch, Tx};
 
@@ -170,9 +170,7 @@ pub(super) async fn judge_anew(
 ) -> Result<Vec<Grant>, Error> {
     let (principal, now) = (Principal::ServiceAccount(account), tx.now());
     let held = tx.reads().grants_of(&[principal], now).await?.live;
-    let mut places: Vec<ResourceKey> = held.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
-    places.sort();
-    places.dedup();
+    let places = resources_among(held.iter().map(|grant| &grant.place));
     let owner = match owner {
         Some(owner) if !held.is_empty() => Some(tx.reads().actor_in_force(owner, &places, tx.now()).await?),
         _ => None,

@@ -9,6 +9,7 @@ mod explain;
 mod facts;
 mod joining;
 mod moving;
+mod oneself;
 mod unseen;
 
 pub use ceiling::{
@@ -20,4 +21,5 @@ pub use explain::{AllowedBy, Explanation, Missing, Way, explain};
 pub use facts::{Actor, Facts, Node, Standing};
 pub use joining::plan_joining;
 pub use moving::{Move, may_carry_out, may_let_in, may_move, may_shut_out};
+pub use oneself::{may_do_to, may_take_from};
 pub use unseen::{must_see_all, must_see_all_held_as, must_see_all_held_by};

@@ -3,8 +3,9 @@
 use super::ceiling::{may_give, may_take, may_take_role};
 use super::decide::is_visible;
 use super::facts::Actor;
+use super::oneself::{may_do_to, may_take_from};
 use super::unseen::{may_take_unseen, must_see_all_held_by};
-use crate::domain::error::{Error, Reason};
+use crate::domain::error::Error;
 use crate::domain::fact::{Grant, MemberState};
 use crate::domain::grant::assignment::Plan;
 use crate::domain::group::may_add;
@@ -36,12 +37,10 @@ impl Move {
 /// is let in gets everything again.
 ///
 /// # Errors
-/// - [`Reason::SelfRemoval`], and what [`may_shut_out`] and [`may_let_in`] refuse.
+/// - [`SelfRemoval`](crate::domain::error::Reason::SelfRemoval), and what [`may_shut_out`] and [`may_let_in`] refuse.
 pub fn may_move(actor: &Actor, id: MembershipId, grants: &[&Grant], act: Move, now: Timestamp) -> Result<(), Error> {
-    if actor.standing.membership() == Some(id) {
-        return Err(Error::new(Reason::SelfRemoval, "nobody does this to themselves"));
-    }
     let member = Principal::Membership(id);
+    may_do_to(actor, member)?;
     if act == Move::Disable {
         return may_shut_out(actor, member, grants.iter().copied(), now);
     }
@@ -58,7 +57,7 @@ pub fn may_move(actor: &Actor, id: MembershipId, grants: &[&Grant], act: Move, n
 /// Asks the ceiling for taking from `principal` all that they hold, `grants`, wherever that is.
 ///
 /// # Errors
-/// - What [`may_take_role`] refuses; [`Reason::PermissionMissing`] for an actor who does not see every place where
+/// - What [`may_take_role`] refuses; [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing) for an actor who does not see every place where
 ///   something could be held that is not theirs to take (CM-13).
 pub fn may_shut_out<'a>(
     actor: &Actor,
@@ -78,7 +77,7 @@ pub fn may_shut_out<'a>(
 /// Asks the ceiling for letting `principal` have again all that they hold, `grants`, wherever that is.
 ///
 /// # Errors
-/// - What [`may_give`] refuses; [`Reason::PermissionMissing`] for an actor who does not see every place where something can
+/// - What [`may_give`] refuses; [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing) for an actor who does not see every place where something can
 ///   be held (CM-13).
 pub fn may_let_in<'a>(
     actor: &Actor,
@@ -94,7 +93,7 @@ pub fn may_let_in<'a>(
 /// Asks the ceiling of everything that a plan gives and takes, replaced roles and default roles included.
 ///
 /// # Errors
-/// - [`Reason::SelfRemoval`], and what [`may_give`] and [`may_take`] refuse.
+/// - [`SelfRemoval`](crate::domain::error::Reason::SelfRemoval), and what [`may_give`] and [`may_take`] refuse.
 pub fn may_carry_out(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), Error> {
     for (principal, assignment) in &plan.granted {
         let given = may_give(&actor.at(assignment.place.resource()), &assignment.held, *principal, now);
@@ -104,15 +103,10 @@ pub fn may_carry_out(actor: &Actor, plan: &Plan, now: Timestamp) -> Result<(), E
         let taken = may_take(&actor.at(grant.place.resource()), &grant.held, now);
         taken.map_err(|refusal| refusal.with("principal", grant.principal))?;
     }
-    // What a group or everyone holds is taken from many, of whom the caller happens to be one.
-    match plan.revoked.iter().find(|grant| actor.standing.is_alone(grant.principal)) {
-        Some(grant) => {
-            let refusal = Error::new(Reason::SelfRemoval, "nobody takes from themselves");
-            Err(refusal.with("principal", grant.principal).with("role", &grant.held).with("place", &grant.place))
-        }
-        None if plan.cleared.iter().any(|grant| actor.standing.is_alone(grant.principal)) => {
-            Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"))
-        }
-        None => Ok(()),
+    for grant in &plan.revoked {
+        may_take_from(actor, grant.principal).map_err(|refusal| {
+            refusal.with("principal", grant.principal).with("role", &grant.held).with("place", &grant.place)
+        })?;
     }
+    plan.cleared.iter().try_for_each(|grant| may_take_from(actor, grant.principal))
 }

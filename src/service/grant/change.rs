@@ -11,7 +11,7 @@ use crate::domain::error::{Error, Violations};
 use crate::domain::fact::GrantSource;
 use crate::domain::grant::assignment::{Act, Delta, plan};
 use crate::domain::grant::matrix::Matrix;
-use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::place::{Principal, ResourceKey, resources_among};
 use crate::domain::time::must_be_ahead;
 use crate::service::apply::{Affected, Changed, apply};
 use crate::service::{Authorize, Call, Mutation};
@@ -79,8 +79,7 @@ impl ChangeGrants {
     }
 
     fn places(&self) -> Vec<ResourceKey> {
-        let places = self.deltas.iter().filter_map(|delta| delta.assignment.place.resource());
-        places.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        resources_among(self.deltas.iter().map(|delta| &delta.assignment.place))
     }
 
     fn principals(&self) -> Vec<Principal> {

@@ -7,7 +7,7 @@ use crate::domain::catalog::PermissionId;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, Held};
 use crate::domain::id::{GrantId, OrganizationId};
-use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::place::{Place, Principal, ResourceKey, resources_among};
 use crate::service::sought::Sought;
 use crate::service::{Authorize, Call, Context, Query, Read, Services};
 use crate::store::GrantPage;
@@ -85,7 +85,10 @@ impl ListGrants {
         let (mut shown, mut from): (Vec<Grant>, _) = (Vec::new(), self.after);
         for _ in 0..CHUNKS_MAX {
             let page = sought.page(call.reads, self.principal, call.now, from, CHUNK.max(self.size)).await?;
-            let there = call.reads.widened(actor.clone(), &places(&page.grants)).await?;
+            let there = call
+                .reads
+                .widened(actor.clone(), &resources_among(page.grants.iter().map(|grant| &grant.place)))
+                .await?;
             let is_shown = |grant: &Grant| grant.place.resource().is_none_or(|key| there.sees(Some(key)));
             for grant in page.grants.into_iter().filter(is_shown) {
                 if shown.len() == size {
@@ -101,11 +104,6 @@ impl ListGrants {
         }
         Ok(GrantPage { grants: shown, next: from })
     }
-}
-
-fn places(grants: &[Grant]) -> Vec<ResourceKey> {
-    let places: HashSet<&ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource()).collect();
-    places.into_iter().cloned().collect()
 }
 
 /// Returns who of some hold one thing at each of some places.

@@ -16,7 +16,7 @@ use crate::domain::catalog::PermissionId;
 use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::id::GroupId;
-use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::place::{Principal, resources_among};
 use crate::store::{Grants, OrgReads};
 
 pub use crate::store::GroupMember;
@@ -48,6 +48,6 @@ async fn find(reads: OrgReads<'_>, id: GroupId) -> Result<Group, Error> {
 /// Reads what a group holds, and returns the actor with facts about every place where it holds something.
 async fn before_all_it_holds(reads: OrgReads<'_>, actor: Actor, id: GroupId) -> Result<(Actor, Grants), Error> {
     let grants = reads.grants_of(&[Principal::Group(id)], actor.now).await?;
-    let places: Vec<ResourceKey> = grants.live.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    let places = resources_among(grants.live.iter().map(|grant| &grant.place));
     Ok((reads.widened(actor, &places).await?, grants))
 }

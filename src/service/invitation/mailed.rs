@@ -11,7 +11,7 @@ use crate::domain::grant::assignment::Assignment;
 use crate::domain::grant::cardinality;
 use crate::domain::id::UserId;
 use crate::domain::invitation::{Invitation, Offered, must_be_open_here};
-use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::place::{Principal, resources_among};
 use crate::service::seats::SeatsBefore;
 use crate::service::{Authorize, Call, Mutation};
 use crate::store::Tx;
@@ -49,7 +49,7 @@ impl Mutation for AcceptMailed {
         let mut member = member.ok_or_else(|| Error::internal("an invitation without its membership"))?;
         let email = Email::parse("email", &member.email)?;
         let grants = tx.reads().grants_of(&[Principal::Membership(member.id)], now).await?.live;
-        let places: Vec<ResourceKey> = grants.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+        let places = resources_among(grants.iter().map(|grant| &grant.place));
         let sponsor = tx.reads().widened(sponsor, &places).await?;
         must_be_givable(&sponsor, &invitation, &grants)?;
 

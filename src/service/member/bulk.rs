@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::auth::hash_of;
-use crate::domain::access::{Actor, Move, may_carry_out, may_give, may_move, may_take, may_touch};
+use crate::domain::access::{Actor, Move, may_carry_out, may_give, may_move, may_take, may_take_from, may_touch};
 use crate::domain::catalog::{Catalog, PermissionId};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::fact::{Grant, GrantSource, MemberState};
@@ -389,10 +389,10 @@ impl<'a> Judge<'a> {
         let place = actor.at(assignment.place.resource());
         match act {
             Act::Grant => may_give(&place, &assignment.held, principal, now)?,
-            Act::Revoke if actor.standing.is_alone(principal) => {
-                return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
+            Act::Revoke => {
+                may_take_from(actor, principal)?;
+                may_take(&place, &assignment.held, now)?;
             }
-            Act::Revoke => may_take(&place, &assignment.held, now)?,
         }
         let groups = self.groups.get(&member.id).map(Vec::as_slice).unwrap_or_default();
         let holders = std::iter::once(principal).chain(groups.iter().map(|group| Principal::Group(*group)));

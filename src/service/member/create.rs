@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{external_id_taken, places};
+use super::external_id_taken;
 use crate::domain::access::{Actor, plan_joining};
 use crate::domain::catalog::PermissionId;
 use crate::domain::email::Email;
@@ -15,7 +15,7 @@ use crate::domain::grant::cardinality;
 use crate::domain::id::MembershipId;
 use crate::domain::member::{Member, must_be_free};
 use crate::domain::metadata::Metadata;
-use crate::domain::place::Principal;
+use crate::domain::place::{Principal, resources_among};
 use crate::service::seats::SeatsBefore;
 use crate::service::{Authorize, Mutation};
 use crate::store::Tx;
@@ -67,7 +67,8 @@ impl Mutation for CreateMembers {
     type Output = CreatedMembers;
 
     async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<CreatedMembers, Error> {
-        let places = places(self.members.iter().flat_map(|new| &new.assignments));
+        let places =
+            resources_among(self.members.iter().flat_map(|new| &new.assignments).map(|assignment| &assignment.place));
         let actor = tx.reads().widened(actor, &places).await?;
         let (mut members, mut plans) = (Vec::new(), Vec::new());
         for (index, new) in self.members.iter().enumerate() {

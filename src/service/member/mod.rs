@@ -17,9 +17,7 @@ pub use state::ChangeMemberState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::error::{Error, Reason};
-use crate::domain::grant::assignment::Assignment;
 use crate::domain::member::Member;
-use crate::domain::place::ResourceKey;
 
 /// Members that were changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,13 +30,4 @@ pub struct ChangedMembers {
 
 fn external_id_taken(by: &Member) -> Error {
     Error::new(Reason::NameTaken, "another member has this external id").about("member", by.id)
-}
-
-/// Returns the resources at which something is assigned, each once.
-fn places<'a>(assignments: impl Iterator<Item = &'a Assignment>) -> Vec<ResourceKey> {
-    let mut places: Vec<ResourceKey> =
-        assignments.filter_map(|assignment| assignment.place.resource().cloned()).collect();
-    places.sort();
-    places.dedup();
-    places
 }

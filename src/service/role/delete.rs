@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{MOVED_MAX, catalog_alone, compiled, find};
-use crate::domain::access::{Actor, may_give, may_take, must_see_all_held_as};
+use crate::domain::access::{Actor, may_give, may_take, may_take_from, must_see_all_held_as};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
 use crate::domain::grant::assignment::{Act, Assignment, Delta, Plan, plan, plan_member};
 use crate::domain::id::{InvitationId, OrganizationId};
 use crate::domain::invitation::Invitation;
-use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::place::{Place, Principal, ResourceKey, resources_among};
 use crate::domain::time::Timestamp;
 use crate::service::apply::{Affected, Changed, apply};
 use crate::service::etag::must_match;
@@ -156,8 +156,7 @@ impl Holdings {
     /// Returns the resources where the role is held or offered.
     fn places(&self, role: &str, now: Timestamp) -> Vec<ResourceKey> {
         let offered = self.links.iter().flat_map(|link| link.brought_as(role, now)).map(|it| &it.place);
-        let places = self.grants.iter().map(|grant| &grant.place).chain(offered);
-        places.filter_map(Place::resource).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        resources_among(self.grants.iter().map(|grant| &grant.place).chain(offered))
     }
 }
 
@@ -195,12 +194,7 @@ fn must_be_under_the_ceiling(actor: &Actor, plan: &Plan) -> Result<(), Error> {
     for grant in &plan.revoked {
         may_take(&actor.at(grant.place.resource()), &grant.held, actor.now)?;
     }
-    for grant in plan.gone() {
-        if actor.standing.is_alone(grant.principal) {
-            return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
-        }
-    }
-    Ok(())
+    plan.gone().try_for_each(|grant| may_take_from(actor, grant.principal))
 }
 
 /// Has links offer `instead` where they offered `role`, under the ceiling: users who come by them hold it. Who answers for a link

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{MOVED_MAX, RoleDetail, catalog_alone, compiled, find};
-use crate::domain::access::{Actor, may_shape, may_take_role, must_see_all_held_as};
+use crate::domain::access::{Actor, may_shape, may_take_from, may_take_role, must_see_all_held_as};
 use crate::domain::catalog::{
     CUSTOM_ROLES_MAX, Catalog, CeilingNames, CustomRole, Holders, Reach, Role, RoleId, RolePlace,
 };
@@ -145,9 +145,7 @@ impl Mutation for UpdateRole {
         }
         if is_less && !(principals.is_empty() && bringing.links.is_empty()) {
             may_take_role(&actor.at(None), &Held::Role(Arc::clone(&self.name)), actor.now)?;
-            if principals.iter().any(|principal| actor.standing.is_alone(*principal)) {
-                return Err(Error::new(Reason::SelfRemoval, "nobody takes from themselves"));
-            }
+            principals.iter().try_for_each(|principal| may_take_from(&actor, *principal))?;
         }
         if !principals.is_empty() && is_elsewhere {
             tx.reads().in_use(actor.now).await?.must_hold(&catalog, &after)?;

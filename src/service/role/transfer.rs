@@ -11,7 +11,7 @@ use crate::domain::fact::{Grant, GrantSource, Held, MemberState};
 use crate::domain::grant::assignment::{Plan, plan_transfer};
 use crate::domain::id::MembershipId;
 use crate::domain::member::Member;
-use crate::domain::place::{Place, Principal, ResourceKey};
+use crate::domain::place::{Place, Principal, resources_among};
 use crate::mail::Mail;
 use crate::service::apply::{Affected, Changed, apply};
 use crate::service::call::must_be_operator;
@@ -180,7 +180,7 @@ async fn must_be_under_the_ceiling(
 ) -> Result<(), Error> {
     let is_itself = |held: &Held| matches!(held, Held::Role(name) if *name == role.name);
     let others: Vec<&Grant> = plan.revoked.iter().filter(|grant| grant.principal == taker).collect();
-    let places: Vec<ResourceKey> = others.iter().filter_map(|grant| grant.place.resource().cloned()).collect();
+    let places = resources_among(others.iter().map(|grant| &grant.place));
     for (principal, assignment) in &plan.granted {
         if assignment.place == Place::Organization && !is_itself(&assignment.held) {
             may_give(&actor.at(None), &assignment.held, *principal, actor.now)?;

@@ -1,7 +1,7 @@
 //! Creating, disabling, enabling and deleting a service account.
 
 use super::{WithGrants, before_all_it_holds};
-use crate::domain::access::{Actor, may_let_in, may_shut_out};
+use crate::domain::access::{Actor, may_do_to, may_let_in, may_shut_out};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::ServiceAccountId;
 use crate::domain::place::{Principal, ResourceKey};
@@ -61,7 +61,7 @@ impl Mutation for DisableServiceAccount {
 
     async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<ServiceAccount, Error> {
         let (actor, WithGrants { account, grants }) = before_all_it_holds(tx.reads(), actor, self.id).await?;
-        must_be_another(&actor, self.id)?;
+        may_do_to(&actor, Principal::ServiceAccount(self.id))?;
         may_shut_out(&actor, Principal::ServiceAccount(self.id), &grants.live, actor.now)?;
         set_enabled(tx, account, false).await
     }
@@ -85,7 +85,7 @@ impl Mutation for EnableServiceAccount {
 
     async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<ServiceAccount, Error> {
         let (actor, WithGrants { account, grants }) = before_all_it_holds(tx.reads(), actor, self.id).await?;
-        must_be_another(&actor, self.id)?;
+        may_do_to(&actor, Principal::ServiceAccount(self.id))?;
         may_let_in(&actor, Principal::ServiceAccount(self.id), &grants.live, actor.now)?;
         set_enabled(tx, account, true).await
     }
@@ -109,20 +109,13 @@ impl Mutation for DeleteServiceAccount {
 
     async fn apply(&self, tx: &mut Tx, actor: Actor) -> Result<ServiceAccount, Error> {
         let (actor, WithGrants { account, grants }) = before_all_it_holds(tx.reads(), actor, self.id).await?;
-        must_be_another(&actor, self.id)?;
+        may_do_to(&actor, Principal::ServiceAccount(self.id))?;
         may_shut_out(&actor, Principal::ServiceAccount(self.id), &grants.live, actor.now)?;
         account.must_be_free()?;
         disown(tx, actor, self.id).await?;
         delete(tx, self.id, grants).await?;
         Ok(account)
     }
-}
-
-fn must_be_another(actor: &Actor, id: ServiceAccountId) -> Result<(), Error> {
-    if actor.standing.is_among(Principal::ServiceAccount(id)) {
-        return Err(Error::new(Reason::SelfRemoval, "nobody does this to themselves"));
-    }
-    Ok(())
 }
 
 async fn set_enabled(tx: &mut Tx, mut account: ServiceAccount, is_enabled: bool) -> Result<ServiceAccount, Error> {

@@ -10,9 +10,8 @@ pub use read::{GetServiceAccount, ListServiceAccounts, ServiceAccounts};
 
 use crate::domain::access::Actor;
 use crate::domain::error::Error;
-use crate::domain::fact::Grant;
 use crate::domain::id::ServiceAccountId;
-use crate::domain::place::{Principal, ResourceKey};
+use crate::domain::place::{Principal, ResourceKey, resources_among};
 use crate::domain::service_account::ServiceAccount;
 use crate::store::{Grants, OrgReads};
 
@@ -45,7 +44,7 @@ async fn before_all_it_holds(
     let grants = reads.grants_of(&[Principal::ServiceAccount(id)], actor.now).await?;
     let found = reads.service_account(id).await?;
     let mut places = bound_to(found.as_ref());
-    places.extend(places_of(&grants.live));
+    places.extend(resources_among(grants.live.iter().map(|grant| &grant.place)));
     let actor = reads.widened(actor, &places).await?;
     let account = seen(&actor, found, id)?;
     Ok((actor, WithGrants { account, grants }))
@@ -62,8 +61,4 @@ fn seen(actor: &Actor, found: Option<ServiceAccount>, id: ServiceAccountId) -> R
 
 fn bound_to(account: Option<&ServiceAccount>) -> Vec<ResourceKey> {
     account.and_then(|account| account.bound_to.clone()).into_iter().collect()
-}
-
-fn places_of(grants: &[Grant]) -> impl Iterator<Item = ResourceKey> {
-    grants.iter().filter_map(|grant| grant.place.resource().cloned())
 }
