@@ -1,8 +1,8 @@
 //! `CatalogService`.
 
-use super::call::{Call, Edge};
 use super::convert::{timestamp, token};
 use super::handle::handlers;
+use super::incoming::{Edge, Incoming};
 use super::page::page_size;
 use crate::domain::catalog::{Difference, named_by};
 use crate::domain::error::{Error, Reason};
@@ -31,7 +31,7 @@ handlers! {
 }
 
 impl Catalogs {
-    async fn put(&self, call: &Call, message: PutCatalogRequest) -> Result<PutCatalogResponse, Error> {
+    async fn put(&self, call: &Incoming, message: PutCatalogRequest) -> Result<PutCatalogResponse, Error> {
         let context = call.mutation(&message)?;
         if message.yaml.is_empty() {
             return Err(Error::invalid("yaml", Reason::FieldRequired, "is required"));
@@ -43,12 +43,12 @@ impl Catalogs {
         Ok(PutCatalogResponse { catalog: Some(catalog(put.value)) })
     }
 
-    async fn get(&self, _call: &Call, message: GetCatalogRequest) -> Result<GetCatalogResponse, Error> {
+    async fn get(&self, _call: &Incoming, message: GetCatalogRequest) -> Result<GetCatalogResponse, Error> {
         let found = self.0.services.catalog(&name(message.name, message.version)).await?;
         Ok(GetCatalogResponse { catalog: Some(catalog(found)) })
     }
 
-    async fn list(&self, _call: &Call, message: ListCatalogsRequest) -> Result<ListCatalogsResponse, Error> {
+    async fn list(&self, _call: &Incoming, message: ListCatalogsRequest) -> Result<ListCatalogsResponse, Error> {
         let (size, after) = all((page_size(message.page_size), self.0.page_key("catalogs", &message.page_token)))?;
         let page = self.0.services.catalogs(after, size).await?;
         let key = |it: &CatalogView| Ok((it.name.clone(), it.version));
@@ -59,7 +59,7 @@ impl Catalogs {
         Ok(ListCatalogsResponse { catalogs: paged.items, next_page_token: paged.next_page_token })
     }
 
-    async fn diff(&self, _call: &Call, message: DiffCatalogsRequest) -> Result<DiffCatalogsResponse, Error> {
+    async fn diff(&self, _call: &Incoming, message: DiffCatalogsRequest) -> Result<DiffCatalogsResponse, Error> {
         let other = if message.other_name.is_empty() { message.name.clone() } else { message.other_name };
         let (one, other) = (name(message.name, message.version), name(other, message.other_version));
         let differences = self.0.services.diff_catalogs(&one, &other).await?;
@@ -73,7 +73,7 @@ impl Catalogs {
 
     async fn set(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: SetOrganizationCatalogRequest,
     ) -> Result<SetOrganizationCatalogResponse, Error> {
         let context = call.mutation(&message)?;

@@ -14,12 +14,12 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower::Service;
 
-use super::call::Edge;
 use super::catalog::Catalogs;
 use super::check::{Authorization, Streams};
 use super::group::Groups;
+use super::incoming::Edge;
 use super::invitation::Invitations;
-use super::membership::Memberships;
+use super::member::Memberships;
 use super::organization::Organizations;
 use super::resource::Resources;
 use super::role::Roles;

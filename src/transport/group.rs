@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::call::{Call, Edge};
 use super::convert::{Mask, group, group_member, metadata, optional_id, read_each, token};
 use super::handle::{Decode, handlers};
+use super::incoming::{Edge, Incoming};
 use super::page::page_size;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
@@ -143,7 +143,11 @@ impl From<Written<ChangedGroupMembers>> for proto::ChangeGroupMembersResponse {
 }
 
 impl Groups {
-    async fn list(&self, call: &Call, message: proto::ListGroupsRequest) -> Result<proto::ListGroupsResponse, Error> {
+    async fn list(
+        &self,
+        call: &Incoming,
+        message: proto::ListGroupsRequest,
+    ) -> Result<proto::ListGroupsResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let query = format!("groups of {:?} in {organization}", message.membership_id);
         let (member, size, after) = all((
@@ -164,7 +168,7 @@ impl Groups {
 
     async fn list_members(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListGroupMembersRequest,
     ) -> Result<proto::ListGroupMembersResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;

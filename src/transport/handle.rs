@@ -3,7 +3,7 @@
 
 use tonic::{Response, Status};
 
-use super::call::{Call, Edge, Mutating, OfOrganization};
+use super::incoming::{Edge, Incoming, Mutating, OfOrganization};
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 use crate::service::{Mutation, Query, Read, Written};
@@ -25,7 +25,7 @@ impl Edge {
         M: Mutation + Decode<Q>,
         A: From<Written<M::Output>>,
     {
-        let (call, message) = Call::open(request)?;
+        let (call, message) = Incoming::open(request)?;
         let answer = async {
             let context = call.mutation(&message)?;
             let organization = OrganizationId::parse("organization_id", message.organization_id())?;
@@ -42,7 +42,7 @@ impl Edge {
         U: Query + Decode<Q>,
         A: From<Read<U::Output>>,
     {
-        let (call, message) = Call::open(request)?;
+        let (call, message) = Incoming::open(request)?;
         let answer = async {
             let organization = OrganizationId::parse("organization_id", message.organization_id())?;
             let query = U::decode(message, self)?;
@@ -75,7 +75,7 @@ macro_rules! handlers {
     (@mutation $self:ident, $request:ident, $use_case:ident) => { $self.0.mutate::<_, $use_case, _>($request).await };
     (@query $self:ident, $request:ident, $use_case:ident) => { $self.0.query::<_, $use_case, _>($request).await };
     (@by $self:ident, $request:ident, $method:ident) => {{
-        let (call, message) = $crate::transport::call::Call::open($request)?;
+        let (call, message) = $crate::transport::incoming::Incoming::open($request)?;
         call.close($self.$method(&call, message).await)
     }};
 }

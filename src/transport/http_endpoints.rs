@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::call::Edge;
+use super::incoming::Edge;
 use crate::workers::{Condition, Workers};
 
 /// Whether the server takes calls: not before the first load, and not while it drains.

@@ -1,8 +1,8 @@
 //! `InvitationService`.
 
-use super::call::{Call, Edge};
 use super::convert::{assignment, duration, grant, invitation, invitation_kind, member, timestamp, token};
 use super::handle::{Decode, handlers};
+use super::incoming::{Edge, Incoming};
 use crate::domain::catalog::InvitationKind;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
@@ -30,7 +30,11 @@ handlers! {
 }
 
 impl Invitations {
-    async fn create(&self, call: &Call, message: CreateInvitationRequest) -> Result<CreateInvitationResponse, Error> {
+    async fn create(
+        &self,
+        call: &Incoming,
+        message: CreateInvitationRequest,
+    ) -> Result<CreateInvitationResponse, Error> {
         let context = call.mutation(&message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let request = CreateInvitation::decode(message, &self.0)?;
@@ -47,7 +51,11 @@ impl Invitations {
         })
     }
 
-    async fn look_up(&self, _call: &Call, message: LookUpInvitationRequest) -> Result<LookUpInvitationResponse, Error> {
+    async fn look_up(
+        &self,
+        _call: &Incoming,
+        message: LookUpInvitationRequest,
+    ) -> Result<LookUpInvitationResponse, Error> {
         let offer = self.0.services.look_up_invitation(&message.token).await?;
         Ok(LookUpInvitationResponse {
             organization_display_name: offer.organization,
@@ -58,7 +66,11 @@ impl Invitations {
         })
     }
 
-    async fn accept(&self, call: &Call, message: AcceptInvitationRequest) -> Result<AcceptInvitationResponse, Error> {
+    async fn accept(
+        &self,
+        call: &Incoming,
+        message: AcceptInvitationRequest,
+    ) -> Result<AcceptInvitationResponse, Error> {
         let request =
             AcceptInvitation { token: message.token, password: message.password, display_name: message.display_name };
         let accepted = self.0.services.accept_invitation(&call.reading(), request).await?;

@@ -4,8 +4,6 @@
 //! panics, metrics, spans; `listener` before that, with the connections. One file per service; the next service is a new
 //! file and a line in `dispatch`.
 
-mod bulk;
-mod call;
 mod catalog;
 mod check;
 mod convert;
@@ -13,17 +11,16 @@ mod dispatch;
 mod group;
 mod handle;
 mod http_endpoints;
+mod incoming;
 mod invitation;
 mod layer;
 mod listener;
-mod membership;
+mod member;
 mod organization;
 mod page;
 mod put_off;
-mod removal;
 mod resource;
 mod role;
-mod roster;
 mod server;
 mod service_account;
 mod session;
@@ -32,7 +29,7 @@ mod status;
 mod tls;
 pub mod wire;
 
-pub use call::Edge;
+pub use incoming::Edge;
 pub use http_endpoints::{Health, router};
 pub use layer::{Authenticator, HotPath};
 pub use listener::{Listening, serve_plain};

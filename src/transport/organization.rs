@@ -1,10 +1,10 @@
 //! `OrganizationService`.
 
-use super::call::{Call, Edge};
 use super::convert::{
     Mask, grant, invitation, member, metadata, optional_id, optional_key, organization, organization_to, token,
 };
 use super::handle::{Decode, handlers};
+use super::incoming::{Edge, Incoming};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
 use crate::domain::id::MembershipId;
@@ -104,7 +104,7 @@ impl From<Written<Seats>> for proto::SetSeatLimitResponse {
 impl Organizations {
     async fn create(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: CreateOrganizationRequest,
     ) -> Result<CreateOrganizationResponse, Error> {
         let context = call.mutation(&message)?;
@@ -125,7 +125,7 @@ impl Organizations {
 
     async fn look_up(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: LookUpOrganizationRequest,
     ) -> Result<LookUpOrganizationResponse, Error> {
         let required = |field| Error::invalid(field, Reason::FieldRequired, "is required");

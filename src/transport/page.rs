@@ -9,7 +9,7 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::call::Edge;
+use super::incoming::Edge;
 use crate::auth::Purpose;
 use crate::domain::error::{Error, Reason};
 use crate::domain::time::{AHEAD_MAX, Timestamp};

@@ -6,8 +6,8 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
 use tonic_health::server::HealthReporter;
 
-use super::call::Edge;
 use super::dispatch::{Dispatch, SERVICES};
+use super::incoming::Edge;
 use super::layer::HotPath;
 use super::listener::{Listening, serve_grpc};
 use crate::proto;

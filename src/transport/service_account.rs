@@ -1,8 +1,8 @@
 //! `ServiceAccountService`.
 
-use super::call::{Call, Edge};
 use super::convert::{api_key, instant, service_account, token};
 use super::handle::{Decode, handlers};
+use super::incoming::{Edge, Incoming};
 use super::page::page_size;
 use crate::domain::error::Error;
 use crate::domain::fields::all;
@@ -156,7 +156,7 @@ impl From<Written<ApiKey>> for proto::RevokeApiKeyResponse {
 impl ServiceAccounts {
     async fn list(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListServiceAccountsRequest,
     ) -> Result<proto::ListServiceAccountsResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
@@ -176,7 +176,7 @@ impl ServiceAccounts {
 
     async fn list_keys(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListApiKeysRequest,
     ) -> Result<proto::ListApiKeysResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;

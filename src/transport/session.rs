@@ -1,9 +1,8 @@
 //! `SessionService`.
 
-use tonic::{Request, Response, Status};
-
-use super::call::{Call, Edge};
 use super::convert::timestamp;
+use super::handle::handlers;
+use super::incoming::{Edge, Incoming};
 use crate::domain::error::Error;
 use crate::proto::session_service_server::SessionService;
 use crate::proto::sign_in_response::Outcome;
@@ -13,16 +12,14 @@ use crate::service::SignIn;
 /// Serves sessions.
 pub(super) struct Sessions(pub Edge);
 
-#[tonic::async_trait]
-impl SessionService for Sessions {
-    async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.sign_in(&call, message).await)
+handlers! {
+    SessionService for Sessions {
+        sign_in(SignInRequest) -> SignInResponse: by signed_in;
     }
 }
 
 impl Sessions {
-    async fn sign_in(&self, call: &Call, message: SignInRequest) -> Result<SignInResponse, Error> {
+    async fn signed_in(&self, call: &Incoming, message: SignInRequest) -> Result<SignInResponse, Error> {
         let SignInRequest { email, password, device_token } = message;
         let signed_in = self.0.services.sign_in(SignIn { email, password, device_token, source: call.source }).await?;
         let signed_in = SignedIn {

@@ -1,5 +1,6 @@
 //! `AuthorizationService/ExplainCheck`.
 
+use super::Authorization;
 use crate::authz::{Answer, Denial, ItemFault};
 use crate::domain::access::{Explanation, Missing};
 use crate::domain::error::{Error, Reason};
@@ -9,29 +10,30 @@ use crate::proto;
 use crate::proto::subject::Kind;
 use crate::proto::{Decision, DecisionReason, ExplainCheckRequest, ExplainCheckResponse};
 use crate::service::{ExplainCheck, ExplainItem, ExplainSubject, Explained, TokenTrouble, Verdict};
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{PERMISSION_BYTES_MAX, Sight, allowed_by, decision, missing, token};
+use crate::transport::incoming::Incoming;
 
 /// Longest access token that is looked at.
 const TOKEN_BYTES_MAX: usize = 4_096;
 
-/// Serves one call.
-pub(super) async fn explain(
-    edge: &Edge,
-    call: &Call,
-    message: &ExplainCheckRequest,
-) -> Result<ExplainCheckResponse, Error> {
-    let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
-    let item = message.item.as_ref();
-    let item = item.ok_or_else(|| Error::invalid("item", Reason::FieldRequired, "is required"))?;
-    let request = ExplainCheck { item: asked(item) };
-    let explained = edge.services.explain_check(&call.reading(), organization, request).await?;
-    let (decision, explanation) = encode(&explained.value);
-    Ok(ExplainCheckResponse {
-        decision: Some(decision),
-        explanation: Some(explanation),
-        revision: token(Some(explained.token)),
-    })
+impl Authorization {
+    pub(super) async fn explain(
+        &self,
+        call: &Incoming,
+        message: ExplainCheckRequest,
+    ) -> Result<ExplainCheckResponse, Error> {
+        let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
+        let item = message.item.as_ref();
+        let item = item.ok_or_else(|| Error::invalid("item", Reason::FieldRequired, "is required"))?;
+        let request = ExplainCheck { item: asked(item) };
+        let explained = self.0.services.explain_check(&call.reading(), organization, request).await?;
+        let (decision, explanation) = encode(&explained.value);
+        Ok(ExplainCheckResponse {
+            decision: Some(decision),
+            explanation: Some(explanation),
+            revision: token(Some(explained.token)),
+        })
+    }
 }
 
 /// Reads an item, or what of it is missing or malformed.

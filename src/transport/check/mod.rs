@@ -9,78 +9,45 @@ pub(super) use stream::Streams;
 use futures_util::stream::Empty;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::call::{Call, Edge};
 use super::convert::{Items, consistency, decision, millis_up, token};
+use super::handle::handlers;
+use super::incoming::{Edge, Incoming};
 use crate::authz::{Answer, Denial, ITEMS_MAX, ItemFault};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
 use crate::proto::authorization_service_server::AuthorizationService;
 use crate::proto::{
-    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, ExplainCheckRequest,
-    ExplainCheckResponse, ListPermissionsRequest, ListPermissionsResponse, ListResourcesRequest, ListResourcesResponse,
-    ListSubjectsRequest, ListSubjectsResponse, StreamChecksRequest, StreamChecksResponse,
+    BatchCheckRequest, BatchCheckResponse, CheckItem, CheckRequest, CheckResponse, Consistency, StreamChecksRequest,
+    StreamChecksResponse,
 };
 use crate::service::Checked;
 
 /// Serves checks.
 pub(super) struct Authorization(pub Edge);
 
-#[tonic::async_trait]
-impl AuthorizationService for Authorization {
-    type StreamChecksStream = Empty<Result<StreamChecksResponse, Status>>;
-
-    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.check_one(&call, &message).await)
+handlers! {
+    AuthorizationService for Authorization {
+        check(CheckRequest) -> CheckResponse: by check_one;
+        batch_check(BatchCheckRequest) -> BatchCheckResponse: by check_batch;
+        explain_check(ExplainCheckRequest) -> ExplainCheckResponse: by explain;
+        list_permissions(ListPermissionsRequest) -> ListPermissionsResponse: by permissions;
+        list_resources(ListResourcesRequest) -> ListResourcesResponse: by resources;
+        list_subjects(ListSubjectsRequest) -> ListSubjectsResponse: by subjects;
     }
+    streams {
+        type StreamChecksStream = Empty<Result<StreamChecksResponse, Status>>;
 
-    async fn batch_check(&self, request: Request<BatchCheckRequest>) -> Result<Response<BatchCheckResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(self.check_batch(&call, &message).await)
-    }
-
-    async fn explain_check(
-        &self,
-        request: Request<ExplainCheckRequest>,
-    ) -> Result<Response<ExplainCheckResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(explain::explain(&self.0, &call, &message).await)
-    }
-
-    async fn list_permissions(
-        &self,
-        request: Request<ListPermissionsRequest>,
-    ) -> Result<Response<ListPermissionsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(list::permissions(&self.0, &call, &message).await)
-    }
-
-    async fn list_resources(
-        &self,
-        request: Request<ListResourcesRequest>,
-    ) -> Result<Response<ListResourcesResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(list::resources(&self.0, &call, &message).await)
-    }
-
-    async fn list_subjects(
-        &self,
-        request: Request<ListSubjectsRequest>,
-    ) -> Result<Response<ListSubjectsResponse>, Status> {
-        let (call, message) = Call::open(request)?;
-        call.close(list::subjects(&self.0, &call, &message).await)
-    }
-
-    async fn stream_checks(
-        &self,
-        _: Request<Streaming<StreamChecksRequest>>,
-    ) -> Result<Response<Self::StreamChecksStream>, Status> {
-        Err(Status::internal("frames of checks are read in place, before they come here"))
+        async fn stream_checks(
+            &self,
+            _: Request<Streaming<StreamChecksRequest>>,
+        ) -> Result<Response<Self::StreamChecksStream>, Status> {
+            Err(Status::internal("frames of checks are read in place, before they come here"))
+        }
     }
 }
 
 impl Authorization {
-    async fn check_one(&self, call: &Call, message: &CheckRequest) -> Result<CheckResponse, Error> {
+    async fn check_one(&self, call: &Incoming, message: CheckRequest) -> Result<CheckResponse, Error> {
         let item = message.item.as_ref();
         let item = item.ok_or_else(|| Error::invalid("item", Reason::FieldRequired, "is required"))?;
         let checked = self
@@ -98,7 +65,7 @@ impl Authorization {
         })
     }
 
-    async fn check_batch(&self, call: &Call, message: &BatchCheckRequest) -> Result<BatchCheckResponse, Error> {
+    async fn check_batch(&self, call: &Incoming, message: BatchCheckRequest) -> Result<BatchCheckResponse, Error> {
         if message.items.is_empty() || message.items.len() > ITEMS_MAX {
             let range = format!("must be from 1 to {ITEMS_MAX}");
             return Err(Error::invalid("items", Reason::OutOfRange, range));
@@ -115,7 +82,7 @@ impl Authorization {
 
     async fn answers(
         &self,
-        call: &Call,
+        call: &Incoming,
         organization: &str,
         asked: &[CheckItem],
         freshness: Option<&Consistency>,

@@ -19,10 +19,10 @@ use crate::proto::stream_checks_request::Frame as Received;
 use crate::proto::stream_checks_response::Frame as Told;
 use crate::proto::{Draining, OrganizationProgress, Progress, Reset, StreamChecksRequest, StreamChecksResponse};
 use crate::service::Services;
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{
     Tokens, asked, consistency, consistency_view, decision_out, millis_up, parse_token, question, token,
 };
+use crate::transport::incoming::{Edge, Incoming};
 use crate::transport::wire::read::{CheckFrameView, StreamFrame, stream_frame};
 use crate::transport::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
 use crate::transport::wire::{Malformed, Outgoing, Prepared, ServeStream};
@@ -42,7 +42,7 @@ impl ServeStream for Streams {
     type Frames = Frames;
 
     async fn stream_checks(&self, frames: Request<Streaming<Bytes>>) -> Result<Response<Frames>, Status> {
-        let (call, inbound) = Call::open(frames)?;
+        let (call, inbound) = Incoming::open(frames)?;
         let Some(caller) = call.caller else {
             return Err(call.refuse(&Error::new(Reason::CredentialMissing, "a credential is needed")));
         };
@@ -139,7 +139,7 @@ async fn next(stream: &mut Stream<ReceivedChecks>, is_last: bool) -> Result<Opti
 /// One stream.
 struct Dialogue {
     edge: Edge,
-    call: Call,
+    call: Incoming,
     inbound: Streaming<Bytes>,
     stream: Stream<ReceivedChecks>,
     /// What the frames of checks take that wait.
@@ -153,7 +153,7 @@ struct Dialogue {
 }
 
 impl Dialogue {
-    fn new(edge: Edge, call: Call, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
+    fn new(edge: Edge, call: Incoming, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
         edge.metrics.streams.inc();
         // Between a third and the whole of the age, so that many that began together do not end together.
         let age = edge.world.jittered(edge.stream_age * 2 / 3);

@@ -31,8 +31,8 @@ pub use authenticator::Authenticator;
 pub(super) use deadline::within;
 pub(super) use share::{Room, Share};
 
-use super::call::Call;
 use super::dispatch::Dispatch;
+use super::incoming::Incoming;
 use super::listener::Connected;
 use super::source::Sources;
 use super::status::status;
@@ -253,7 +253,7 @@ impl Shared {
         let is_operator = || caller.is_some_and(|caller| self.authenticator.is_operator(caller.subject));
         let is_public = rpc.required() == Required::Public;
         let source = is_public.then(|| self.sources.of(connected.peer(), &parts.headers, is_operator)).flatten();
-        parts.extensions.insert(Call { rpc, id, caller, deadline, activity, source });
+        parts.extensions.insert(Incoming { rpc, id, caller, deadline, activity, source });
         match AssertUnwindSafe(dispatch.answer(Request::from_parts(parts, body))).catch_unwind().await {
             Ok(response) if is_unread(&response) => {
                 call.refuse(&Error::new(Reason::RequestInvalid, "the message cannot be read, or is too large"))

@@ -12,9 +12,9 @@ use crate::proto::{
     UnsubscribeRequest, UnsubscribeResponse,
 };
 use crate::service::{AddContact, ListContacts, RemoveContact, Written};
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{contact, required_key, token};
 use crate::transport::handle::Decode;
+use crate::transport::incoming::{Edge, Incoming};
 use crate::transport::page::page_size;
 
 impl Decode<proto::AddContactRequest> for AddContact {
@@ -46,7 +46,7 @@ impl From<Written<Contact>> for proto::RemoveContactResponse {
 impl Resources {
     pub(super) async fn list_contacts(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: ListContactsRequest,
     ) -> Result<ListContactsResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
@@ -66,7 +66,7 @@ impl Resources {
 
     pub(super) async fn look_up_unsubscription(
         &self,
-        _: &Call,
+        _: &Incoming,
         message: LookUpUnsubscriptionRequest,
     ) -> Result<LookUpUnsubscriptionResponse, Error> {
         let link = self.0.services.look_up_unsubscription(&message.token).await?;
@@ -79,7 +79,7 @@ impl Resources {
 
     pub(super) async fn unsubscribe(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: UnsubscribeRequest,
     ) -> Result<UnsubscribeResponse, Error> {
         let link = self.0.services.unsubscribe(&call.reading(), &message.token, message.undo).await?.value;

@@ -26,12 +26,12 @@ use crate::service::{
     AddContact, BrowseResources, Changed, DeleteResource, GetResource, MoveResource, MovedResource, OwnedResource,
     Read, RegisterResource, RemoveContact, ResourceView, SetResourceOwner, ShareResource, UpdateResource, Written,
 };
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{
     Mask, grant, inherited, instant, metadata, optional_key, principal, read_each, required_key, resource,
     resource_key, resource_ref, token,
 };
 use crate::transport::handle::{Decode, handlers};
+use crate::transport::incoming::{Edge, Incoming};
 use crate::transport::page::page_size;
 
 /// Most principals that a resource is shared with at once.
@@ -67,7 +67,7 @@ handlers! {
             &self,
             request: Request<Streaming<RegisterResourcesRequest>>,
         ) -> Result<Response<RegisterResourcesResponse>, Status> {
-            let (call, messages) = Call::open(request)?;
+            let (call, messages) = Incoming::open(request)?;
             self.register_all(&call, messages).await
         }
     }
@@ -172,7 +172,7 @@ impl From<Written<Changed>> for proto::UnshareResourceResponse {
 }
 
 impl Resources {
-    async fn browse(&self, call: &Call, message: BrowseResourcesRequest) -> Result<BrowseResourcesResponse, Error> {
+    async fn browse(&self, call: &Incoming, message: BrowseResourcesRequest) -> Result<BrowseResourcesResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let within = format!("{:?} {} {}", message.under, message.resource_type, message.query);
         let bound = format!("resources of {organization} {within}");
@@ -195,7 +195,7 @@ impl Resources {
         })
     }
 
-    async fn delete(&self, call: &Call, message: DeleteResourceRequest) -> Result<DeleteResourceResponse, Error> {
+    async fn delete(&self, call: &Incoming, message: DeleteResourceRequest) -> Result<DeleteResourceResponse, Error> {
         let context = call.mutation(&message)?;
         let (organization, key) = named(&message.organization_id, message.resource.as_ref())?;
         let request = DeleteResource { key, etag: message.etag };

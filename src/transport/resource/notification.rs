@@ -7,9 +7,9 @@ use crate::domain::id::OrganizationId;
 use crate::domain::text::{mail_text, required_name};
 use crate::proto::{ListRecipientsRequest, ListRecipientsResponse, NotifyResourceRequest, NotifyResourceResponse};
 use crate::service::{ListRecipients, NotifyResource};
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{recipient, required_key, token};
 use crate::transport::handle::Decode;
+use crate::transport::incoming::{Edge, Incoming};
 use crate::transport::page::page_size;
 
 impl Decode<NotifyResourceRequest> for NotifyResource {
@@ -23,7 +23,7 @@ impl Decode<NotifyResourceRequest> for NotifyResource {
 impl Resources {
     pub(super) async fn list_recipients(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: ListRecipientsRequest,
     ) -> Result<ListRecipientsResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
@@ -43,7 +43,7 @@ impl Resources {
 
     pub(super) async fn notify(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: NotifyResourceRequest,
     ) -> Result<NotifyResourceResponse, Error> {
         let context = call.mutation(&message)?;

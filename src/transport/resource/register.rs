@@ -15,9 +15,9 @@ use crate::proto::{
     NewResource, RegisterResourceRequest, RegisterResourcesRequest, RegisterResourcesResponse, ResourceRef,
 };
 use crate::service::{Context, Outcome, RegisterResource, RegisterResources, ResourceView, Written};
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{optional_key, required_key, resource, token};
 use crate::transport::handle::Decode;
+use crate::transport::incoming::{Edge, Incoming};
 
 /// Most resources of one message.
 const CHUNK_MAX: usize = 100;
@@ -38,7 +38,7 @@ impl Resources {
     /// Registers message by message, until the stream ends or one is refused.
     pub(super) async fn register_all(
         &self,
-        call: &Call,
+        call: &Incoming,
         mut messages: Streaming<RegisterResourcesRequest>,
     ) -> Result<Response<RegisterResourcesResponse>, Status> {
         let (mut tally, mut first) = (Tally::default(), None);
@@ -52,7 +52,7 @@ impl Resources {
 
     async fn register_some(
         &self,
-        call: &Call,
+        call: &Incoming,
         first: &mut Option<(Context, OrganizationId)>,
         message: RegisterResourcesRequest,
         tally: &mut Tally,

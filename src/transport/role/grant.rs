@@ -10,12 +10,12 @@ use crate::proto;
 use crate::service::{
     ChangeGrants, ChangeInstallationGrants, Changed, ListGrants, Read, SummarizeGrants, Summary, Written,
 };
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{
     delta, grant, held, installation_delta, installation_grant, matrix, named, optional_key, principal, principal_out,
     read_each, resource_ref, token,
 };
 use crate::transport::handle::Decode;
+use crate::transport::incoming::{Edge, Incoming};
 use crate::transport::page::page_size;
 
 /// Most deltas in one batch, those of matrices left aside.
@@ -24,7 +24,7 @@ const DELTAS_MAX: usize = 100;
 impl Roles {
     pub(super) async fn change_installation_grants(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ChangeInstallationGrantsRequest,
     ) -> Result<proto::ChangeInstallationGrantsResponse, Error> {
         let context = call.mutation(&message)?;
@@ -44,7 +44,7 @@ impl Roles {
 
     pub(super) async fn list_grants(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListGrantsRequest,
     ) -> Result<proto::ListGrantsResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;

@@ -11,9 +11,9 @@ use crate::service::{
     ChangeGrants, CreateRole, DeleteRole, GetRole, ListRoles, Read, RoleDetail, RolePosition, SummarizeGrants,
     UpdateRole, UpdatedRole, Written,
 };
-use crate::transport::call::{Call, Edge};
 use crate::transport::convert::{changes, grant, new_role, role, role_mask, token};
 use crate::transport::handle::{Decode, handlers};
+use crate::transport::incoming::{Edge, Incoming};
 use crate::transport::page::page_size;
 
 /// Serves roles and grants.
@@ -80,7 +80,7 @@ impl From<Written<UpdatedRole>> for proto::UpdateRoleResponse {
 }
 
 impl Roles {
-    async fn list(&self, call: &Call, message: proto::ListRolesRequest) -> Result<proto::ListRolesResponse, Error> {
+    async fn list(&self, call: &Incoming, message: proto::ListRolesRequest) -> Result<proto::ListRolesResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let query = format!("roles of {organization}");
         // There are few, and a caller who names no size takes them all.
@@ -98,7 +98,11 @@ impl Roles {
         })
     }
 
-    async fn delete(&self, call: &Call, message: proto::DeleteRoleRequest) -> Result<proto::DeleteRoleResponse, Error> {
+    async fn delete(
+        &self,
+        call: &Incoming,
+        message: proto::DeleteRoleRequest,
+    ) -> Result<proto::DeleteRoleResponse, Error> {
         let context = call.mutation(&message)?;
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
         let request = DeleteRole {

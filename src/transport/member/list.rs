@@ -1,10 +1,6 @@
-//! The reading half of `MembershipService`: `ListMembers`, `GetMember`, `LookUpMember`, `ListMyMemberships`.
+//! `ListMembers`, `GetMember`, `LookUpMember` and `ListMyMemberships`.
 
-use super::call::{Call, Edge};
-use super::convert::{listed_member, member_state, token};
-use super::handle::Decode;
-use super::membership::Memberships;
-use super::page::page_size;
+use super::Memberships;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
@@ -15,11 +11,15 @@ use crate::domain::metadata::external_id;
 use crate::proto;
 use crate::proto::look_up_member_request::Name;
 use crate::service::{FoundMember, GetMember, ListMembers, LookUpMember, MemberName, Members, Read};
+use crate::transport::convert::{listed_member, member_state, token};
+use crate::transport::handle::Decode;
+use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::page::page_size;
 
 impl Memberships {
     pub(super) async fn list(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListMembersRequest,
     ) -> Result<proto::ListMembersResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
@@ -48,7 +48,7 @@ impl Memberships {
 
     pub(super) async fn list_mine(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListMyMembershipsRequest,
     ) -> Result<proto::ListMyMembershipsResponse, Error> {
         let context = call.reading();

@@ -6,8 +6,6 @@ use std::pin::Pin;
 use futures_util::{Stream, stream};
 use tonic::Status;
 
-use super::call::{Call, Edge};
-use super::convert::{assignment, token};
 use crate::domain::access::Move;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
@@ -17,6 +15,8 @@ use crate::proto::bulk_members_request::{Act, Selection};
 use crate::proto::{Assignment, BulkMemberResult, BulkMembersRequest, BulkMembersResponse, MemberFilter, MemberRef};
 use crate::service;
 use crate::service::{BulkAct, BulkMembers, BulkResult};
+use crate::transport::convert::{assignment, token};
+use crate::transport::incoming::{Edge, Incoming};
 
 /// Most members that one call names.
 const IDS_MAX: usize = 10_000;
@@ -25,7 +25,7 @@ const IDS_MAX: usize = 10_000;
 pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<BulkMembersResponse, Status>> + Send>>;
 
 /// Serves `BulkMembers`. What is refused of the call as a whole is refused before the first answer.
-pub(super) async fn bulk(edge: &Edge, call: &Call, message: BulkMembersRequest) -> Result<Chunks, Error> {
+pub(super) async fn bulk(edge: &Edge, call: &Incoming, message: BulkMembersRequest) -> Result<Chunks, Error> {
     let context = call.mutation(&message)?;
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let (selection, act) = all((selection(message.selection), act(message.act)))?;

@@ -1,4 +1,4 @@
-//! `MembershipService`: what it says of removals.
+//! Removals: previewed, begun, listed, watched and acknowledged.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -9,11 +9,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tonic::Status;
 
-use super::call::{Call, Edge};
-use super::convert::{member, resource_ref, timestamp, token};
-use super::handle::Decode;
-use super::membership::Memberships;
-use super::page::page_size;
+use super::Memberships;
 use crate::clock::Monotonic;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
@@ -23,13 +19,17 @@ use crate::domain::text;
 use crate::proto;
 use crate::proto::{WatchRemovalsRequest, WatchRemovalsResponse};
 use crate::service::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, Read, RemovalPreview, RemoveMember};
+use crate::transport::convert::{member, resource_ref, timestamp, token};
+use crate::transport::handle::Decode;
+use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::page::page_size;
 
 /// How often a watcher looks for what other servers have committed.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Most removals that are read at once.
 const PAGE: u32 = 1_000;
 
-/// What a watcher is told.
+/// What a watcher receives.
 pub(super) type Watching = Pin<Box<dyn Stream<Item = Result<WatchRemovalsResponse, Status>> + Send>>;
 
 impl Decode<proto::PreviewRemovalRequest> for PreviewRemoval {
@@ -55,7 +55,7 @@ impl From<Read<RemovalPreview>> for proto::PreviewRemovalResponse {
 impl Memberships {
     pub(super) async fn remove(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::RemoveMemberRequest,
     ) -> Result<proto::RemoveMemberResponse, Error> {
         use proto::remove_member_request::Assets as Named;
@@ -83,7 +83,7 @@ impl Memberships {
 
     pub(super) async fn leave(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::LeaveOrganizationRequest,
     ) -> Result<proto::LeaveOrganizationResponse, Error> {
         use proto::leave_organization_request::Assets as Named;
@@ -106,7 +106,7 @@ impl Memberships {
 
     pub(super) async fn page_of_removals(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::ListRemovalsRequest,
     ) -> Result<proto::ListRemovalsResponse, Error> {
         let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
@@ -127,7 +127,7 @@ impl Memberships {
 
     pub(super) async fn acknowledge(
         &self,
-        call: &Call,
+        call: &Incoming,
         message: proto::AcknowledgeRemovalRequest,
     ) -> Result<proto::AcknowledgeRemovalResponse, Error> {
         let context = call.mutation(&message)?;
@@ -144,7 +144,7 @@ impl Memberships {
 /// Who watches, and what they were told already.
 struct Watcher {
     edge: Edge,
-    call: Call,
+    call: Incoming,
     organization: OrganizationId,
     listener: Arc<str>,
     told: HashSet<MembershipId>,
@@ -155,7 +155,7 @@ struct Watcher {
 }
 
 /// Tells of every removal that a listener has yet to acknowledge, as they come.
-pub(super) async fn watch(edge: &Edge, call: &Call, message: &WatchRemovalsRequest) -> Result<Watching, Error> {
+pub(super) async fn watch(edge: &Edge, call: &Incoming, message: &WatchRemovalsRequest) -> Result<Watching, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let listener = required_listener(&message.listener)?;
     let clock = &edge.services.world.clock;

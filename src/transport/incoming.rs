@@ -45,7 +45,7 @@ impl std::fmt::Debug for Edge {
 
 /// What the layer found out about a call.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct Incoming {
     pub rpc: Rpc,
     pub id: Uuid,
     pub caller: Option<Caller>,
@@ -56,7 +56,7 @@ pub(super) struct Call {
     pub source: Option<IpAddr>,
 }
 
-impl Call {
+impl Incoming {
     /// Takes what the layer left in a request, and the message.
     ///
     /// # Errors
