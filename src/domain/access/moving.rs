@@ -57,8 +57,9 @@ pub fn may_move(actor: &Actor, id: MembershipId, grants: &[&Grant], act: Move, n
 /// Asks the ceiling for taking from `principal` all that they hold, `grants`, wherever that is.
 ///
 /// # Errors
-/// - What [`may_take_role`] refuses; [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing) for an actor who does not see every place where
-///   something could be held that is not theirs to take (CM-13).
+/// - What [`may_take_role`] refuses.
+/// - [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing) for an actor who does not see every
+///   place where something could be held that is not theirs to take (CM-13).
 pub fn may_shut_out<'a>(
     actor: &Actor,
     principal: Principal,
@@ -77,8 +78,9 @@ pub fn may_shut_out<'a>(
 /// Asks the ceiling for letting `principal` have again all that they hold, `grants`, wherever that is.
 ///
 /// # Errors
-/// - What [`may_give`] refuses; [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing) for an actor who does not see every place where something can
-///   be held (CM-13).
+/// - What [`may_give`] refuses.
+/// - [`PermissionMissing`](crate::domain::error::Reason::PermissionMissing) for an actor who does not see every
+///   place where something can be held (CM-13).
 pub fn may_let_in<'a>(
     actor: &Actor,
     principal: Principal,
