@@ -129,5 +129,5 @@ async fn a_task_that_panicked_is_reported() {
     polls.send_replace(Polls::Panic);
     detail_says(&app, Duration::from_millis(50), "worker log: PANICKED").await;
     assert!(metric(&app, "worker_stuck{worker=\"log\"}").await > 0.5);
-    assert!(metric(&app, "worker_stuck{worker=\"mail\"}").await < 0.5);
+    assert!(metric(&app, "worker_stuck{worker=\"deliveries\"}").await < 0.5);
 }
