@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{InstallationKey, KeyError, Passwords, Sealer, Secret, Tokens};
+use crate::auth::{InstallationKey, KeyError, PasswordCost, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
 use crate::changelog::Source;
 use crate::clock::{self, Reading, SystemClock, World};
@@ -88,6 +88,40 @@ pub enum AppError {
     Tls(#[from] TlsError),
 }
 
+/// What a server is built of, beside its settings. Tests and load generators put something else in the place of a part.
+pub struct Parts<'a> {
+    /// Time, ids and randomness.
+    pub world: World,
+    /// How the database is opened.
+    pub database: store::Settings,
+    /// Makes what the index follows: the store itself, or something before it. Everything else works on the store.
+    pub source: Box<dyn FnOnce(Store) -> Arc<dyn Source> + Send + 'a>,
+    /// Receives the operator's key before the first start is committed.
+    pub hand_over: HandOver,
+    /// What hashing a password costs.
+    pub password_cost: PasswordCost,
+}
+
+impl Parts<'_> {
+    /// Returns the parts of an ordinary server.
+    #[must_use]
+    pub fn of(config: &Config, world: World) -> Self {
+        Self {
+            world,
+            database: store_settings(config),
+            source: Box::new(|store| Arc::new(store)),
+            hand_over: Box::new(|_| Box::pin(std::future::ready(Ok(())))),
+            password_cost: PasswordCost::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("password_cost", &self.password_cost).finish_non_exhaustive()
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct App {
@@ -116,50 +150,15 @@ impl App {
     /// # Errors
     /// See [`AppError`]; nothing is left running then.
     pub async fn start(config: &Config, world: World) -> Result<Self, AppError> {
-        Self::start_with(config, world, |store| Arc::new(store)).await
+        Self::start_of(config, Parts::of(config, world)).await
     }
 
-    /// Starts a server that hands over the operator's key before the first start is committed.
+    /// As [`App::start`], of parts that the caller has chosen.
     ///
     /// # Errors
-    /// As [`App::start`]; [`StartError::Untold`] if the key was not handed over.
-    pub async fn start_handing_over(config: &Config, world: World, hand_over: HandOver) -> Result<Self, AppError> {
-        Self::begin(config, store_settings(config), world, |store| Arc::new(store), hand_over).await
-    }
-
-    /// Starts a server whose index follows what `source` makes of the store: the store itself, or something before it, as
-    /// a load generator puts there for organizations that no database holds. Everything else works on the store.
-    ///
-    /// # Errors
-    /// As [`App::start`].
-    pub async fn start_with(
-        config: &Config,
-        world: World,
-        source: impl FnOnce(Store) -> Arc<dyn Source>,
-    ) -> Result<Self, AppError> {
-        Self::start_on(config, store_settings(config), world, source).await
-    }
-
-    /// As [`App::start_with`], with the store opened as `database` says, for tests that have it fail.
-    ///
-    /// # Errors
-    /// As [`App::start`].
-    pub async fn start_on(
-        config: &Config,
-        database: store::Settings,
-        world: World,
-        source: impl FnOnce(Store) -> Arc<dyn Source>,
-    ) -> Result<Self, AppError> {
-        Self::begin(config, database, world, source, Box::new(|_| Box::pin(std::future::ready(Ok(()))))).await
-    }
-
-    async fn begin(
-        config: &Config,
-        database: store::Settings,
-        world: World,
-        source: impl FnOnce(Store) -> Arc<dyn Source>,
-        hand_over: HandOver,
-    ) -> Result<Self, AppError> {
+    /// As [`App::start`]; [`StartError::Untold`] if the operator's key could not be handed over.
+    pub async fn start_of(config: &Config, parts: Parts<'_>) -> Result<Self, AppError> {
+        let Parts { world, database, source, hand_over, password_cost } = parts;
         let tls = find_tls(config)?;
         say_whose_source_is_known(&config.limits);
         let (listener, grpc_address) = listen(config.listen).await?;
@@ -186,9 +185,10 @@ impl App {
         let engine_settings = authz::Settings { bytes_max, ..authz::Settings::default() };
         let engine =
             Engine::start(source(store.clone()), catalogs, world.clone(), engine_settings, first.epoch).await?;
+        let hashes_at_once = usize::from(config.password_concurrency);
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
-            passwords: Passwords::new(world.clone(), usize::from(config.password_concurrency), config.password_wait),
+            passwords: Passwords::new(world.clone(), password_cost, hashes_at_once, config.password_wait),
             throttle: Throttle::new(world.clone(), sign_in_limits(&config.limits)),
             tokens: Tokens::new(
                 config.issuer.clone(),
@@ -199,15 +199,7 @@ impl App {
             bearers: Bearers::default(),
             sealer: sealer.clone(),
             world: world.clone(),
-            settings: service::Settings {
-                join_url: config.join_url.clone(),
-                unsubscribe_url: config.unsubscribe_url.clone(),
-                session_lifetime: config::SESSION_LIFETIME,
-                device_lifetime: config.limits.device_lifetime,
-                mail_limits: mail_limits(&config.limits),
-                calls_max: config.calls_per_credential,
-                streams_max: config.streams_per_credential,
-            },
+            settings: service_settings(config),
             deliveries: Arc::new(Notify::new()),
             removals_begun: tokio::sync::watch::Sender::default(),
             activity: Arc::default(),
@@ -458,6 +450,18 @@ fn sign_in_limits(limits: &Limits) -> throttle::Limits {
         free: limits.sign_in_free_tries,
         row: limits.sign_in_refusals_in_a_row,
         delay: (limits.sign_in_delay, limits.sign_in_longest_delay),
+    }
+}
+
+fn service_settings(config: &Config) -> service::Settings {
+    service::Settings {
+        join_url: config.join_url.clone(),
+        unsubscribe_url: config.unsubscribe_url.clone(),
+        session_lifetime: config::SESSION_LIFETIME,
+        device_lifetime: config.limits.device_lifetime,
+        mail_limits: mail_limits(&config.limits),
+        calls_max: config.calls_per_credential,
+        streams_max: config.streams_per_credential,
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use guildhall::app::{self, App, store_settings};
+use guildhall::app::{self, App, Parts, store_settings};
 use guildhall::auth::install_jwt_crypto;
 use guildhall::clock::World;
 use guildhall::config::{self, Config};
@@ -91,8 +91,10 @@ async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let database = store_settings(config).location()?;
     // Asked for before the start, so that whoever sees the server ready can have it stop.
     let mut terminate = signal(SignalKind::terminate())?;
+    let hand_over = print_key(database.clone());
+    let parts = Parts { hand_over, ..Parts::of(config, World::system()) };
     let app = tokio::select! {
-        app = App::start_handing_over(config, World::system(), print_key(database.clone())) => app?,
+        app = App::start_of(config, parts) => app?,
         _ = terminate.recv() => {
             tracing::info!("told to stop before it had started");
             return Ok(());

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use futures_util::StreamExt;
-use guildhall::app::App;
+use guildhall::app::{App, Parts};
 use guildhall::auth::InstallationKey;
+use guildhall::changelog::Source;
 use guildhall::clock::World;
 use guildhall::config::Config;
 use guildhall::proto::authorization_service_server::AuthorizationServiceServer;
@@ -78,8 +79,8 @@ async fn guildhall(settings: Guildhall) -> Result<(), Failure> {
     if let Some(file) = &config.installation_key_file {
         InstallationKey::load_or_create(file, &World::system())?;
     }
-    let app =
-        App::start_with(&config, World::system(), |store| Arc::new(Synthetic::new(Arc::new(store), shape))).await?;
+    let source = Box::new(|store| Arc::new(Synthetic::new(Arc::new(store), shape)) as Arc<dyn Source>);
+    let app = App::start_of(&config, Parts { source, ..Parts::of(&config, World::system()) }).await?;
     greet(&Hello { grpc: app.grpc_address, key: app.operator_key.as_ref().map(|key| key.text().to_owned()) })?;
 
     parent_ends().await;

@@ -14,7 +14,7 @@ mod unsubscription;
 
 pub use fingerprint::Counted;
 pub use jwt_crypto::install_jwt_crypto;
-pub use password::{Passwords, Turn};
+pub use password::{PasswordCost, Passwords, Turn};
 pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
 pub use secret::{Secret, SecretKind, SecretLink, hash_of, kind_of};
 pub use signing_key::SigningKey;

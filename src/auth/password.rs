@@ -13,14 +13,40 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::World;
 use crate::domain::error::{Error, Reason};
 
-/// Memory of one hash, KiB. With [`PASSES`] and [`LANES`] the least that OWASP's cheat sheet names.
-const MEMORY_KIB: u32 = 19_456;
+/// What hashing one password costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PasswordCost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes, which is also how many threads could share the work.
+    pub lanes: u32,
+}
 
-/// Passes over the memory.
-const PASSES: u32 = 2;
+impl Default for PasswordCost {
+    /// The least that OWASP's cheat sheet names. No setting of a server lowers it.
+    fn default() -> Self {
+        Self { memory_kib: 19_456, passes: 2, lanes: 1 }
+    }
+}
 
-/// Lanes, which is also how many threads could share the work.
-const LANES: u32 = 1;
+impl PasswordCost {
+    /// The least that RFC 9106 allows, for tests that are not about the cost.
+    pub const LEAST: Self = Self { memory_kib: 8, passes: 1, lanes: 1 };
+
+    fn params(self) -> Params {
+        let Self { memory_kib, passes, lanes } = self;
+        Params::new(memory_kib, passes, lanes, None).expect("the parameters are within Argon2's bounds")
+    }
+
+    /// Returns a hash that stands in for one of a user who has none, and takes as long. No password is known to fit it.
+    fn dummy(self) -> String {
+        let Self { memory_kib, passes, lanes } = self;
+        let (salt, hash) = ("Z3VpbGRoYWxsIGR1bW15IQ", "A".repeat(43));
+        format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${hash}")
+    }
+}
 
 /// What a hash is taken to last until one was measured, and the least that one is taken to.
 const LASTS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(1));
@@ -29,9 +55,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Bytes of salt (RFC 9106, 3.1).
 const SALT_BYTES: usize = 16;
-
-/// Stands in for the hash of whoever has none, with today's parameters. No password is known to fit it.
-const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Z3VpbGRoYWxsIGR1bW15IQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Hashes and verifies passwords. Cloning it is cheap, and clones share the bound.
 #[derive(Clone)]
@@ -42,6 +65,7 @@ pub struct Passwords {
 struct Shared {
     world: World,
     argon2: Argon2<'static>,
+    dummy: String,
     concurrency: usize,
     /// Longest that a caller waits for a turn.
     patience: Duration,
@@ -52,15 +76,15 @@ struct Shared {
 }
 
 impl Passwords {
-    /// Makes a hasher that runs at most `concurrency` hashes at a time, at least one; each takes 19 MiB and one core. For
-    /// its turn a caller waits for at most `patience`.
+    /// Makes a hasher that runs at most `concurrency` hashes at a time, at least one; each takes one core and the memory of
+    /// `cost`. For its turn a caller waits for at most `patience`.
     #[must_use]
-    pub fn new(world: World, concurrency: usize, patience: Duration) -> Self {
-        let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within Argon2's bounds");
+    pub fn new(world: World, cost: PasswordCost, concurrency: usize, patience: Duration) -> Self {
         let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let shared = Shared {
             world,
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()),
+            dummy: cost.dummy(),
             concurrency,
             patience,
             permits: Arc::new(Semaphore::new(concurrency)),
@@ -157,7 +181,7 @@ impl Turn {
     /// Between begin and commit, see [`crate::locked`].
     pub async fn verify(self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
         let is_real = hash.is_some();
-        let hash = hash.unwrap_or(DUMMY).to_owned();
+        let hash = hash.unwrap_or(&self.shared.dummy).to_owned();
         let argon2 = self.shared.argon2.clone();
         let fits = move |password: &[u8]| {
             // The parameters that count are those in the hash.
@@ -208,7 +232,7 @@ mod tests {
     use super::*;
 
     fn passwords() -> Passwords {
-        Passwords::new(World::system(), 2, Duration::from_mins(1))
+        Passwords::new(World::system(), PasswordCost::default(), 2, Duration::from_mins(1))
     }
 
     async fn hash(passwords: &Passwords, password: &str) -> String {
@@ -245,8 +269,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_dummy_costs_what_a_real_hash_costs() {
-        let real = hash(&passwords(), "x").await;
-        let (real, dummy) = (PasswordHash::new(&real).expect("a PHC string"), PasswordHash::new(DUMMY).expect("one"));
+        let (real, dummy) = (hash(&passwords(), "x").await, PasswordCost::default().dummy());
+        let (real, dummy) = (PasswordHash::new(&real).expect("a PHC string"), PasswordHash::new(&dummy).expect("one"));
         assert_eq!(dummy.algorithm, real.algorithm);
         assert_eq!(dummy.version, real.version);
         assert_eq!(dummy.params, real.params);
@@ -272,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_waits_for_its_turn() {
-        let passwords = Passwords::new(World::system(), 1, Duration::from_mins(1));
+        let passwords = Passwords::new(World::system(), PasswordCost::default(), 1, Duration::from_mins(1));
         let turn = passwords.turn().await.expect("a turn");
         let mut waiting = Box::pin(passwords.turn());
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
@@ -285,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn whose_turn_would_come_too_late_is_refused_at_once() {
-        let passwords = Passwords::new(World::system(), 1, Duration::from_millis(120));
+        let passwords = Passwords::new(World::system(), PasswordCost::default(), 1, Duration::from_millis(120));
         // As if hashes had taken 50 ms of late: two may wait, for 50 and for 100.
         let turn = passwords.turn().await.expect("a turn");
         let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(passwords.turn())).collect();

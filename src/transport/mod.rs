@@ -29,8 +29,8 @@ mod status;
 mod tls;
 pub mod wire;
 
-pub use incoming::Edge;
 pub use http_endpoints::{Health, router};
+pub use incoming::Edge;
 pub use layer::{Authenticator, HotPath};
 pub use listener::{Listening, serve_plain};
 pub use server::{health, serve, set_serving};

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use guildhall::app::App;
+use guildhall::app::{App, Parts};
+use guildhall::auth::PasswordCost;
 use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
 use guildhall::clock::{AnchoredClock, Clock, World};
 use guildhall::domain::error::Error;
@@ -94,12 +95,13 @@ impl Scene {
         let clock = Arc::new(AnchoredClock::new(machine.clone()));
         let world = World { clock, entropy: Arc::new(SeededEntropy::new(1)) };
         let slot = OnceLock::new();
-        let app = App::start_with(&config, world, |store| {
+        let source = Box::new(|store| {
             let setting =
                 Setting { store, machine: machine.clone(), first: OnceLock::new(), set_by: AtomicI64::new(0) };
-            slot.get_or_init(|| Arc::new(setting)).clone()
+            Arc::clone(slot.get_or_init(|| Arc::new(setting))) as Arc<dyn Source>
         });
-        let app = app.await.unwrap();
+        let parts = Parts { source, password_cost: PasswordCost::LEAST, ..Parts::of(&config, world) };
+        let app = App::start_of(&config, parts).await.unwrap();
         let database = slot.into_inner().expect("it was asked for");
         let scene = Self { app, machine, database, _data_dir: data_dir };
         scene.pass(Duration::from_secs(10)).await;

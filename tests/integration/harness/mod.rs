@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall::app::{App, AppError, store_settings};
+use guildhall::app::{App, AppError, Parts, store_settings};
+use guildhall::auth::PasswordCost;
 use guildhall::changelog::Source;
 use guildhall::clock::World;
 use guildhall::config::Config;
@@ -136,10 +137,20 @@ impl TestApp {
         config: Config,
         data_dir: Arc<TempDir>,
         clock: Arc<ManualClock>,
-        source: impl FnOnce(Store) -> Arc<dyn Source>,
+        source: impl FnOnce(Store) -> Arc<dyn Source> + Send,
     ) -> Result<Self, AppError> {
-        let app = App::start_with(&config, world(&clock), source).await?;
-        Self::running(app, config, data_dir, clock).await
+        let parts = Parts { source: Box::new(source), ..parts(&config, &clock) };
+        Self::start_of(config, data_dir, clock, parts).await
+    }
+
+    /// As [`TestApp::start_with`], for tests that are about what hashing a password costs.
+    pub async fn start_hashing(
+        config: Config,
+        data_dir: Arc<TempDir>,
+        clock: Arc<ManualClock>,
+    ) -> Result<Self, AppError> {
+        let parts = Parts { password_cost: PasswordCost::default(), ..parts(&config, &clock) };
+        Self::start_of(config, data_dir, clock, parts).await
     }
 
     /// As [`TestApp::start_with`], with a hook that every connection to SQLite runs as it opens.
@@ -150,16 +161,17 @@ impl TestApp {
         hook: SqliteHook,
     ) -> Result<Self, AppError> {
         let database = guildhall::store::Settings { sqlite_hook: Some(hook), ..store_settings(&config) };
-        let app = App::start_on(&config, database, world(&clock), |store| Arc::new(store)).await?;
-        Self::running(app, config, data_dir, clock).await
+        let parts = Parts { database, ..parts(&config, &clock) };
+        Self::start_of(config, data_dir, clock, parts).await
     }
 
-    async fn running(
-        app: App,
+    async fn start_of(
         config: Config,
         data_dir: Arc<TempDir>,
         clock: Arc<ManualClock>,
+        parts: Parts<'_>,
     ) -> Result<Self, AppError> {
+        let app = App::start_of(&config, parts).await?;
         let endpoint = Endpoint::from_shared(format!("http://{}", app.grpc_address)).expect("an address");
         let channel = endpoint.tcp_nodelay(true).connect().await.expect("a server that listens");
         let operator_key = app.operator_key.as_ref().map(|key| key.text().to_owned()).unwrap_or_default();
@@ -389,7 +401,12 @@ impl TestApp {
     }
 }
 
-/// Gives the clock of a test, and randomness from a seed.
+/// Returns the parts of a test's server, which hashes passwords at the least cost.
+fn parts(config: &Config, clock: &Arc<ManualClock>) -> Parts<'static> {
+    Parts { password_cost: PasswordCost::LEAST, ..Parts::of(config, world(clock)) }
+}
+
+/// Returns the clock of a test, and randomness from a seed.
 fn world(clock: &Arc<ManualClock>) -> World {
     World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(clock.start())) }
 }

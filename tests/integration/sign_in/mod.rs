@@ -34,6 +34,14 @@ async fn start_by(clock: Arc<ManualClock>, database: Database, set: impl FnOnce(
     TestApp::start_with(config, data_dir, clock).await.expect("a server that starts")
 }
 
+/// As [`start`], with passwords that cost what they cost.
+async fn start_hashing(database: Database, set: impl FnOnce(&mut Config)) -> TestApp {
+    let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
+    let mut config = database.config(data_dir.path()).await;
+    set(&mut config);
+    TestApp::start_hashing(config, data_dir, ManualClock::new()).await.expect("a server that starts")
+}
+
 async fn attempt(call: &Caller, email: &str, password: &str) -> Result<proto::SignedIn, Status> {
     attempt_on(call, "", email, password).await
 }
