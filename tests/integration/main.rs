@@ -8,17 +8,13 @@
 #![allow(clippy::format_push_string, clippy::format_collect, reason = "what went wrong is written once, at the end")]
 
 #[cfg(test)]
-mod above;
-#[cfg(test)]
 mod attacks;
 #[cfg(test)]
-mod bearers;
-#[cfg(test)]
-mod catalogs;
+mod catalog;
 #[cfg(test)]
 mod ceiling;
 #[cfg(test)]
-mod checks;
+mod check;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
@@ -32,15 +28,15 @@ mod engine;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
-mod explanations;
-#[cfg(test)]
 mod faults;
 #[cfg(test)]
-mod groups;
+mod grant;
 #[cfg(test)]
-mod handing_on;
+mod group;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod invitation;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -50,11 +46,9 @@ mod listener;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
-mod mailing;
+mod member;
 #[cfg(test)]
-mod members;
-#[cfg(test)]
-mod offers;
+mod organization;
 #[cfg(test)]
 mod permissions;
 #[cfg(test)]
@@ -62,19 +56,13 @@ mod process;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
-mod removal;
+mod resource;
 #[cfg(test)]
-mod resources;
-#[cfg(test)]
-mod roles;
+mod role;
 #[cfg(test)]
 mod rule;
 #[cfg(test)]
-mod seats;
-#[cfg(test)]
-mod sign_in;
-#[cfg(test)]
-mod streams;
+mod session;
 #[cfg(test)]
 mod surface;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Catalogs of operators, met by processes that did not put them.
 
 use super::program::Site;
-use crate::catalogs::{SHOP, shelf, shop_with};
+use crate::catalog::{SHOP, shelf, shop_with};
 use crate::harness::messages::{
     as_member, create_role, custom_role, get_organization, item, put_catalog, register, set_catalog,
 };

@@ -7,10 +7,10 @@ use guildhall::proto::{self, DecisionReason};
 use tonic::Code;
 
 use super::{change_of, reset_of, scene, subscribe_to};
-use crate::bearers::commit;
 use crate::harness::messages::{bearer, change, check, fresh, grant, item_about, membership, revoke};
 use crate::harness::{Caller, Organization, Person, TestApp, as_member, assert_refused, project};
 use crate::on_both;
+use crate::session::commit;
 
 fn token(person: &Person) -> String {
     person.call.credential.clone().unwrap()

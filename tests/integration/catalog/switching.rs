@@ -6,13 +6,13 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::{SHOP, create_under, found_shop, put, shelf, shop_with};
+use crate::check::streams::at as at_revision;
 use crate::harness::messages::{
     as_member, change, check, create_group, create_role, custom_role, disable, get_organization, get_role, grant, item,
     list_permissions, list_roles, membership, reaching, register, revoke, set_catalog, user,
 };
 use crate::harness::{Caller, Organization, Person, TestApp, assert_refused, at, role};
 use crate::on_both;
-use crate::streams::at as at_revision;
 
 const REQUEST_ID: &str = "018f4e9a-0000-7000-8000-000000000001";
 /// The second version, in which helpers fill the shelves that they look after.

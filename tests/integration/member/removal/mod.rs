@@ -21,7 +21,7 @@ fn asset(id: &str) -> proto::ResourceRef {
 
 /// A workspace whose product has two listeners, which machines of the role `backend` speak for.
 async fn found_awaited(app: &TestApp) -> Organization {
-    let preset = include_str!("../../../presets/analytics-workspace.yaml");
+    let preset = include_str!("../../../../presets/analytics-workspace.yaml");
     // Whoever gives a machine its role holds as much.
     let yaml = preset.replace("access.check: ANY\n", "access.check: ANY\n      removal.acknowledge: ANY\n");
     let yaml = yaml.replace("name: analytics-workspace", "name: awaited");

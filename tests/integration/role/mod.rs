@@ -4,6 +4,7 @@ mod answers;
 mod ceiling;
 mod editing;
 mod races;
+mod transfer;
 
 use guildhall::proto;
 use tonic::Status;

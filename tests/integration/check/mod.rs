@@ -5,9 +5,11 @@
 
 mod draining;
 mod expiries;
+pub mod explanations;
 mod lists;
 mod order;
 mod resuming;
+pub mod streams;
 mod tokens;
 
 use std::time::Duration;

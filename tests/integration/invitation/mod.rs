@@ -3,6 +3,7 @@
 
 mod accepting;
 mod expired;
+mod mailing;
 mod removed;
 mod roles;
 mod switching;

@@ -6,13 +6,13 @@ use guildhall::proto;
 use tonic::Code;
 
 use super::{ESTATE, Scene, come, for_an_hour, house, in_the_way};
+use crate::check::streams::at as at_revision;
 use crate::harness::messages::{
     change, create_organization_under, grant, invite, membership, put_catalog, set_catalog,
 };
 use crate::harness::{TestApp, as_member, assert_refused, at, role};
 use crate::on_both;
 use crate::refusals::revision_of;
-use crate::streams::at as at_revision;
 
 /// Puts the estate with something of it changed, under a name of its own, and has the organization follow it.
 async fn follow(app: &TestApp, id: &str, name: &str, changes: &[(&str, &str)]) -> Result<(), tonic::Status> {
@@ -68,7 +68,7 @@ on_both! {
             assert_refused::<()>(Err(refused), Code::FailedPrecondition, "CATALOG_INCOMPATIBLE");
             assert_eq!(at_revision(&revision_of(owner, id).await), before, "{name}");
             // No link is withdrawn yet: this one is over.
-            crate::explanations::execute(&app, "update invitations set state = 'revoked' where kind = 'link'").await;
+            crate::check::explanations::execute(&app, "update invitations set state = 'revoked' where kind = 'link'").await;
             follow(&app, id, name, &changes).await.unwrap_or_else(|it| panic!("{name}: nothing else is in the way: {it}"));
             app.operator().set_organization_catalog(set_catalog(id, "estate")).await.unwrap();
         }

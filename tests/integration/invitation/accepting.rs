@@ -4,7 +4,7 @@ use guildhall::proto;
 use tonic::Code;
 
 use super::{Scene, come, for_an_hour, house};
-use crate::explanations::execute;
+use crate::check::explanations::execute;
 use crate::harness::messages::{accept, custom_role, delete, invite, register, update_role};
 use crate::harness::{PASSWORD, TestApp, as_member, assert_refused, at, role};
 use crate::on_both;

@@ -20,7 +20,7 @@ const THE_ACTIVE: &str = "[ACTIVE]";
 
 /// A workspace where `counts` sit, with every way in; a removal waits for one listener.
 async fn found_where(app: &TestApp, counts: &str) -> Organization {
-    let preset = include_str!("../../presets/analytics-workspace.yaml");
+    let preset = include_str!("../../../presets/analytics-workspace.yaml");
     let yaml = preset.replace("name: analytics-workspace", "name: seated").replace(ALL, counts);
     let yaml = yaml.replace("      member.invite: ANY", "      member.create: ANY\n      member.invite: ANY");
     let yaml = format!("{yaml}\ninvitation: {{kinds: [EMAIL, LINK], lifetime: 7d}}\n");

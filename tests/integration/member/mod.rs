@@ -7,6 +7,7 @@ mod listing;
 mod making;
 mod mine;
 mod organizations;
+mod removal;
 mod texts;
 
 use std::time::Duration;

@@ -90,7 +90,7 @@ on_both! {
         let written = owner.update_role(update_role(id, other)).await.unwrap();
         let frame = stream.change_frame().await;
         assert_eq!(frame.changes.len(), 3, "what goes and what comes at one revision: {frame:?}");
-        assert_eq!(crate::streams::at(&frame.revision), crate::streams::at(&written.revision));
+        assert_eq!(crate::check::streams::at(&frame.revision), crate::check::streams::at(&written.revision));
         assert!(!owner.allows(id, &bob.user_id, "asset.view", Some(asset("plan"))).await);
 
         // By the list: a role that puts its holders on every list, and one that does no longer.

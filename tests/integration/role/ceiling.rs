@@ -6,7 +6,7 @@ use guildhall::proto::{self, HolderKind, Reach};
 use tonic::{Code, Status};
 
 use super::{any, asset, change, give, make, named, subset, workspace};
-use crate::catalogs::{found_shop, put, shelf, shop_with};
+use crate::catalog::{found_shop, put, shelf, shop_with};
 use crate::harness::messages::{
     self, custom_role, delete_role, get_organization, grant, membership, reaching, revoke, set_catalog, update_role,
 };

@@ -1,0 +1,3 @@
+//! Grants by themselves; who may give what is in `ceiling`, and what each opens in `check`.
+
+mod above;

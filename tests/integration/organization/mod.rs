@@ -1,0 +1,3 @@
+//! Organizations: how many may sit in one.
+
+mod seats;

@@ -1,0 +1,6 @@
+//! Credentials: how a user signs in, and what is remembered of every credential that calls.
+
+mod bearers;
+mod sign_in;
+
+pub use bearers::commit;
