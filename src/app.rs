@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{InstallationKey, KeyError, PasswordCost, Passwords, Sealer, Secret, Tokens};
 use crate::authz::{self, Engine};
 use crate::changelog::Source;
-use crate::clock::{self, Reading, SystemClock, World};
+use crate::clock::{self, Env, Reading, SystemClock};
 use crate::config::{self, Config, Limits};
 use crate::domain::catalog::Catalogs;
 use crate::domain::catalog::presets;
@@ -28,7 +28,7 @@ use crate::private;
 use crate::service::{self, Bearers, FirstStart, HandOver, Services, StartError, Throttle};
 use crate::store::{self, Beginning, OpenError, Store};
 use crate::telemetry::Metrics;
-use crate::transport::{self, Authenticator, Edge, Health, HotPath, Listening, Sources, TlsAcceptor, TlsError};
+use crate::transport::{self, Authenticator, Health, HotPath, Listening, ServerState, Sources, TlsAcceptor, TlsError};
 use crate::workers::Workers;
 
 /// Why a server does not start. Each message says what to do.
@@ -91,7 +91,7 @@ pub enum AppError {
 /// What a server is built of, beside its settings. Tests and load generators put something else in the place of a part.
 pub struct Parts<'a> {
     /// Time, ids and randomness.
-    pub world: World,
+    pub env: Env,
     /// How the database is opened.
     pub database: store::Settings,
     /// Makes what the index follows: the store itself, or something before it. Everything else works on the store.
@@ -105,9 +105,9 @@ pub struct Parts<'a> {
 impl Parts<'_> {
     /// Returns the parts of an ordinary server.
     #[must_use]
-    pub fn of(config: &Config, world: World) -> Self {
+    pub fn of(config: &Config, env: Env) -> Self {
         Self {
-            world,
+            env,
             database: store_settings(config),
             source: Box::new(|store| Arc::new(store)),
             hand_over: Box::new(|_| Box::pin(std::future::ready(Ok(())))),
@@ -149,8 +149,8 @@ impl App {
     ///
     /// # Errors
     /// See [`AppError`]; nothing is left running then.
-    pub async fn start(config: &Config, world: World) -> Result<Self, AppError> {
-        Self::start_of(config, Parts::of(config, world)).await
+    pub async fn start(config: &Config, env: Env) -> Result<Self, AppError> {
+        Self::start_of(config, Parts::of(config, env)).await
     }
 
     /// As [`App::start`], of parts that the caller has chosen.
@@ -158,7 +158,7 @@ impl App {
     /// # Errors
     /// As [`App::start`]; [`StartError::Untold`] if the operator's key could not be handed over.
     pub async fn start_of(config: &Config, parts: Parts<'_>) -> Result<Self, AppError> {
-        let Parts { world, database, source, hand_over, password_cost } = parts;
+        let Parts { env, database, source, hand_over, password_cost } = parts;
         let tls = find_tls(config)?;
         say_whose_source_is_known(&config.limits);
         let (listener, grpc_address) = listen(config.listen).await?;
@@ -166,11 +166,11 @@ impl App {
 
         // Whatever can be refused is refused before anything is made.
         database.location()?;
-        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, world.clone())?;
+        let post = MailTransport::directory(&config.mail_dir(), &config.mail_from, env.clone())?;
         let key = find_key(config)?;
         let catalogs = Catalogs::default();
-        let store = Store::open(&database, world.clone(), catalogs.clone()).await?;
-        let (sealer, first) = match find_installation(&store, key, config, &world, &post, hand_over).await {
+        let store = Store::open(&database, env.clone(), catalogs.clone()).await?;
+        let (sealer, first) = match find_installation(&store, key, config, &env, &post, hand_over).await {
             Ok(found) => found,
             Err(error) => {
                 store.close().await;
@@ -178,27 +178,21 @@ impl App {
             }
         };
         // Before anything can expire for somebody: whoever starts after this one must not find it good again.
-        if let Err(error) = store.time_keep(world.now(), jobs::unrecorded(&world)).await {
+        if let Err(error) = store.time_keep(env.now(), jobs::unrecorded(&env)).await {
             tracing::warn!(cause = error.cause(), "the time could not be put on record");
         }
         let bytes_max = (config.index_memory_mib as usize) << 20;
         let engine_settings = authz::Settings { bytes_max, ..authz::Settings::default() };
-        let engine =
-            Engine::start(source(store.clone()), catalogs, world.clone(), engine_settings, first.epoch).await?;
+        let engine = Engine::start(source(store.clone()), catalogs, env.clone(), engine_settings, first.epoch).await?;
         let hashes_at_once = usize::from(config.password_concurrency);
         let services = Arc::new(Services {
             engine: Arc::clone(&engine),
-            passwords: Passwords::new(world.clone(), password_cost, hashes_at_once, config.password_wait),
-            throttle: Throttle::new(world.clone(), sign_in_limits(&config.limits)),
-            tokens: Tokens::new(
-                config.issuer.clone(),
-                first.signing_keys,
-                config::ACCESS_TOKEN_LIFETIME,
-                world.clone(),
-            )?,
+            passwords: Passwords::new(env.clone(), password_cost, hashes_at_once, config.password_wait),
+            throttle: Throttle::new(env.clone(), sign_in_limits(&config.limits)),
+            tokens: Tokens::new(config.issuer.clone(), first.signing_keys, config::ACCESS_TOKEN_LIFETIME, env.clone())?,
             bearers: Bearers::default(),
             sealer: sealer.clone(),
-            world: world.clone(),
+            env: env.clone(),
             settings: service_settings(config),
             deliveries: Arc::new(Notify::new()),
             removals_begun: tokio::sync::watch::Sender::default(),
@@ -206,33 +200,33 @@ impl App {
             writes: TaskTracker::new(),
             store: store.clone(),
         });
-        let mails = Sender::new(sealer.clone(), post, world.clone());
+        let mails = Sender::new(sealer.clone(), post, env.clone());
         let nudge = Arc::clone(&services.deliveries);
-        let deliveries = Deliveries::new(store, mails, world.clone(), DeliverySettings::default(), nudge);
+        let deliveries = Deliveries::new(store, mails, env.clone(), DeliverySettings::default(), nudge);
 
         let (soft, background) = (CancellationToken::new(), CancellationToken::new());
         let metrics = Arc::new(Metrics::new());
-        let edge = Edge {
+        let server = ServerState {
             services: Arc::clone(&services),
             sealer,
-            world,
+            env,
             metrics: Arc::clone(&metrics),
             draining: soft.clone(),
             stream_age: config.connection_age,
             // The other half is for calls that begin when the streams have ended.
             stream_grace: config.shutdown_grace / 2,
         };
-        let (grpc, plain) = (listening(config, tls, &edge), listening(config, None, &edge));
+        let (grpc, plain) = (listening(config, tls, &server), listening(config, None, &server));
         let (health, hot_path) = (Health::default(), hot_path(config, &services, metrics)?);
         let (reporter, health_service) = transport::health().await;
-        let workers = Arc::new(Workers::new(Arc::clone(&services.world.clock)));
+        let workers = Arc::new(Workers::new(Arc::clone(&services.env.clock)));
         let followers = jobs::start(&workers, &services, deliveries, &background);
         let servers = vec![
-            tokio::spawn(serve_grpc(listener, grpc, edge.clone(), hot_path, health_service, soft.clone())),
+            tokio::spawn(serve_grpc(listener, grpc, server.clone(), hot_path, health_service, soft.clone())),
             tokio::spawn(transport::serve_plain(
                 http_listener,
                 plain,
-                transport::router(edge, health.clone(), workers),
+                transport::router(server, health.clone(), workers),
                 background.clone(),
             )),
         ];
@@ -307,7 +301,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppErr
 pub async fn migrate(config: &Config) -> Result<(), AppError> {
     // A server of PostgreSQL may be migrated where its key is not.
     let key = if config.is_embedded() { Some(find_key(config)?) } else { None };
-    let store = Store::open(&store_settings(config), World::system(), Catalogs::default()).await?;
+    let store = Store::open(&store_settings(config), Env::system(), Catalogs::default()).await?;
     let installation = store.reads().installation().await;
     store.close().await;
     match key {
@@ -317,12 +311,12 @@ pub async fn migrate(config: &Config) -> Result<(), AppError> {
 }
 
 /// Begins to keep time by the database's clock, or by this machine's where it has none; not before what is on record.
-async fn begin_time(store: &Store, world: &World, may_go_back: bool) -> Result<(), AppError> {
-    let asked_at = world.clock.monotonic();
+async fn begin_time(store: &Store, env: &Env, may_go_back: bool) -> Result<(), AppError> {
+    let asked_at = env.clock.monotonic();
     let time = store.time().await?;
-    let answered_at = world.clock.monotonic();
+    let answered_at = env.clock.monotonic();
     let database = time.clock.map(|time| Reading { time, asked_at, answered_at });
-    world.clock.begin(&clock::Beginning { database, recorded: time.newest, unrecorded: time.unrecorded, may_go_back });
+    env.clock.begin(&clock::Beginning { database, recorded: time.newest, unrecorded: time.unrecorded, may_go_back });
     Ok(())
 }
 
@@ -403,19 +397,19 @@ async fn find_installation(
     store: &Store,
     key: Key,
     config: &Config,
-    world: &World,
+    env: &Env,
     post: &MailTransport,
     hand_over: HandOver,
 ) -> Result<(Sealer, FirstStart), AppError> {
-    begin_time(store, world, config.allow_clock_back).await?;
-    let sealer = Sealer::new(&key_of(store, key, config, world).await?);
+    begin_time(store, env, config.allow_clock_back).await?;
+    let sealer = Sealer::new(&key_of(store, key, config, env).await?);
     post.prepare()?;
-    let first = service::start(store, &sealer, world, hand_over).await?;
+    let first = service::start(store, &sealer, env, hand_over).await?;
     Ok((sealer, first))
 }
 
 /// Returns the key that belongs to the database: the one that was found, or for a database without an installation a new one.
-async fn key_of(store: &Store, key: Key, config: &Config, world: &World) -> Result<InstallationKey, AppError> {
+async fn key_of(store: &Store, key: Key, config: &Config, env: &Env) -> Result<InstallationKey, AppError> {
     let path = match key {
         Key::Found(key) => return Ok(key),
         Key::Absent(path) => path,
@@ -425,7 +419,7 @@ async fn key_of(store: &Store, key: Key, config: &Config, world: &World) -> Resu
     }
     let made = private::make_directory(&config.data_dir);
     made.map_err(|source| AppError::Directory { path: config.data_dir.clone(), source })?;
-    Ok(InstallationKey::create(&path, world)?)
+    Ok(InstallationKey::create(&path, env)?)
 }
 
 /// Says for whom tries are limited by source: without that a product's backend looks like one user who tries everybody.
@@ -491,14 +485,14 @@ fn find_tls(config: &Config) -> Result<Option<TlsAcceptor>, AppError> {
     Ok(tls)
 }
 
-fn listening(config: &Config, tls: Option<TlsAcceptor>, edge: &Edge) -> Listening {
+fn listening(config: &Config, tls: Option<TlsAcceptor>, server: &ServerState) -> Listening {
     Listening {
         tls,
-        connection_age: edge.world.jittered(config.connection_age),
+        connection_age: server.env.jittered(config.connection_age),
         limits: config.listener.clone(),
         proxies: Sources::new(config.limits.trusted_proxies.clone()),
         clock: Arc::new(SystemClock),
-        metrics: Arc::clone(&edge.metrics),
+        metrics: Arc::clone(&server.metrics),
     }
 }
 
@@ -513,12 +507,12 @@ fn hot_path(config: &Config, services: &Arc<Services>, metrics: Arc<Metrics>) ->
 async fn serve_grpc(
     listener: TcpListener,
     listening: Listening,
-    edge: Edge,
+    server: ServerState,
     hot_path: HotPath,
     health: tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
     stop: CancellationToken,
 ) {
-    if let Err(error) = transport::serve(listener, listening, edge, hot_path, health, stop).await {
+    if let Err(error) = transport::serve(listener, listening, server, hot_path, health, stop).await {
         tracing::error!(%error, "the gRPC server failed");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use guildhall::app::{self, App, Parts, store_settings};
 use guildhall::auth::install_jwt_crypto;
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::config::{self, Config};
 use guildhall::service::HandOver;
 use guildhall::store::Location;
@@ -92,7 +92,7 @@ async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     // Asked for before the start, so that whoever sees the server ready can have it stop.
     let mut terminate = signal(SignalKind::terminate())?;
     let hand_over = print_key(database.clone());
-    let parts = Parts { hand_over, ..Parts::of(config, World::system()) };
+    let parts = Parts { hand_over, ..Parts::of(config, Env::system()) };
     let app = tokio::select! {
         app = App::start_of(config, parts) => app?,
         _ = terminate.recv() => {

@@ -51,12 +51,6 @@ impl Telemetry {
         Ok(Self { spans })
     }
 
-    /// Says whether spans go anywhere.
-    #[must_use]
-    pub fn has_spans(&self) -> bool {
-        self.spans.is_some()
-    }
-
     /// Sends what is left. Blocks for at most five seconds: not for an async thread.
     pub fn stop(self) {
         if let Some(spans) = self.spans

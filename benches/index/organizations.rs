@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use guildhall::authz::{Engine, Requirement, Settings};
 use guildhall::changelog::{Continuity, Cursor, Lineage, Moved, Reading, Relation, Source, State};
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::{Commit, Grant, GrantSource, Held, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::{GrantId, OrganizationId, ServiceAccountId};
@@ -122,7 +122,7 @@ fn settings() -> Settings {
 
 /// Makes an engine over a source.
 pub async fn engine_over(source: Arc<Organizations>) -> Result<Arc<Engine>, Failure> {
-    Ok(Engine::start(source, Catalogs::default(), World::system(), settings(), 1).await?)
+    Ok(Engine::start(source, Catalogs::default(), Env::system(), settings(), 1).await?)
 }
 
 /// Makes an engine with every organization of the shape in memory.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use guildhall::app::App;
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::config::Config;
 
 use crate::{Failure, heading, row, text};
@@ -13,10 +13,10 @@ pub async fn report() -> Result<(), Failure> {
     let directory = tempfile::tempdir()?;
     let config = Config::local(directory.path().to_owned());
     let began_at = Instant::now();
-    App::start(&config, World::system()).await?.stop().await;
+    App::start(&config, Env::system()).await?.stop().await;
     let first = began_at.elapsed();
     let began_at = Instant::now();
-    let app = App::start(&config, World::system()).await?;
+    let app = App::start(&config, Env::system()).await?;
     let again = began_at.elapsed();
     app.stop().await;
     heading("starting: a SQLite file with one operator");

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use guildhall::app::{App, Parts};
 use guildhall::auth::InstallationKey;
 use guildhall::changelog::Source;
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::config::Config;
 use guildhall::proto::authorization_service_server::AuthorizationServiceServer;
 use guildhall::telemetry::Telemetry;
@@ -77,10 +77,10 @@ async fn guildhall(settings: Guildhall) -> Result<(), Failure> {
     let config = Config { shutdown_grace: Duration::from_secs(2), index_memory_mib, ..settings.config };
     let telemetry = Telemetry::start(config.otlp_endpoint.as_deref())?;
     if let Some(file) = &config.installation_key_file {
-        InstallationKey::load_or_create(file, &World::system())?;
+        InstallationKey::load_or_create(file, &Env::system())?;
     }
     let source = Box::new(|store| Arc::new(Synthetic::new(Arc::new(store), shape)) as Arc<dyn Source>);
-    let app = App::start_of(&config, Parts { source, ..Parts::of(&config, World::system()) }).await?;
+    let app = App::start_of(&config, Parts { source, ..Parts::of(&config, Env::system()) }).await?;
     greet(&Hello { grpc: app.grpc_address, key: app.operator_key.as_ref().map(|key| key.text().to_owned()) })?;
 
     parent_ends().await;

@@ -16,7 +16,7 @@ pub use fingerprint::Counted;
 pub use jwt_crypto::install_jwt_crypto;
 pub use password::{PasswordCost, Passwords, Turn};
 pub use seal::{InstallationKey, KeyError, Purpose, Sealer};
-pub use secret::{Secret, SecretKind, SecretLink, hash_of, kind_of};
+pub use secret::{Presented, Secret, SecretKind, SecretLink, hash_of, kind_of};
 pub use signing_key::SigningKey;
 pub use token::{AccessToken, Claims, Tokens, looks_like_jwt};
 pub use unsubscription::Unsubscription;

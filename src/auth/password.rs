@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVe
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::error::{Error, Reason};
 
 /// What hashing one password costs.
@@ -63,7 +63,7 @@ pub struct Passwords {
 }
 
 struct Shared {
-    world: World,
+    env: Env,
     argon2: Argon2<'static>,
     dummy: String,
     concurrency: usize,
@@ -79,10 +79,10 @@ impl Passwords {
     /// Makes a hasher that runs at most `concurrency` hashes at a time, at least one; each takes one core and the memory of
     /// `cost`. For its turn a caller waits for at most `patience`.
     #[must_use]
-    pub fn new(world: World, cost: PasswordCost, concurrency: usize, patience: Duration) -> Self {
+    pub fn new(env: Env, cost: PasswordCost, concurrency: usize, patience: Duration) -> Self {
         let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let shared = Shared {
-            world,
+            env,
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()),
             dummy: cost.dummy(),
             concurrency,
@@ -122,7 +122,7 @@ impl Passwords {
             permit = Arc::clone(&shared.permits).acquire_owned() => {
                 Ok(Turn { shared: Arc::clone(shared), permit: permit.map_err(Error::internal)? })
             }
-            () = shared.world.clock.sleep(shared.patience) => Err(busy()),
+            () = shared.env.clock.sleep(shared.patience) => Err(busy()),
         }
     }
 }
@@ -164,7 +164,7 @@ impl Turn {
     /// # Panics
     /// Between begin and commit, see [`crate::locked`].
     pub async fn hash(self, password: &str) -> Result<String, Error> {
-        let salt = self.shared.world.random::<SALT_BYTES>();
+        let salt = self.shared.env.random::<SALT_BYTES>();
         let argon2 = self.shared.argon2.clone();
         self.run(password, move |password| Ok(argon2.hash_password_with_salt(password, &salt)?.to_string())).await
     }
@@ -205,9 +205,9 @@ impl Turn {
         let hashing = tokio::task::spawn_blocking(move || {
             // The permit goes along: a caller who hangs up does not end the hash, nor make room for another.
             let Self { shared, permit } = self;
-            let began_at = shared.world.clock.monotonic();
+            let began_at = shared.env.clock.monotonic();
             let done = work(password.expose_secret().as_bytes());
-            shared.note(shared.world.clock.monotonic().since(began_at));
+            shared.note(shared.env.clock.monotonic().since(began_at));
             drop(permit);
             done
         });
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn passwords() -> Passwords {
-        Passwords::new(World::system(), PasswordCost::default(), 2, Duration::from_mins(1))
+        Passwords::new(Env::system(), PasswordCost::default(), 2, Duration::from_mins(1))
     }
 
     async fn hash(passwords: &Passwords, password: &str) -> String {
@@ -296,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_waits_for_its_turn() {
-        let passwords = Passwords::new(World::system(), PasswordCost::default(), 1, Duration::from_mins(1));
+        let passwords = Passwords::new(Env::system(), PasswordCost::default(), 1, Duration::from_mins(1));
         let turn = passwords.turn().await.expect("a turn");
         let mut waiting = Box::pin(passwords.turn());
         let first = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_ready())).await;
@@ -309,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn whose_turn_would_come_too_late_is_refused_at_once() {
-        let passwords = Passwords::new(World::system(), PasswordCost::default(), 1, Duration::from_millis(120));
+        let passwords = Passwords::new(Env::system(), PasswordCost::default(), 1, Duration::from_millis(120));
         // As if hashes had taken 50 ms of late: two may wait, for 50 and for 100.
         let turn = passwords.turn().await.expect("a turn");
         let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(passwords.turn())).collect();

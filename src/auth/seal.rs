@@ -15,7 +15,7 @@ use ring::hmac::{HMAC_SHA256, Key as HmacKey};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 
-use crate::clock::World;
+use crate::clock::Env;
 use crate::private;
 
 /// Bytes of the installation key.
@@ -70,16 +70,16 @@ impl InstallationKey {
     ///
     /// # Errors
     /// - [`KeyError::Write`] with what the operating system says.
-    pub fn create(path: &Path, world: &World) -> Result<Self, KeyError> {
-        create(path, world).map_err(|source| KeyError::Write { path: path.to_owned(), source })
+    pub fn create(path: &Path, env: &Env) -> Result<Self, KeyError> {
+        create(path, env).map_err(|source| KeyError::Write { path: path.to_owned(), source })
     }
 
     /// Reads the key from the file at `path`, or makes it.
     ///
     /// # Errors
     /// As [`load`](Self::load) and [`create`](Self::create).
-    pub fn load_or_create(path: &Path, world: &World) -> Result<Self, KeyError> {
-        Self::load(path)?.map_or_else(|| Self::create(path, world), Ok)
+    pub fn load_or_create(path: &Path, env: &Env) -> Result<Self, KeyError> {
+        Self::load(path)?.map_or_else(|| Self::create(path, env), Ok)
     }
 }
 
@@ -135,8 +135,8 @@ fn load(path: &Path) -> Result<InstallationKey, KeyError> {
     InstallationKey::from_base64(&text).map_err(|_| KeyError::FileMalformed { path: path.to_owned() })
 }
 
-fn create(path: &Path, world: &World) -> io::Result<InstallationKey> {
-    let key = InstallationKey(SecretBox::init_with(|| world.random()));
+fn create(path: &Path, env: &Env) -> io::Result<InstallationKey> {
+    let key = InstallationKey(SecretBox::init_with(|| env.random()));
     let text = Zeroizing::new(STANDARD.encode(key.0.expose_secret()));
     // Written under another name: half a key would be refused at every start from now on.
     let unfinished = path.with_added_extension("unfinished");
@@ -237,8 +237,8 @@ impl Sealer {
 
     /// Seals `plaintext`, so that only [`open`](Self::open) with the same purpose and installation key gives it back.
     #[must_use]
-    pub fn seal(&self, purpose: Purpose, plaintext: &[u8], world: &World) -> Vec<u8> {
-        let nonce = world.random::<NONCE_LEN>();
+    pub fn seal(&self, purpose: Purpose, plaintext: &[u8], env: &Env) -> Vec<u8> {
+        let nonce = env.random::<NONCE_LEN>();
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + plaintext.len() + CHACHA20_POLY1305.tag_len());
         sealed.push(VERSION);
         sealed.extend_from_slice(&nonce);
@@ -298,8 +298,8 @@ mod tests {
 
     #[test]
     fn what_was_sealed_opens_for_its_purpose_and_key_alone() {
-        let world = World::system();
-        let seal = || Sealer::new(&key(1)).seal(Purpose::OutboxMail, b"a mail", &world);
+        let env = Env::system();
+        let seal = || Sealer::new(&key(1)).seal(Purpose::OutboxMail, b"a mail", &env);
         let sealed = seal();
         assert_eq!(sealed.len(), 6 + 29);
         assert_ne!(sealed, seal(), "nonces must differ");
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_byte_can_be_altered_dropped_or_added() {
-        let sealed = Sealer::new(&key(1)).seal(Purpose::SigningKey, &[7; 32], &World::system());
+        let sealed = Sealer::new(&key(1)).seal(Purpose::SigningKey, &[7; 32], &Env::system());
         let open = |bytes: &[u8]| Sealer::new(&key(1)).open(Purpose::SigningKey, bytes);
         for index in 0..sealed.len() {
             for bit in 0..8 {
@@ -350,9 +350,9 @@ mod tests {
     fn the_first_start_makes_the_key_and_later_ones_read_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("installation.key");
-        let first = InstallationKey::load_or_create(&path, &World::system()).expect("made");
+        let first = InstallationKey::load_or_create(&path, &Env::system()).expect("made");
         let text = std::fs::read(&path).expect("a file");
-        let second = InstallationKey::load_or_create(&path, &World::system()).expect("read");
+        let second = InstallationKey::load_or_create(&path, &Env::system()).expect("read");
 
         assert_eq!(first.0.expose_secret(), second.0.expose_secret());
         assert_ne!(first.0.expose_secret(), &[0; 32]);
@@ -370,7 +370,7 @@ mod tests {
         let path = directory.path().join("installation.key");
         for content in [b"".as_slice(), b"short\n", b"\xff\xfe", &[b'A'; 4_000]] {
             std::fs::write(&path, content).expect("written");
-            let refused = InstallationKey::load_or_create(&path, &World::system());
+            let refused = InstallationKey::load_or_create(&path, &Env::system());
             assert!(matches!(refused, Err(KeyError::FileMalformed { .. })), "{refused:?}");
             assert_eq!(std::fs::read(&path).expect("a file"), content);
         }
@@ -380,16 +380,16 @@ mod tests {
     fn a_key_that_cannot_be_kept_is_an_error() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("absent").join("installation.key");
-        let refused = InstallationKey::load_or_create(&path, &World::system());
+        let refused = InstallationKey::load_or_create(&path, &Env::system());
         assert!(matches!(refused, Err(KeyError::Write { .. })), "{refused:?}");
-        let refused = InstallationKey::load_or_create(directory.path(), &World::system());
+        let refused = InstallationKey::load_or_create(directory.path(), &Env::system());
         assert!(matches!(refused, Err(KeyError::Read { .. })), "{refused:?}");
     }
 
     proptest! {
         #[test]
         fn whatever_is_sealed_opens(plaintext in prop::collection::vec(any::<u8>(), 0..200)) {
-            let sealed = Sealer::new(&key(1)).seal(Purpose::PageToken, &plaintext, &World::system());
+            let sealed = Sealer::new(&key(1)).seal(Purpose::PageToken, &plaintext, &Env::system());
             prop_assert_eq!(Sealer::new(&key(1)).open(Purpose::PageToken, &sealed), Some(plaintext));
         }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::clock::World;
+use crate::clock::Env;
 
 /// Random bytes in a secret.
 const RANDOM_BYTES: usize = 32;
@@ -50,8 +50,8 @@ pub struct Secret {
 impl Secret {
     /// Draws a new secret: the kind's prefix and 32 random bytes as unpadded base64url (RFC 4648, 5), 47 characters.
     #[must_use]
-    pub fn new(world: &World, kind: SecretKind) -> Self {
-        let random = world.random::<RANDOM_BYTES>();
+    pub fn new(env: &Env, kind: SecretKind) -> Self {
+        let random = env.random::<RANDOM_BYTES>();
         let text = format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(random));
         Self { kind, text: text.into() }
     }
@@ -93,6 +93,37 @@ impl SecretLink {
     }
 }
 
+/// A secret that a caller presents: a password, or a token. From the moment that its message is decoded it has this type, so
+/// that nothing writes it out; its memory is overwritten when it is dropped.
+#[derive(Clone, Default)]
+pub struct Presented(SecretString);
+
+impl Presented {
+    /// Returns the text, to be verified or hashed: never into a log, an error or a change.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Returns the hash by which a token of one kind is looked up; `None` for what is no such token.
+    #[must_use]
+    pub fn hash_of_kind(&self, kind: SecretKind) -> Option<[u8; 32]> {
+        (kind_of(self.text()) == Some(kind)).then(|| hash_of(self.text()))
+    }
+}
+
+impl From<String> for Presented {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented(…)")
+    }
+}
+
 impl fmt::Debug for SecretLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretLink(…)")
@@ -129,20 +160,20 @@ mod tests {
 
     #[test]
     fn a_new_secret_is_of_its_kind_and_unlike_any_other() {
-        let world = World::system();
+        let env = Env::system();
         for &kind in SecretKind::ALL {
-            let secret = Secret::new(&world, kind);
+            let secret = Secret::new(&env, kind);
             assert_eq!(secret.kind(), kind);
             assert_eq!(kind_of(secret.text()), Some(kind));
             assert_eq!(secret.text().len(), 47);
             assert_eq!(secret.hash(), hash_of(secret.text()));
-            assert_ne!(secret.hash(), Secret::new(&world, kind).hash());
+            assert_ne!(secret.hash(), Secret::new(&env, kind).hash());
         }
     }
 
     #[test]
     fn debugging_a_secret_does_not_show_it() {
-        let secret = Secret::new(&World::system(), SecretKind::ApiKey);
+        let secret = Secret::new(&Env::system(), SecretKind::ApiKey);
         assert_eq!(format!("{secret:?}"), "Secret(ghk_…)");
     }
 

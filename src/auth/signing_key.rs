@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 use uuid::Uuid;
 
-use crate::clock::World;
+use crate::clock::Env;
 
 /// Bytes of a seed, and of a public key.
 const KEY_BYTES: usize = 32;
@@ -29,8 +29,8 @@ pub struct SigningKey {
 impl SigningKey {
     /// Draws a new key; `id` stands in the tokens' header as `kid`.
     #[must_use]
-    pub fn generate(id: Uuid, world: &World) -> Self {
-        Self::from_boxed(id, SecretBox::init_with(|| world.random()))
+    pub fn generate(id: Uuid, env: &Env) -> Self {
+        Self::from_boxed(id, SecretBox::init_with(|| env.random()))
     }
 
     /// Takes a key that was kept as its seed.

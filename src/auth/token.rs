@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::jwt_crypto::install_jwt_crypto;
 use super::signing_key::{SigningKey, kid};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::{AHEAD_MAX, Timestamp};
@@ -82,7 +82,7 @@ pub struct Tokens {
 struct Shared {
     issuer: String,
     lifetime: Duration,
-    world: World,
+    env: Env,
     signer: EncodingKey,
     header: Header,
     /// Each with its `kid`.
@@ -99,7 +99,7 @@ impl Tokens {
     ///
     /// # Errors
     /// - [`Reason::Internal`] if there is no key, or signing does not work.
-    pub fn new(issuer: String, keys: Vec<SigningKey>, lifetime: Duration, world: World) -> Result<Self, Error> {
+    pub fn new(issuer: String, keys: Vec<SigningKey>, lifetime: Duration, env: Env) -> Result<Self, Error> {
         install_jwt_crypto();
         let newest = keys.first().ok_or_else(|| Error::internal("there is no key to sign access tokens with"))?;
         let mut header = Header::new(Algorithm::EdDSA);
@@ -115,7 +115,7 @@ impl Tokens {
         let jwks = serde_json::json!({ "keys": keys.iter().map(SigningKey::jwk).collect::<Vec<_>>() });
         let verifier = |key: SigningKey| (kid(key.id()), DecodingKey::from_ed_der(key.public_key()));
         let verifiers = keys.into_iter().map(verifier).collect();
-        let shared = Shared { issuer, lifetime, world, signer, header, verifiers, validation, jwks };
+        let shared = Shared { issuer, lifetime, env, signer, header, verifiers, validation, jwks };
         let tokens = Self { shared: Arc::new(shared) };
         let nobody = Payload {
             iss: tokens.shared.issuer.clone(),
@@ -135,7 +135,7 @@ impl Tokens {
     /// # Errors
     /// - [`Reason::Internal`] if signing does not work.
     pub fn issue(&self, user: UserId, session: SessionId) -> Result<AccessToken, Error> {
-        let now = self.shared.world.now();
+        let now = self.shared.env.now();
         let exp = seconds(now.plus(self.shared.lifetime));
         let payload = Payload {
             iss: self.shared.issuer.clone(),
@@ -157,7 +157,7 @@ impl Tokens {
     /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself, that was issued more than
     ///   a minute from now, or that would be good for longer than it ever lets one be.
     pub fn verify(&self, text: &str) -> Result<Claims, Error> {
-        let now = self.shared.world.now();
+        let now = self.shared.env.now();
         let claims = self.payload(text).filter(|payload| self.is_timely(payload, now)).and_then(|payload| {
             Some(Claims { user: payload.sub, session: payload.sid, expires_at: instant(payload.exp)? })
         });

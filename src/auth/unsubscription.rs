@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::seal::{Purpose, Sealer};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::id::OrganizationId;
 use crate::domain::place::ResourceKey;
 
@@ -28,11 +28,11 @@ pub struct Unsubscription {
 impl Unsubscription {
     /// Writes the token: unpadded base64url (RFC 4648, 5), at most 660 characters.
     #[must_use]
-    pub fn seal(&self, sealer: &Sealer, world: &World) -> String {
+    pub fn seal(&self, sealer: &Sealer, env: &Env) -> String {
         let mut plain = self.organization.0.as_bytes().to_vec();
         // None of the three holds a control character.
         plain.extend(format!("{}\0{}\0{}", self.key.kind, self.key.id, self.email_key).into_bytes());
-        URL_SAFE_NO_PAD.encode(sealer.seal(Purpose::Unsubscription, &plain, world))
+        URL_SAFE_NO_PAD.encode(sealer.seal(Purpose::Unsubscription, &plain, env))
     }
 
     /// Reads a token; `None` for anything that this installation did not make.
@@ -71,7 +71,7 @@ mod tests {
             key: ResourceKey { kind: "k".repeat(64).into(), id: "i".repeat(128).into() },
             email_key: "e".repeat(254),
         };
-        let token = told.seal(&ours, &World::system());
+        let token = told.seal(&ours, &Env::system());
         assert!(token.len() <= 660, "{}", token.len());
         assert_eq!(Unsubscription::open(&ours, &token), Some(told));
         let theirs = sealer("AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");

@@ -46,7 +46,7 @@ impl Engine {
     ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`].
     pub fn must_be_alive(&self, caller: &Caller) -> Result<(), Error> {
         let installation = self.installation_now();
-        caller.must_not_be_expired(self.world().now())?;
+        caller.must_not_be_expired(self.env().now())?;
         if caller.session.is_some_and(|session| installation.is_session_ended(session)) {
             return Err(Error::new(Reason::SessionEnded, "the session was ended"));
         }

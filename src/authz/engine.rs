@@ -15,7 +15,7 @@ use super::org_cache::{Entry, MemoryPart, OrgCache};
 use super::settings::Settings;
 use super::view::{Requirement, View};
 use crate::changelog::{Relation, Source};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::catalog::{Catalogs, named_by};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::id::{ApiKeyId, OrganizationId};
@@ -28,7 +28,7 @@ const VIEWS_MAX: u32 = 3;
 /// Checks from the memory of this process.
 pub struct Engine {
     source: Arc<dyn Source>,
-    world: World,
+    env: Env,
     settings: Settings,
     cache: Arc<OrgCache>,
     streams: Arc<OpenStreams>,
@@ -50,7 +50,7 @@ impl Engine {
     pub async fn start(
         source: Arc<dyn Source>,
         catalogs: Catalogs,
-        world: World,
+        env: Env,
         settings: Settings,
         epoch: u32,
     ) -> Result<Arc<Self>, Error> {
@@ -58,14 +58,14 @@ impl Engine {
         let log = LogTail::start(
             Arc::clone(&source),
             catalogs,
-            world.clone(),
+            env.clone(),
             settings,
             epoch,
             Arc::clone(&cache),
             Arc::clone(&streams),
         );
         let log = Arc::new(log.await?);
-        Ok(Arc::new(Self { source, world, settings, cache, streams, log }))
+        Ok(Arc::new(Self { source, env, settings, cache, streams, log }))
     }
 
     /// Returns the settings.
@@ -74,9 +74,9 @@ impl Engine {
         &self.settings
     }
 
-    /// Returns the world that the engine lives in.
-    pub(super) fn world(&self) -> &World {
-        &self.world
+    /// Returns the clock, ids and randomness that the engine goes by.
+    pub(super) fn env(&self) -> &Env {
+        &self.env
     }
 
     // Views.
@@ -147,12 +147,12 @@ impl Engine {
         let proven_at = self.log.proven_at().max(entry.proven_at().at());
         let organization = entry.snapshot()?;
         let installation = self.log.installation().snapshot();
-        let asked_at = self.world.clock.monotonic();
+        let asked_at = self.env.clock.monotonic();
         entry.used_at().touch(asked_at);
         let age = asked_at.since(proven_at);
         let bound = self.settings.staleness_bound;
         let is_stale = age > max_age.min(bound) || asked_at.since(self.log.round_at()) > bound;
-        let now = self.world.now();
+        let now = self.env.now();
         Some(View { organization, installation, age, is_stale, now, epoch: self.epoch(), id })
     }
 
@@ -162,7 +162,7 @@ impl Engine {
     /// # Errors
     /// - [`Reason::NotFound`].
     async fn must_stand_to(&self, id: OrganizationId, requirement: Requirement, caller: Subject) -> Result<(), Error> {
-        let asked_at = self.world.clock.monotonic();
+        let asked_at = self.env.clock.monotonic();
         if matches!(requirement, Requirement::MaxAge(_)) && self.cache.is_absent(id, caller, asked_at) {
             return Err(Error::not_found("organization", id));
         }

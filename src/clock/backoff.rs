@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Pauses that double with each failure, up to the longest. Many that wait for one thing
-/// [jitter](super::World::jittered) them.
+/// [jitter](super::Env::jittered) them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backoff {
     /// The pause after the first failure.

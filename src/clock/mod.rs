@@ -185,8 +185,8 @@ pub struct CallIds {
 impl CallIds {
     /// Draws the beginning.
     #[must_use]
-    pub fn new(world: &World) -> Self {
-        Self { seeds: [world.random(), world.random()].map(u64::from_le_bytes) }
+    pub fn new(env: &Env) -> Self {
+        Self { seeds: [env.random(), env.random()].map(u64::from_le_bytes) }
     }
 
     /// Gives another id.
@@ -208,20 +208,20 @@ const fn mixed(mut z: u64) -> u64 {
 
 /// The clock and the entropy of one server, handed to whatever needs them.
 #[derive(Clone)]
-pub struct World {
+pub struct Env {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Draws random bytes.
     pub entropy: Arc<dyn Entropy>,
 }
 
-impl std::fmt::Debug for World {
+impl std::fmt::Debug for Env {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("World")
+        f.write_str("Env")
     }
 }
 
-impl World {
+impl Env {
     /// Makes what one process has: a clock that begins where the machine's is, and the machine's random numbers.
     #[must_use]
     pub fn system() -> Self {
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn no_two_calls_have_one_id_whatever_thread_or_server_they_are_on() {
-        let servers = [CallIds::new(&World::system()), CallIds::new(&World::system())];
+        let servers = [CallIds::new(&Env::system()), CallIds::new(&Env::system())];
         let ids = std::thread::scope(|scope| {
             let take = || servers.iter().flat_map(|ids| (0..10_000).map(|_| ids.next())).collect::<Vec<_>>();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_bits_of_an_id_that_sampling_draws_from_are_even() {
-        let ids = CallIds::new(&World::system());
+        let ids = CallIds::new(&Env::system());
         let below = (0..100_000).filter(|_| {
             let drawn = u32::from_le_bytes(*ids.next().as_bytes().last_chunk().unwrap());
             f64::from(drawn) / f64::from(u32::MAX) < 0.01

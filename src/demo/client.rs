@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Streaming};
 
 use super::Failure;
-use crate::clock::{Monotonic, World};
+use crate::clock::{Env, Monotonic};
 use crate::proto::authorization_service_client::AuthorizationServiceClient;
 use crate::proto::invitation_service_client::InvitationServiceClient;
 use crate::proto::membership_service_client::MembershipServiceClient;
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Client {
     channel: Channel,
     mail_dir: PathBuf,
-    world: World,
+    env: Env,
 }
 
 /// Calls with a credential.
@@ -39,7 +39,7 @@ pub(super) struct Client {
 pub(super) struct Caller {
     channel: Channel,
     credential: String,
-    world: World,
+    env: Env,
 }
 
 /// A person who has signed in.
@@ -54,20 +54,20 @@ pub(super) type Asked = (String, &'static str, proto::ResourceRef);
 
 impl Client {
     /// Connects to a server.
-    pub async fn connect(address: SocketAddr, mail_dir: PathBuf, world: World) -> Result<Self, Failure> {
+    pub async fn connect(address: SocketAddr, mail_dir: PathBuf, env: Env) -> Result<Self, Failure> {
         let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?;
-        Ok(Self { channel, mail_dir, world })
+        Ok(Self { channel, mail_dir, env })
     }
 
     /// Calls with a credential.
     pub fn with(&self, credential: &str) -> Caller {
-        Caller { channel: self.channel.clone(), credential: credential.to_owned(), world: self.world.clone() }
+        Caller { channel: self.channel.clone(), credential: credential.to_owned(), env: self.env.clone() }
     }
 
     /// Waits for the mail to `email` and takes the token out of its link.
     pub async fn token_mailed_to(&self, email: &str) -> Result<String, Failure> {
-        let began_at = self.world.clock.monotonic();
-        while self.world.clock.monotonic().since(began_at) < PATIENCE {
+        let began_at = self.env.clock.monotonic();
+        while self.env.clock.monotonic().since(began_at) < PATIENCE {
             for entry in std::fs::read_dir(&self.mail_dir)? {
                 let path = entry?.path();
                 if path.extension().is_none_or(|extension| extension != "eml") {
@@ -79,7 +79,7 @@ impl Client {
                     return Ok(token.split_whitespace().next().unwrap_or_default().to_owned());
                 }
             }
-            self.world.clock.sleep(Duration::from_millis(2)).await;
+            self.env.clock.sleep(Duration::from_millis(2)).await;
         }
         Err("the mail did not come".into())
     }
@@ -240,7 +240,7 @@ impl Caller {
         let (frames, outgoing) = mpsc::channel(16);
         let request = self.request(ReceiverStream::new(outgoing))?;
         let answers = AuthorizationServiceClient::new(self.channel.clone()).stream_checks(request).await?.into_inner();
-        Ok(Session { organization: organization.into(), frames, answers, world: self.world.clone() })
+        Ok(Session { organization: organization.into(), frames, answers, env: self.env.clone() })
     }
 }
 
@@ -249,7 +249,7 @@ pub(super) struct Session {
     organization: String,
     frames: mpsc::Sender<proto::StreamChecksRequest>,
     answers: Streaming<proto::StreamChecksResponse>,
-    world: World,
+    env: Env,
 }
 
 /// Decisions that were pushed in one frame.
@@ -299,7 +299,7 @@ impl Session {
     pub async fn changes(&mut self) -> Result<Pushed, Failure> {
         match self.receive().await? {
             stream_checks_response::Frame::Changes(frame) => {
-                let arrived_at = self.world.clock.monotonic();
+                let arrived_at = self.env.clock.monotonic();
                 let mut answers: Vec<(u64, bool)> = frame
                     .changes
                     .into_iter()

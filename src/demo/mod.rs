@@ -16,7 +16,7 @@ use self::client::{Client, Session, User, list_entry, project, role};
 use self::report::Report;
 use crate::app::App;
 use crate::auth::InstallationKey;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::config::Config;
 use crate::private;
 
@@ -47,8 +47,8 @@ pub struct Options {
 /// # Errors
 /// The first step that did not do what it promises.
 pub async fn run(options: &Options) -> Result<(), Failure> {
-    let world = World::system();
-    let scratch = std::env::temp_dir().join(format!("guildhall-demo-{}", world.id::<Uuid>()));
+    let env = Env::system();
+    let scratch = std::env::temp_dir().join(format!("guildhall-demo-{}", env.id::<Uuid>()));
     // What seals a database that stays must stay too.
     let kept = options.data_dir.clone().or_else(|| options.database_url.as_ref().map(|_| PathBuf::from("data")));
     let data_dir = kept.clone().unwrap_or_else(|| scratch.clone());
@@ -56,11 +56,11 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     config.database_url.clone_from(&options.database_url);
     let key_file = data_dir.join("installation.key");
     private::make_directory(&data_dir)?;
-    InstallationKey::load_or_create(&key_file, &world)?;
+    InstallationKey::load_or_create(&key_file, &env)?;
     config.installation_key_file = Some(key_file);
 
-    let mut report = Report::new(world.clone());
-    let app = App::start(&config, world.clone()).await?;
+    let mut report = Report::new(env.clone());
+    let app = App::start(&config, env.clone()).await?;
     let database = if options.database_url.is_some() { "PostgreSQL" } else { "SQLite" };
     report.step(&format!("a server on {database} listens on {}", app.grpc_address));
     if let Some(key) = app.operator_key.as_ref().filter(|_| kept.is_some()) {
@@ -80,9 +80,9 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
 }
 
 async fn walk(report: &mut Report, config: &Config, app: &App, operator_key: &str) -> Result<(), Failure> {
-    let client = Client::connect(app.grpc_address, config.mail_dir(), World::system()).await?;
+    let client = Client::connect(app.grpc_address, config.mail_dir(), Env::system()).await?;
     // A name of its own on every run, so that a database can be walked twice.
-    let run = &World::system().id::<Uuid>().simple().to_string()[20..];
+    let run = &Env::system().id::<Uuid>().simple().to_string()[20..];
     let (owner_email, guest_email) = (format!("ada-{run}@example.test"), format!("bob-{run}@example.test"));
 
     let operator = client.with(operator_key);
@@ -156,7 +156,7 @@ async fn slowest_push(
 ) -> Result<Duration, Failure> {
     let mut slowest = Duration::ZERO;
     for turn in 0..20 {
-        let began_at = World::system().clock.monotonic();
+        let began_at = Env::system().clock.monotonic();
         let call = async {
             match turn % 2 {
                 0 => owner.call.enable(organization, guest).await,

@@ -1,11 +1,11 @@
 //! What the demo prints: a line a step, with how long it took.
 
-use crate::clock::{Monotonic, World};
+use crate::clock::{Env, Monotonic};
 use crate::console;
 
 /// Prints steps and times them.
 pub(super) struct Report {
-    world: World,
+    env: Env,
     began_at: Monotonic,
     last_at: Monotonic,
     steps: u32,
@@ -13,19 +13,19 @@ pub(super) struct Report {
 
 impl Report {
     /// Begins to time.
-    pub fn new(world: World) -> Self {
-        let now = world.clock.monotonic();
-        Self { world, began_at: now, last_at: now, steps: 0 }
+    pub fn new(env: Env) -> Self {
+        let now = env.clock.monotonic();
+        Self { env, began_at: now, last_at: now, steps: 0 }
     }
 
     /// Begins to time the next step here rather than where the last one ended.
     pub fn begin(&mut self) {
-        self.last_at = self.world.clock.monotonic();
+        self.last_at = self.env.clock.monotonic();
     }
 
     /// Prints a step that is done, with the time since the last one.
     pub fn step(&mut self, what: &str) {
-        let now = self.world.clock.monotonic();
+        let now = self.env.clock.monotonic();
         self.steps += 1;
         print(&format!("{:>3}. {what}  ({:.1?})\n", self.steps, now.since(self.last_at)));
         self.last_at = now;
@@ -39,7 +39,7 @@ impl Report {
 
     /// Prints the end.
     pub fn done(&self) {
-        let took = self.world.clock.monotonic().since(self.began_at);
+        let took = self.env.clock.monotonic().since(self.began_at);
         print(&format!("All {} steps did what they promise, in {took:.1?}.\n", self.steps));
     }
 }

@@ -19,13 +19,13 @@ impl Job for Activity {
     const ENDS_WITH_A_TURN: bool = true;
 
     fn first_pause(&self) -> Duration {
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 
     async fn turn(&mut self, _pulse: &Pulse) -> Duration {
         if let Err(error) = self.0.write_activity().await {
             tracing::warn!(cause = error.cause(), "when users were last active could not be written");
         }
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 }

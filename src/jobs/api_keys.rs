@@ -20,7 +20,7 @@ impl Job for ApiKeys {
     const BOUND: Duration = SHORT_BOUND;
 
     fn first_pause(&self) -> Duration {
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 
     async fn turn(&mut self, _pulse: &Pulse) -> Duration {
@@ -31,7 +31,7 @@ impl Job for ApiKeys {
                 PERIOD_FAILED
             }
         };
-        self.0.world.jittered(period)
+        self.0.env.jittered(period)
     }
 
     async fn woken(&self) {

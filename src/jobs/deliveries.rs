@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::SHORT_BOUND;
-use crate::clock::{Backoff, Monotonic, World};
+use crate::clock::{Backoff, Env, Monotonic};
 use crate::domain::error::Error;
 use crate::mail::{SendError, Sender};
 use crate::store::{Delivery, DeliveryKind, NewDelivery, Store};
@@ -54,7 +54,7 @@ impl Default for Settings {
 pub struct Deliveries {
     store: Store,
     mails: Sender,
-    world: World,
+    env: Env,
     settings: Settings,
     next_sweep: Monotonic,
     /// Notified by a commit that has made a delivery.
@@ -96,7 +96,7 @@ impl Job for Deliveries {
             pulse.beat();
         };
         futures_util::stream::iter(taken).for_each_concurrent(None, deliver).await;
-        if is_busy { Duration::ZERO } else { self.world.jittered(self.settings.poll) }
+        if is_busy { Duration::ZERO } else { self.env.jittered(self.settings.poll) }
     }
 
     async fn woken(&self) {
@@ -107,13 +107,13 @@ impl Job for Deliveries {
 impl Deliveries {
     /// Returns the job; it does nothing but in its turns.
     #[must_use]
-    pub fn new(store: Store, mails: Sender, world: World, settings: Settings, nudge: Arc<Notify>) -> Self {
-        let next_sweep = world.clock.monotonic();
-        Self { store, mails, world, settings, next_sweep, nudge }
+    pub fn new(store: Store, mails: Sender, env: Env, settings: Settings, nudge: Arc<Notify>) -> Self {
+        let next_sweep = env.clock.monotonic();
+        Self { store, mails, env, settings, next_sweep, nudge }
     }
 
     async fn take(&self) -> Result<Vec<Delivery>, Error> {
-        let now = self.world.now();
+        let now = self.env.now();
         self.store.deliveries_due(&DeliveryKind::ALL, now, now.plus(self.settings.lease), self.settings.batch).await
     }
 
@@ -143,13 +143,13 @@ impl Deliveries {
         };
         tokio::select! {
             made = made => made,
-            () = self.world.clock.sleep(self.settings.timeout) => Err(Failure::TimedOut),
+            () = self.env.clock.sleep(self.settings.timeout) => Err(Failure::TimedOut),
         }
     }
 
     async fn put_off(&self, taken: &Delivery, failure: &Failure) -> Result<(), Error> {
         let Delivery { id, kind, attempts, .. } = *taken;
-        let now = self.world.now();
+        let now = self.env.now();
         if now.since(taken.created_at) >= self.settings.give_up_after {
             tracing::error!(
                 delivery = %id,
@@ -160,7 +160,7 @@ impl Deliveries {
             );
             return self.store.delivery_end(id, None).await;
         }
-        let delay = self.world.jittered(self.settings.retry.after(attempts));
+        let delay = self.env.jittered(self.settings.retry.after(attempts));
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(
             delivery = %id,
@@ -174,11 +174,11 @@ impl Deliveries {
     }
 
     async fn sweep(&mut self) {
-        let now = self.world.clock.monotonic();
+        let now = self.env.clock.monotonic();
         if now < self.next_sweep {
             return;
         }
-        self.next_sweep = Monotonic(now.0.saturating_add(self.world.jittered(self.settings.sweep)));
+        self.next_sweep = Monotonic(now.0.saturating_add(self.env.jittered(self.settings.sweep)));
         if let Err(error) = self.store.lapsed_delete().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "what has lapsed could not be deleted");
         }

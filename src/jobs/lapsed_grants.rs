@@ -18,13 +18,13 @@ impl Job for LapsedGrants {
     const BOUND: Duration = Duration::from_mins(30);
 
     fn first_pause(&self) -> Duration {
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 
     async fn turn(&mut self, _pulse: &Pulse) -> Duration {
         if let Err(error) = self.0.sweep_grants().await {
             tracing::warn!(cause = error.cause(), reason = error.reason.name(), "expired grants could not be swept");
         }
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 }

@@ -13,7 +13,7 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// Logs once what the readiness detail says until it is over: that a task makes no progress, that nothing is allowed.
 pub async fn oversee(workers: Arc<Workers>, services: Arc<Services>, stop: CancellationToken) {
-    let clock = &services.world.clock;
+    let clock = &services.env.clock;
     let (mut looked_at, mut was_stale) = (clock.monotonic(), false);
     loop {
         tokio::select! {

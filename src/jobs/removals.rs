@@ -18,13 +18,13 @@ impl Job for Removals {
     const BOUND: Duration = Duration::from_mins(10);
 
     fn first_pause(&self) -> Duration {
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 
     async fn turn(&mut self, _pulse: &Pulse) -> Duration {
         if let Err(error) = self.0.finish_removals().await {
             tracing::warn!(cause = error.cause(), reason = error.reason.name(), "removals could not be finished");
         }
-        self.0.world.jittered(PERIOD)
+        self.0.env.jittered(PERIOD)
     }
 }

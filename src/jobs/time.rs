@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SHORT_BOUND;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::service::Services;
 use crate::workers::{Job, Pulse};
 
@@ -26,7 +26,7 @@ impl Time {
     }
 
     fn pause(&self) -> Duration {
-        self.services.world.jittered(period(&self.services.world))
+        self.services.env.jittered(period(&self.services.env))
     }
 }
 
@@ -40,8 +40,8 @@ impl Job for Time {
     }
 
     async fn turn(&mut self, _pulse: &Pulse) -> Duration {
-        let world = &self.services.world;
-        match self.services.store.time_keep(world.now(), unrecorded(world)).await {
+        let env = &self.services.env;
+        match self.services.store.time_keep(env.now(), unrecorded(env)).await {
             Ok(()) => self.has_failed = false,
             Err(error) => {
                 if !std::mem::replace(&mut self.has_failed, true) {
@@ -53,13 +53,13 @@ impl Job for Time {
     }
 }
 
-fn period(world: &World) -> Duration {
-    if world.clock.health().is_behind() { PERIOD_BEHIND } else { PERIOD }
+fn period(env: &Env) -> Duration {
+    if env.clock.health().is_behind() { PERIOD_BEHIND } else { PERIOD }
 }
 
 /// Returns by how much time may go on before it is put on record again: a pause is jittered up to one and a half of its
 /// length, and the rest is for a machine that is busy.
 #[must_use]
-pub fn unrecorded(world: &World) -> Duration {
-    period(world) * 2
+pub fn unrecorded(env: &Env) -> Duration {
+    period(env) * 2
 }

@@ -6,7 +6,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{Purpose, Sealer};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::time::Timestamp;
 use crate::store::{DeliveryKind, NewDelivery};
 
@@ -112,13 +112,13 @@ impl Mail {
 
     /// Returns the delivery that sends the mail.
     #[must_use]
-    pub fn delivery(&self, sealer: &Sealer, world: &World) -> NewDelivery {
-        NewDelivery { id: world.id(), kind: DeliveryKind::Mail, sealed: self.seal(sealer, world) }
+    pub fn delivery(&self, sealer: &Sealer, env: &Env) -> NewDelivery {
+        NewDelivery { id: env.id(), kind: DeliveryKind::Mail, sealed: self.seal(sealer, env) }
     }
 
-    fn seal(&self, sealer: &Sealer, world: &World) -> Vec<u8> {
+    fn seal(&self, sealer: &Sealer, env: &Env) -> Vec<u8> {
         let plaintext = Zeroizing::new(serde_json::to_vec(self).expect("texts and numbers can be written as JSON"));
-        sealer.seal(Purpose::OutboxMail, &plaintext, world)
+        sealer.seal(Purpose::OutboxMail, &plaintext, env)
     }
 
     /// Opens the payload of a delivery.
@@ -167,20 +167,20 @@ mod tests {
     #[test]
     fn a_sealed_mail_opens_as_it_was() {
         let mail = invitation(Some("charles@example.test"));
-        let sealed = mail.seal(&sealer(), &World::system());
+        let sealed = mail.seal(&sealer(), &Env::system());
         assert_eq!(Mail::open(&sealer(), &sealed).expect("opened"), mail);
         assert!(!String::from_utf8_lossy(&sealed).contains("example"));
     }
 
     #[test]
     fn what_was_not_sealed_as_a_mail_is_none() {
-        let world = World::system();
-        let mut altered = invitation(None).seal(&sealer(), &world);
+        let env = Env::system();
+        let mut altered = invitation(None).seal(&sealer(), &env);
         altered[20] ^= 1;
         assert!(matches!(Mail::open(&sealer(), &altered), Err(MailError::Sealed)));
-        let other = sealer().seal(Purpose::PageToken, b"{}", &world);
+        let other = sealer().seal(Purpose::PageToken, b"{}", &env);
         assert!(matches!(Mail::open(&sealer(), &other), Err(MailError::Sealed)));
-        let newer = sealer().seal(Purpose::OutboxMail, br#"{"mail":"not_yet_known"}"#, &world);
+        let newer = sealer().seal(Purpose::OutboxMail, br#"{"mail":"not_yet_known"}"#, &env);
         assert!(matches!(Mail::open(&sealer(), &newer), Err(MailError::Unknown)));
     }
 

@@ -8,14 +8,14 @@ use super::message::{Mail, MailError};
 use super::template;
 use super::transport::{MailTransport, TransportError};
 use crate::auth::Sealer;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::store::NewDelivery;
 
 /// Sends the mails that deliveries hold.
 pub struct Sender {
     sealer: Sealer,
     transport: MailTransport,
-    world: World,
+    env: Env,
 }
 
 /// Why a mail was not sent.
@@ -32,8 +32,8 @@ pub enum SendError {
 impl Sender {
     /// Returns a sender of mails that were sealed by `sealer`.
     #[must_use]
-    pub fn new(sealer: Sealer, transport: MailTransport, world: World) -> Self {
-        Self { sealer, transport, world }
+    pub fn new(sealer: Sealer, transport: MailTransport, env: Env) -> Self {
+        Self { sealer, transport, env }
     }
 
     /// Sends a mail under the id of its delivery, and returns the mail that reports it, if there is one.
@@ -44,7 +44,7 @@ impl Sender {
     pub async fn send(&self, id: Uuid, sealed: &[u8]) -> Result<Option<NewDelivery>, SendError> {
         let mail = Mail::open(&self.sealer, sealed)?;
         self.transport.send(id, &template::render(&mail)).await?;
-        Ok(mail.follow_up().map(|mail| mail.delivery(&self.sealer, &self.world)))
+        Ok(mail.follow_up().map(|mail| mail.delivery(&self.sealer, &self.env)))
     }
 }
 

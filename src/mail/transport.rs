@@ -14,7 +14,7 @@ use lettre::message::{Body, Mailbox};
 use uuid::Uuid;
 
 use super::template::Letter;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::email::Email;
 use crate::domain::time::Timestamp;
 use crate::private;
@@ -32,7 +32,7 @@ const LINE_BYTES_MAX: usize = 998;
 #[derive(Clone)]
 pub struct MailTransport {
     from: Mailbox,
-    world: World,
+    env: Env,
     way: Way,
 }
 
@@ -78,13 +78,13 @@ impl MailTransport {
     /// # Errors
     /// - [`TransportError::Sender`] if `from` is none.
     /// - [`TransportError::Directory`] if something else stands at `path`.
-    pub fn directory(path: &Path, from: &str, world: World) -> Result<Self, TransportError> {
+    pub fn directory(path: &Path, from: &str, env: Env) -> Result<Self, TransportError> {
         let from = from.parse::<Mailbox>().map_err(TransportError::Sender)?;
         if path.metadata().is_ok_and(|found| !found.is_dir()) {
             let source = io::ErrorKind::NotADirectory.into();
             return Err(TransportError::Directory { path: path.to_owned(), source });
         }
-        Ok(Self { from, world, way: Way::Directory(path.to_owned()) })
+        Ok(Self { from, env, way: Way::Directory(path.to_owned()) })
     }
 
     /// Makes ready what mails go out by. Mails hold working links: the directory is made if it is absent, and closed to
@@ -112,7 +112,7 @@ impl MailTransport {
         match &self.way {
             Way::Directory(directory) => {
                 let directory = directory.clone();
-                let suffix = u64::from_le_bytes(self.world.random());
+                let suffix = u64::from_le_bytes(self.env.random());
                 let write = move || write(&directory, id, suffix, &message.formatted());
                 let written = tokio::task::spawn_blocking(write).await;
                 written.map_err(io::Error::other).flatten().map_err(TransportError::File)
@@ -138,7 +138,7 @@ impl MailTransport {
             .to(Mailbox::new(None, to))
             .raw_header(subject(&letter.subject))
             // Without it the system's clock would be read.
-            .date(date(self.world.now()))
+            .date(date(self.env.now()))
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
             .header(MIME_VERSION_1_0)
@@ -227,11 +227,11 @@ mod tests {
     async fn a_mail_becomes_one_file_named_by_its_id() {
         let directory = tempfile::tempdir().expect("a directory");
         let outbox = directory.path().join("made").join("here");
-        let world = World::system();
-        let transport = MailTransport::directory(&outbox, FROM, world.clone()).expect("a transport");
+        let env = Env::system();
+        let transport = MailTransport::directory(&outbox, FROM, env.clone()).expect("a transport");
         assert!(!outbox.exists(), "nothing is made yet");
         transport.prepare().expect("a directory");
-        let id: Uuid = world.id();
+        let id: Uuid = env.id();
 
         let text = format!("Grüße,\n\n{LINK}\n");
         for _ in 0..2 {
@@ -263,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn a_subject_or_an_address_adds_no_header() {
         let directory = tempfile::tempdir().expect("a directory");
-        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let transport = MailTransport::directory(directory.path(), FROM, Env::system()).expect("a transport");
 
         let subject = "Hello\r\nBcc: eve@example.test\r\n\r\nbody";
         let message = transport.message(Uuid::nil(), &letter("ada@example.test", subject, "x\n")).expect("a message");
@@ -284,7 +284,7 @@ mod tests {
     #[tokio::test]
     async fn an_encoded_word_in_a_subject_is_shown_as_it_was_written() {
         let directory = tempfile::tempdir().expect("a directory");
-        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let transport = MailTransport::directory(directory.path(), FROM, Env::system()).expect("a transport");
         let forged = "=?utf-8?q?Your_bank?=";
         for written in [
             format!("Invitation to join {forged}"),
@@ -314,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn a_domain_is_written_as_mail_servers_know_it() {
         let directory = tempfile::tempdir().expect("a directory");
-        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let transport = MailTransport::directory(directory.path(), FROM, Env::system()).expect("a transport");
         let letter = letter("Ada@ex\u{e4}mple.test", "Hello", "x\n");
         let formatted = transport.message(Uuid::nil(), &letter).expect("a message").formatted();
         let formatted = String::from_utf8(formatted).expect("ASCII");
@@ -334,16 +334,16 @@ mod tests {
     async fn a_directory_that_cannot_be_written_is_an_error() {
         let directory = tempfile::tempdir().expect("a directory");
         let outbox = directory.path().join("outbox");
-        let transport = MailTransport::directory(&outbox, FROM, World::system()).expect("a transport");
+        let transport = MailTransport::directory(&outbox, FROM, Env::system()).expect("a transport");
         transport.prepare().expect("a directory");
         std::fs::remove_dir(&outbox).expect("removed");
         let refused = transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", "x\n")).await;
         assert!(matches!(refused, Err(TransportError::File(_))), "{refused:?}");
 
         std::fs::write(&outbox, b"a file").expect("written");
-        let refused = MailTransport::directory(&outbox, FROM, World::system());
+        let refused = MailTransport::directory(&outbox, FROM, Env::system());
         assert!(matches!(refused, Err(TransportError::Directory { .. })), "{refused:?}");
-        let refused = MailTransport::directory(directory.path(), "nobody", World::system());
+        let refused = MailTransport::directory(directory.path(), "nobody", Env::system());
         assert!(matches!(refused, Err(TransportError::Sender(_))), "{refused:?}");
     }
 
@@ -351,7 +351,7 @@ mod tests {
     #[cfg_attr(debug_assertions, should_panic(expected = "the mailer was called between begin and commit"))]
     async fn nothing_is_sent_under_a_lock() {
         let directory = tempfile::tempdir().expect("a directory");
-        let transport = MailTransport::directory(directory.path(), FROM, World::system()).expect("a transport");
+        let transport = MailTransport::directory(directory.path(), FROM, Env::system()).expect("a transport");
         let _ = crate::locked::hold(transport.send(Uuid::nil(), &letter("ada@example.test", "Hello", "x\n"))).await;
     }
 }

@@ -244,7 +244,7 @@ impl Services {
             expires_at: owner.expires_at,
         };
         // In the order in which a remembered key is asked, so that the answer depends on no memory.
-        caller.must_not_be_expired(self.world.now())?;
+        caller.must_not_be_expired(self.env.now())?;
         if owner.is_revoked {
             return Err(key_revoked());
         }

@@ -126,7 +126,7 @@ impl Services {
         }
         let (name, version) = (catalog.name().to_string(), catalog.version());
         let key: Arc<str> = key_of(&name, version, &hash_of(&request.yaml)).into();
-        let row = CatalogRow { key, name, version, yaml: request.yaml, created_at: self.world.now() };
+        let row = CatalogRow { key, name, version, yaml: request.yaml, created_at: self.env.now() };
         self.commit(context, &authorized, ReadCatalog { row, catalog }).await
     }
 
@@ -204,7 +204,7 @@ impl Services {
         })?;
         if !context.validate_only {
             // A default role may take the place of one that has expired: the commit has no room for many of these.
-            self.sweep_organization(organization, self.world.now()).await?;
+            self.sweep_organization(organization, self.env.now()).await?;
         }
         self.commit_in(context, &authorized, Follow { request, key, catalog }).await
     }

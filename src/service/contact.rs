@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::mutation::{AuthorizeAbove, Transaction};
 use super::throttle::Tried;
 use super::{Authorize, Call, Context, Mutation, Query, Services, Written};
-use crate::auth::{Counted, Unsubscription, hash_of};
+use crate::auth::{Counted, Presented, Unsubscription, hash_of};
 use crate::domain::access::Actor;
 use crate::domain::contact::{Contact, must_have_room};
 use crate::domain::email::Email;
@@ -138,7 +138,7 @@ impl Services {
     ///
     /// # Errors
     /// - [`Reason::NotFound`] for a token that this installation did not make.
-    pub async fn look_up_unsubscription(&self, token: &str) -> Result<ContactLink, Error> {
+    pub async fn look_up_unsubscription(&self, token: &Presented) -> Result<ContactLink, Error> {
         let subscription = self.unsubscription(token)?;
         let reads = self.store.reads().of(subscription.organization);
         let organization = reads.organization().await?;
@@ -159,7 +159,7 @@ impl Services {
     pub async fn unsubscribe(
         self: &Arc<Self>,
         context: &Context,
-        token: &str,
+        token: &Presented,
         undo: bool,
     ) -> Result<Written<ContactLink>, Error> {
         let subscription = self.unsubscription(token)?;
@@ -184,8 +184,8 @@ impl Services {
         self.execute(context, Unsubscribe { subscription, undo }).await
     }
 
-    fn unsubscription(&self, token: &str) -> Result<Unsubscription, Error> {
-        Unsubscription::open(&self.sealer, token).ok_or_else(|| Error::not_found("subscription", ""))
+    fn unsubscription(&self, token: &Presented) -> Result<Unsubscription, Error> {
+        Unsubscription::open(&self.sealer, token.text()).ok_or_else(|| Error::not_found("subscription", ""))
     }
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::auth::{Purpose, Sealer, Secret, SecretKind, SigningKey};
 use crate::changelog::Author;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::catalog::OPERATOR;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::{Grant, GrantSource, Held};
@@ -56,15 +56,10 @@ pub type HandOver = Box<dyn FnOnce(&Secret) -> BoxFuture<'static, std::io::Resul
 /// # Errors
 /// - [`StartError::WrongKey`] if the database was made with another installation key.
 /// - [`StartError::Untold`] if the key was not handed over; nothing was made then.
-pub async fn start(
-    store: &Store,
-    sealer: &Sealer,
-    world: &World,
-    hand_over: HandOver,
-) -> Result<FirstStart, StartError> {
+pub async fn start(store: &Store, sealer: &Sealer, env: &Env, hand_over: HandOver) -> Result<FirstStart, StartError> {
     let mut operator_key = None;
     if store.reads().installation().await?.is_none() {
-        operator_key = make(store, sealer, world, hand_over).await?;
+        operator_key = make(store, sealer, env, hand_over).await?;
     }
     let row = store.reads().installation().await?;
     let row = row.ok_or_else(|| Error::internal("the installation was not made"))?;
@@ -82,22 +77,17 @@ pub async fn start(
 }
 
 /// Makes the installation. `None` if another process was first.
-async fn make(
-    store: &Store,
-    sealer: &Sealer,
-    world: &World,
-    hand_over: HandOver,
-) -> Result<Option<Secret>, StartError> {
-    let author = Author { actor: None, rpc: "first start", call_id: world.id::<Uuid>(), reason: None };
+async fn make(store: &Store, sealer: &Sealer, env: &Env, hand_over: HandOver) -> Result<Option<Secret>, StartError> {
+    let author = Author { actor: None, rpc: "first start", call_id: env.id::<Uuid>(), reason: None };
     let mut tx = store.begin(Lock::Installation, Vec::new(), author, false).await?;
-    let row = InstallationRow { epoch: 1, key_check: sealer.seal(Purpose::KeyCheck, KEY_CHECK, world) };
+    let row = InstallationRow { epoch: 1, key_check: sealer.seal(Purpose::KeyCheck, KEY_CHECK, env) };
     match tx.installation_insert(&row).await {
         Err(error) if error.reason == Reason::ConcurrentUpdate => return Ok(None),
         made => made?,
     }
 
-    let key = SigningKey::generate(world.id(), world);
-    let sealed_private_key = sealer.seal(Purpose::SigningKey, key.seed(), world);
+    let key = SigningKey::generate(env.id(), env);
+    let sealed_private_key = sealer.seal(Purpose::SigningKey, key.seed(), env);
     tx.signing_key_insert(&SigningKeyRow { id: key.id(), public_key: key.public_key().to_vec(), sealed_private_key })
         .await?;
 
@@ -120,7 +110,7 @@ async fn make(
         source: GrantSource::Manual,
     };
     tx.installation_grant_insert(&grant).await?;
-    let secret = Secret::new(world, SecretKind::ApiKey);
+    let secret = Secret::new(env, SecretKind::ApiKey);
     let key =
         ApiKey { id: tx.id(), service_account: operator, created_at: tx.now(), expires_at: None, revoked_at: None };
     tx.installation_api_key_insert(&key, &secret.hash()).await?;

@@ -2,7 +2,7 @@
 
 use super::Services;
 use crate::auth::{Counted, Sealer};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::catalog::OPERATOR;
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
@@ -23,7 +23,7 @@ pub struct Mailing {
     keys: [Key; MailLimit::ALL.len()],
     limits: MailLimits,
     sealer: Sealer,
-    world: World,
+    env: Env,
 }
 
 impl std::fmt::Debug for Mailing {
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Mailing {
 #[derive(Clone)]
 pub struct Mailer {
     sealer: Sealer,
-    world: World,
+    env: Env,
 }
 
 impl std::fmt::Debug for Mailer {
@@ -51,7 +51,7 @@ impl Mailer {
     /// # Errors
     /// Only what the database says.
     pub(super) async fn send(&self, tx: &mut Tx, mail: &Mail) -> Result<(), Error> {
-        tx.delivery_insert(mail.delivery(&self.sealer, &self.world)).await
+        tx.delivery_insert(mail.delivery(&self.sealer, &self.env)).await
     }
 }
 
@@ -59,7 +59,7 @@ impl Services {
     /// Returns what mutations send mails by.
     #[must_use]
     pub fn mailer(&self) -> Mailer {
-        Mailer { sealer: self.sealer.clone(), world: self.world.clone() }
+        Mailer { sealer: self.sealer.clone(), env: self.env.clone() }
     }
 
     /// Prepares the mail of an invitation of `email`.
@@ -77,8 +77,8 @@ impl Services {
             MailLimit::Sponsor => self.sealer.fingerprint(Counted::Sponsor, &[by]),
             MailLimit::Organization => self.sealer.fingerprint(Counted::Organization, &[of]),
         });
-        let (limits, sealer, world) = (self.settings.mail_limits, self.sealer.clone(), self.world.clone());
-        Mailing { mail, sponsor, keys, limits, sealer, world }
+        let (limits, sealer, env) = (self.settings.mail_limits, self.sealer.clone(), self.env.clone());
+        Mailing { mail, sponsor, keys, limits, sealer, env }
     }
 }
 
@@ -112,13 +112,13 @@ impl Mailing {
         tx.mails_count(counted.map(|counted| (keys.next().unwrap_or(Key::NONE), counted))).await?;
 
         if send_at <= now {
-            return tx.delivery_insert(self.mail.delivery(&self.sealer, &self.world)).await;
+            return tx.delivery_insert(self.mail.delivery(&self.sealer, &self.env)).await;
         }
         if let Some(notice) = self.mail.follow_up() {
-            tx.delivery_insert(notice.delivery(&self.sealer, &self.world)).await?;
+            tx.delivery_insert(notice.delivery(&self.sealer, &self.env)).await?;
         }
         if is_sent(send_at) {
-            let alone = self.mail.without_follow_up().delivery(&self.sealer, &self.world);
+            let alone = self.mail.without_follow_up().delivery(&self.sealer, &self.env);
             tx.delivery_insert_due(alone, send_at).await?;
         }
         Ok(())

@@ -91,7 +91,7 @@ pub use throttle::Throttle;
 
 use crate::auth::{Passwords, Sealer, Secret, SecretLink, Tokens};
 use crate::authz::Engine;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::mailing::MailLimits;
 use crate::store::Store;
 
@@ -113,7 +113,7 @@ pub struct Services {
     /// Seals what the database must not read.
     pub sealer: Sealer,
     /// Time, ids and randomness.
-    pub world: World,
+    pub env: Env,
     /// What is configured.
     pub settings: Settings,
     /// Wakes the job that carries deliveries out, after a commit.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Authorize, Call, Context, Mutation, Query, Services, Settings, Written};
 use crate::auth::{Sealer, Unsubscription};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::access::Actor;
 use crate::domain::contact::Contact;
 use crate::domain::email::Email;
@@ -101,7 +101,7 @@ struct PreparedNotification {
 struct Mailer {
     settings: Settings,
     sealer: Sealer,
-    env: World,
+    env: Env,
 }
 
 impl Services {
@@ -116,7 +116,7 @@ impl Services {
         request: NotifyResource,
     ) -> Result<Written<Notified>, Error> {
         let authorized = self.authorize(context, organization, &request).await?;
-        let (settings, sealer, env) = (self.settings.clone(), self.sealer.clone(), self.world.clone());
+        let (settings, sealer, env) = (self.settings.clone(), self.sealer.clone(), self.env.clone());
         let prepared = PreparedNotification { request, mailer: Mailer { settings, sealer, env } };
         self.commit_in(context, &authorized, prepared).await
     }

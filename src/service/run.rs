@@ -126,7 +126,7 @@ impl Services {
 
     /// Returns a call as it is before any lock.
     pub(super) fn call<'a>(&'a self, context: &'a Context) -> Call<'a, Reads<'a>> {
-        Call { context, reads: self.store.reads(), now: self.world.now() }
+        Call { context, reads: self.store.reads(), now: self.env.now() }
     }
 
     /// Authorizes the caller before the lock: for use cases that prepare something, or go on after the commit.
@@ -190,7 +190,7 @@ impl Services {
     ) -> Result<Written<T::Output>, Error> {
         let lock = transaction.lock();
         if let Lock::Organization(organization) = lock {
-            context.note(organization, self.world.now());
+            context.note(organization, self.env.now());
         }
         for attempt in 1.. {
             let error = match locked::hold(self.attempt(context, lock, transaction)).await {
@@ -204,13 +204,13 @@ impl Services {
                 return Err(error);
             }
             tracing::debug!(attempt, cause = error.cause(), "another writer was in the way");
-            self.world.clock.sleep(self.world.jittered(PAUSES.after(attempt))).await;
+            self.env.clock.sleep(self.env.jittered(PAUSES.after(attempt))).await;
         }
         unreachable!("the last attempt returns")
     }
 
     pub(super) fn is_late(&self, context: &Context) -> bool {
-        context.deadline.is_some_and(|deadline| self.world.clock.monotonic() >= deadline)
+        context.deadline.is_some_and(|deadline| self.env.clock.monotonic() >= deadline)
     }
 
     /// Tries once. What does not depend on the type stands in [`Self::begin`] and [`Self::end`], compiled once.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::Services;
 use super::throttle::Tried;
-use crate::auth::{AccessToken, Counted, Secret, SecretKind, hash_of, kind_of};
+use crate::auth::{AccessToken, Counted, Presented, Secret, SecretKind};
 use crate::domain::email::Email;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::UserState;
@@ -17,22 +17,16 @@ use crate::domain::throttle::Key;
 use crate::store::NewSession;
 
 /// Signs a user in.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SignIn {
     /// Any spelling of the address.
     pub email: String,
     /// The password.
-    pub password: String,
+    pub password: Presented,
     /// What an earlier sign-in on this device returned; anything else is as good as nothing.
-    pub device_token: String,
+    pub device_token: Presented,
     /// Where the user sits, if that is known.
     pub source: Option<IpAddr>,
-}
-
-impl std::fmt::Debug for SignIn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SignIn(…)")
-    }
 }
 
 /// A session that has begun.
@@ -45,7 +39,7 @@ pub struct SignedIn {
     /// For calls.
     pub access_token: AccessToken,
     /// What the device shows at the next sign-in; it signs nobody in.
-    pub device_token: String,
+    pub device_token: Presented,
 }
 
 /// A device that shows a token.
@@ -76,7 +70,7 @@ impl Services {
 
         let (mark, reads) = (self.throttle.mark(), self.store.reads());
         let shown = device.as_ref().map_or([0; 32], |device| device.hash);
-        let credential = reads.credential_by_email(&email, &shown, self.world.now()).await?;
+        let credential = reads.credential_by_email(&email, &shown, self.env.now()).await?;
         let subjects: Vec<Key> =
             strange.iter().map(|tried| tried.subject()).chain(device.as_ref().map(|it| it.key)).collect();
         let refused = reads.refusals(&subjects, self.since_window()).await?;
@@ -91,7 +85,7 @@ impl Services {
         let tried = self.throttle.begin(&tried, mark, &refused)?;
 
         let hash = credential.as_ref().and_then(|credential| credential.password_hash.as_deref());
-        let is_right = match turn.verify(&request.password, hash).await {
+        let is_right = match turn.verify(request.password.text(), hash).await {
             Ok(is_right) => is_right,
             Err(error) => {
                 tried.undecided();
@@ -106,12 +100,9 @@ impl Services {
     }
 
     /// Reads what a device shows; nothing for what is no such token.
-    fn device(&self, token: &str) -> Option<Device> {
-        let is_one = kind_of(token) == Some(SecretKind::Device);
-        is_one.then(|| {
-            let hash = hash_of(token);
-            Device { hash, key: self.sealer.fingerprint(Counted::Device, &[&hash]) }
-        })
+    fn device(&self, token: &Presented) -> Option<Device> {
+        let hash = token.hash_of_kind(SecretKind::Device)?;
+        Some(Device { hash, key: self.sealer.fingerprint(Counted::Device, &[&hash]) })
     }
 
     /// Returns what a try without a known device counts under.
@@ -124,17 +115,17 @@ impl Services {
         source.into_iter().chain([Tried::Address(address)]).collect()
     }
 
-    async fn begin_session(&self, user: UserId, known: Option<(Device, String)>) -> Result<SignedIn, Error> {
-        let now = self.world.now();
+    async fn begin_session(&self, user: UserId, known: Option<(Device, Presented)>) -> Result<SignedIn, Error> {
+        let now = self.env.now();
         let (device, device_token) = match known {
             Some((device, token)) => (device.hash, token),
             None => {
-                let secret = Secret::new(&self.world, SecretKind::Device);
-                (secret.hash(), secret.text().to_owned())
+                let secret = Secret::new(&self.env, SecretKind::Device);
+                (secret.hash(), Presented::from(secret.text().to_owned()))
             }
         };
         let session = NewSession {
-            id: self.world.id(),
+            id: self.env.id(),
             user,
             expires_at: now.plus(self.settings.session_lifetime),
             device,

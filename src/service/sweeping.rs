@@ -26,7 +26,7 @@ impl Services {
     /// # Errors
     /// Only what the database says.
     pub async fn sweep_grants(self: &Arc<Self>) -> Result<(), Error> {
-        let before = self.world.now().minus(KEPT);
+        let before = self.env.now().minus(KEPT);
         let reads = self.store.reads();
         let mut failure = None;
         for organization in reads.organizations_with_lapsed_grants(before, ORGANIZATIONS_MAX).await? {
@@ -45,7 +45,7 @@ impl Services {
         organization: OrganizationId,
         before: Timestamp,
     ) -> Result<(), Error> {
-        let context = Context::of_server(Rpc::ChangeGrants, self.world.id::<Uuid>());
+        let context = Context::of_server(Rpc::ChangeGrants, self.env.id::<Uuid>());
         // Most often there is nothing, and no lock is taken.
         while !self.store.reads().of(organization).lapsed_grants(before, 1).await?.is_empty() {
             match self.execute(&context, SweepSlice { organization, before }).await {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Services;
-use crate::clock::{Monotonic, World};
+use crate::clock::{Env, Monotonic};
 use crate::domain::error::{Error, Kind, Reason};
 use crate::domain::throttle::{Key, Limits, Refusals};
 use crate::store::{RefusalsRow, Settled};
@@ -67,7 +67,7 @@ pub struct Throttle {
 }
 
 struct Shared {
-    world: World,
+    env: Env,
     limits: Limits,
     counts: Mutex<Counts>,
     /// How many were refused by a limit since it was last told.
@@ -125,9 +125,9 @@ impl std::fmt::Debug for Throttle {
 impl Throttle {
     /// Makes a throttle that has counted nothing.
     #[must_use]
-    pub fn new(world: World, limits: Limits) -> Self {
+    pub fn new(env: Env, limits: Limits) -> Self {
         let (counts, limited) = (Mutex::default(), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { world, limits, counts, limited }) }
+        Self { shared: Arc::new(Shared { env, limits, counts, limited }) }
     }
 
     /// Returns what it refuses by.
@@ -141,7 +141,7 @@ impl Throttle {
     /// # Errors
     /// - [`Reason::RateLimited`].
     pub fn must_be_within(&self, tried: &[Tried]) -> Result<(), Error> {
-        let since = self.shared.world.clock.monotonic().0.saturating_sub(FRESH);
+        let since = self.shared.env.clock.monotonic().0.saturating_sub(FRESH);
         let is_fresh = |entry: &Entry| entry.read_at.0 >= since;
         self.shared.judge(&self.shared.counts.lock(), tried, is_fresh)
     }
@@ -157,7 +157,7 @@ impl Throttle {
     /// - [`Reason::RateLimited`]; the try has not begun then.
     /// - [`Reason::PasswordsBusy`] if nothing more can be counted.
     pub fn begin(&self, tried: &[Tried], mark: Mark, read: &[RefusalsRow]) -> Result<Try, Error> {
-        let now = self.shared.world.clock.monotonic();
+        let now = self.shared.env.clock.monotonic();
         let mut counts = self.shared.counts.lock();
         if counts.entries.len() + tried.len() + read.len() > ENTRIES_MAX {
             return Err(Error::new(Reason::PasswordsBusy, "too much is counted").retry_after(RETRY));
@@ -192,7 +192,7 @@ impl Throttle {
 
     /// Takes in that the database knows what was [taken](Self::take), or that it does not, and drops what nobody asks about.
     fn end(&self, settled: &Settled, is_written: bool) {
-        let since = self.shared.world.clock.monotonic().0.saturating_sub(KEPT);
+        let since = self.shared.env.clock.monotonic().0.saturating_sub(KEPT);
         let mut counts = self.shared.counts.lock();
         counts.written += 1;
         if !is_written {
@@ -210,7 +210,7 @@ impl Throttle {
                 counts.entries.entry(*entry).or_default().is_forgiven = true;
             }
         }
-        let (limits, now) = (&self.shared.limits, self.shared.world.now());
+        let (limits, now) = (&self.shared.limits, self.shared.env.now());
         counts.entries.retain(|(_, address), entry| {
             let is_over = *address != Key::NONE && entry.stored.within(limits.window, now) == 0;
             !entry.is_settled() || (entry.read_at.0 >= since && !is_over)
@@ -226,7 +226,7 @@ impl Throttle {
 impl Shared {
     /// Refuses a try that is over a limit, by the entries that `counts_in` picks.
     fn judge(&self, counts: &Counts, tried: &[Tried], counts_in: impl Fn(&Entry) -> bool) -> Result<(), Error> {
-        let now = self.world.now();
+        let now = self.env.now();
         let limits = &self.limits;
         let of = |entry: &Entry| (entry.refusals(limits), entry.under_way);
         for tried in tried {
@@ -324,7 +324,7 @@ impl std::fmt::Debug for Try {
 
 impl Drop for Try {
     fn drop(&mut self) {
-        let (now, read_at) = (self.shared.world.now(), self.shared.world.clock.monotonic());
+        let (now, read_at) = (self.shared.env.now(), self.shared.env.clock.monotonic());
         let mut counts = self.shared.counts.lock();
         for tried in &self.tried {
             let entry = counts.entries.entry(tried.entry()).or_default();
@@ -356,7 +356,7 @@ impl Services {
 
     /// Returns since when refusals from a source count.
     pub(super) fn since_window(&self) -> crate::domain::time::Timestamp {
-        self.world.now().minus(self.throttle.limits().window)
+        self.env.now().minus(self.throttle.limits().window)
     }
 
     /// Writes what was counted so far. What cannot be written is counted again.
@@ -386,7 +386,7 @@ mod tests {
     fn throttle() -> Throttle {
         let delay = (Duration::from_secs(1), Duration::from_hours(1));
         let (window, free) = (Duration::from_mins(15), 10);
-        Throttle::new(World::system(), Limits { tries: 10, window, addresses: 50, free, row: 100, delay })
+        Throttle::new(Env::system(), Limits { tries: 10, window, addresses: 50, free, row: 100, delay })
     }
 
     fn tried() -> Vec<Tried> {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     fn stored(throttle: &Throttle, times: u32) -> RefusalsRow {
-        let one = Refusals::one(throttle.shared.world.now());
+        let one = Refusals::one(throttle.shared.env.now());
         let refusals = Refusals { in_window: times, in_a_row: times, ..one };
         RefusalsRow { subject: ADDRESS, address: Key::NONE, refusals }
     }

@@ -164,7 +164,7 @@ impl Store {
         let db = self.writer.begin(WRITING, self.in_transaction).await?;
         deliveries::Entity::delete_by_id(id).exec(&db).await?;
         if let Some(delivery) = follow_up {
-            let row = row(delivery, self.world.now());
+            let row = row(delivery, self.env.now());
             deliveries::Entity::insert(row).exec_without_returning(&db).await?;
         }
         db.commit().await.map_err(of_autocommit)

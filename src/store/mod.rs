@@ -60,7 +60,7 @@ pub use session::NewSession;
 pub use tx::{Committed, Lock, Tx};
 pub use user::Credential;
 
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
@@ -78,7 +78,7 @@ pub struct Store {
     /// How long a statement of a transaction is waited for.
     in_transaction: Bound,
     queue: Queue,
-    world: World,
+    env: Env,
     /// What rows name by a key is found here; what was not known is learned.
     catalogs: Catalogs,
     /// Held while the data directory is in use; SQLite only.

@@ -10,7 +10,7 @@ impl Store {
     /// # Errors
     /// Only what the database says.
     pub async fn lapsed_delete(&self) -> Result<(), Error> {
-        let now = self.world.now();
+        let now = self.env.now();
         self.replays_forget(now).await?;
         self.sessions_forget(now).await?;
         self.bars_forget(now).await?;

@@ -118,7 +118,7 @@ impl Store {
             Some(log) => serde_json::from_str(&log.head.counters).map_err(Error::internal)?,
             None => Counters::default(),
         };
-        let now = self.world.now();
+        let now = self.env.now();
         Ok(Tx {
             db,
             now,
@@ -336,6 +336,6 @@ impl Tx {
 
     /// Makes a new id.
     pub fn id<T: From<Uuid>>(&self) -> T {
-        self.store.world.id()
+        self.store.env.id()
     }
 }

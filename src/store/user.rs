@@ -69,18 +69,6 @@ impl Reads<'_> {
         Ok(row.map(|row| row.user_id.into()))
     }
 
-    /// Says whether a user has proven an address.
-    ///
-    /// # Errors
-    /// Only what the database says.
-    pub async fn user_has_email(&self, user: UserId, email: &Email) -> Result<bool, Error> {
-        let row = user_emails::Entity::find_by_id(email.key())
-            .filter(user_emails::Column::UserId.eq(user.0))
-            .one(&self.db)
-            .await?;
-        Ok(row.is_some())
-    }
-
     /// Finds where a user stands.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::clock::{Monotonic, World};
+use crate::clock::{Env, Monotonic};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fact::Scope;
 
@@ -27,7 +27,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 pub(super) struct Queue {
     lanes: Arc<Mutex<Lanes>>,
     wait_max: Duration,
-    world: World,
+    env: Env,
 }
 
 #[derive(Debug, Default)]
@@ -50,8 +50,8 @@ struct Lane {
 
 impl Queue {
     /// Makes a queue in whose lanes nobody waits longer than `wait_max`.
-    pub fn new(wait_max: Duration, world: World) -> Self {
-        Self { lanes: Arc::default(), wait_max, world }
+    pub fn new(wait_max: Duration, env: Env) -> Self {
+        Self { lanes: Arc::default(), wait_max, env }
     }
 
     /// Waits for the permit to write to `scope`.
@@ -62,12 +62,12 @@ impl Queue {
         let presence = self.join(scope)?;
         let permit = Arc::clone(&presence.permit).lock_owned();
         let guard = tokio::time::timeout(self.wait_max, permit).await.map_err(|_| busy())?;
-        let began_at = self.world.clock.monotonic();
+        let began_at = self.env.clock.monotonic();
         Ok(WritePermit { began_at, _guard: guard, presence })
     }
 
     fn join(&self, scope: Scope) -> Result<Presence, Error> {
-        let now = self.world.clock.monotonic();
+        let now = self.env.clock.monotonic();
         let mut lanes = self.lanes.lock();
         let write_time = lanes.write_time;
         let lane = lanes.by_scope.entry(scope).or_insert_with(|| Lane::new(write_time.min(UNSEEN_MAX)));
@@ -114,7 +114,7 @@ pub(super) struct WritePermit {
 impl Drop for WritePermit {
     fn drop(&mut self) {
         let Presence { scope, queue, .. } = &self.presence;
-        let took = queue.world.clock.monotonic().since(self.began_at);
+        let took = queue.env.clock.monotonic().since(self.began_at);
         let mut lanes = queue.lanes.lock();
         lanes.write_time = averaged(lanes.write_time, took);
         if let Some(lane) = lanes.by_scope.get_mut(scope) {
@@ -163,7 +163,7 @@ mod tests {
     /// Returns a queue that has seen many writes of 10 ms, and its clock.
     async fn seasoned() -> (Queue, Arc<ManualClock>) {
         let clock = ManualClock::still();
-        let queue = Queue::new(WAIT, World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) });
+        let queue = Queue::new(WAIT, Env { clock: clock.clone(), entropy: Arc::new(SystemEntropy) });
         for _ in 0..200 {
             let permit = queue.enter(Scope::Installation).await.expect("nobody is before it");
             clock.advance(WRITE);
@@ -214,8 +214,8 @@ mod tests {
     #[tokio::test]
     async fn whose_permit_does_not_come_in_time_is_refused() {
         let clock = ManualClock::still();
-        let world = World { clock, entropy: Arc::new(SystemEntropy) };
-        let queue = Queue::new(Duration::from_millis(10), world);
+        let env = Env { clock, entropy: Arc::new(SystemEntropy) };
+        let queue = Queue::new(Duration::from_millis(10), env);
         let held = queue.enter(Scope::Installation).await.expect("nobody is before it");
         let refused = queue.enter(Scope::Installation).await.expect_err("it is held");
         assert_eq!(refused.reason, Reason::OrganizationBusy);

@@ -2,7 +2,7 @@
 
 use super::convert::{timestamp, token};
 use super::handle::handlers;
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use super::page::page_size;
 use crate::domain::catalog::{Difference, named_by};
 use crate::domain::error::{Error, Reason};
@@ -18,7 +18,7 @@ use crate::proto::{
 use crate::service::{CatalogName, CatalogView, PutCatalog, SetOrganizationCatalog};
 
 /// Serves catalogs.
-pub(super) struct Catalogs(pub Edge);
+pub(super) struct Catalogs(pub ServerState);
 
 handlers! {
     CatalogService for Catalogs {

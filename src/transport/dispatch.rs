@@ -17,7 +17,7 @@ use tower::Service;
 use super::catalog::Catalogs;
 use super::check::{Authorization, Streams};
 use super::group::Groups;
-use super::incoming::Edge;
+use super::incoming::ServerState;
 use super::invitation::Invitations;
 use super::member::Memberships;
 use super::organization::Organizations;
@@ -50,11 +50,11 @@ const STREAM_GATHERED_BYTES: usize = 4 * 1024;
 const STREAM_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Makes the one service whose stream is read in place.
-fn authorization(edge: &Edge) -> InPlace<AuthorizationServiceServer<Authorization>, Streams> {
-    let generated = AuthorizationServiceServer::new(Authorization(edge.clone()));
+fn authorization(server: &ServerState) -> InPlace<AuthorizationServiceServer<Authorization>, Streams> {
+    let generated = AuthorizationServiceServer::new(Authorization(server.clone()));
     let generated = generated.max_decoding_message_size(MESSAGE_BYTES_MAX);
     let buffers = BufferSettings::new(STREAM_BUFFER_BYTES, STREAM_GATHERED_BYTES);
-    InPlace::new(generated, Streams(edge.clone()), MESSAGE_BYTES_MAX).with_buffers(buffers)
+    InPlace::new(generated, Streams(server.clone()), MESSAGE_BYTES_MAX).with_buffers(buffers)
 }
 
 /// Declares the other services of the wire, a line each.
@@ -71,10 +71,10 @@ macro_rules! services {
         }
 
         impl Services {
-            fn new(edge: &Edge, others: Routes) -> Self {
+            fn new(server: &ServerState, others: Routes) -> Self {
                 Self {
-                    authorization: authorization(edge),
-                    $($field: $server::new($service(edge.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX),)+
+                    authorization: authorization(server),
+                    $($field: $server::new($service(server.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX),)+
                     others,
                 }
             }
@@ -111,8 +111,8 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     /// Takes what our services work with, and the others.
-    pub fn new(edge: &Edge, others: Routes) -> Self {
-        Self { services: Arc::new(Services::new(edge, others.prepare())) }
+    pub fn new(server: &ServerState, others: Routes) -> Self {
+        Self { services: Arc::new(Services::new(server, others.prepare())) }
     }
 
     /// Has the service of a request answer it.

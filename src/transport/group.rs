@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::convert::{Mask, group, group_member, metadata, optional_id, read_each, token};
 use super::handle::{Decode, handlers};
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use super::page::page_size;
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::fields::all;
@@ -25,7 +25,7 @@ const MEMBERS_MAX: usize = 100;
 const FIELDS: &[&str] = &["display_name", "external_id", "metadata"];
 
 /// Serves groups.
-pub(super) struct Groups(pub Edge);
+pub(super) struct Groups(pub ServerState);
 
 handlers! {
     GroupService for Groups {
@@ -41,7 +41,7 @@ handlers! {
 }
 
 impl Decode<proto::CreateGroupRequest> for CreateGroup {
-    fn decode(message: proto::CreateGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::CreateGroupRequest, _server: &ServerState) -> Result<Self, Error> {
         let (display_name, external_id, metadata) = all((
             required_name("display_name", &message.display_name),
             external_id("external_id", &message.external_id),
@@ -60,7 +60,7 @@ impl From<Written<GroupView>> for proto::CreateGroupResponse {
 }
 
 impl Decode<proto::GetGroupRequest> for GetGroup {
-    fn decode(message: proto::GetGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::GetGroupRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { name: GroupName::Id(GroupId::parse("group_id", &message.group_id)?) })
     }
 }
@@ -72,7 +72,7 @@ impl From<Read<GroupView>> for proto::GetGroupResponse {
 }
 
 impl Decode<proto::LookUpGroupRequest> for GetGroup {
-    fn decode(message: proto::LookUpGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::LookUpGroupRequest, _server: &ServerState) -> Result<Self, Error> {
         let name = external_id("external_id", &message.external_id)?;
         let name = name.ok_or_else(|| Error::invalid("external_id", Reason::FieldRequired, "is required"))?;
         Ok(Self { name: GroupName::External(name) })
@@ -86,7 +86,7 @@ impl From<Read<GroupView>> for proto::LookUpGroupResponse {
 }
 
 impl Decode<proto::UpdateGroupRequest> for UpdateGroup {
-    fn decode(message: proto::UpdateGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::UpdateGroupRequest, _server: &ServerState) -> Result<Self, Error> {
         let id = GroupId::parse("group_id", &message.group_id)?;
         let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());
@@ -108,7 +108,7 @@ impl From<Written<GroupView>> for proto::UpdateGroupResponse {
 }
 
 impl Decode<proto::DeleteGroupRequest> for DeleteGroup {
-    fn decode(message: proto::DeleteGroupRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::DeleteGroupRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { id: GroupId::parse("group_id", &message.group_id)?, etag: message.etag })
     }
 }
@@ -124,7 +124,7 @@ impl From<Written<DeletedGroup>> for proto::DeleteGroupResponse {
 }
 
 impl Decode<proto::ChangeGroupMembersRequest> for ChangeGroupMembers {
-    fn decode(message: proto::ChangeGroupMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::ChangeGroupMembersRequest, _server: &ServerState) -> Result<Self, Error> {
         let group = GroupId::parse("group_id", &message.group_id)?;
         let (add, remove) = members(&message.add_membership_ids, &message.remove_membership_ids)?;
         Ok(Self { group, add, remove })

@@ -3,7 +3,7 @@
 
 use tonic::{Response, Status};
 
-use super::incoming::{Edge, Incoming, Mutating, OfOrganization};
+use super::incoming::{Incoming, Mutating, OfOrganization, ServerState};
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
 use crate::service::{Mutation, Query, Read, Written};
@@ -14,10 +14,10 @@ pub(super) trait Decode<Q>: Sized {
     ///
     /// # Errors
     /// What is wrong with its fields, all of it at once.
-    fn decode(message: Q, edge: &Edge) -> Result<Self, Error>;
+    fn decode(message: Q, server: &ServerState) -> Result<Self, Error>;
 }
 
-impl Edge {
+impl ServerState {
     /// Serves an RPC that changes an organization.
     pub(super) async fn mutate<Q, M, A>(&self, request: tonic::Request<Q>) -> Result<Response<A>, Status>
     where

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::incoming::Edge;
+use super::incoming::ServerState;
 use crate::workers::{Condition, Workers};
 
 /// Whether the server takes calls: not before the first load, and not while it drains.
@@ -29,20 +29,20 @@ impl Health {
 
 #[derive(Clone)]
 struct Endpoints {
-    edge: Edge,
+    server: ServerState,
     health: Health,
     workers: Arc<Workers>,
 }
 
 /// Makes the router of /healthz, /readyz, /metrics and /.well-known/jwks.json.
-pub fn router(edge: Edge, health: Health, workers: Arc<Workers>) -> Router {
+pub fn router(server: ServerState, health: Health, workers: Arc<Workers>) -> Router {
     Router::new()
         // Liveness depends on nothing: a database that is away is no reason to be restarted.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/.well-known/jwks.json", get(jwks))
-        .with_state(Endpoints { edge, health, workers })
+        .with_state(Endpoints { server, health, workers })
 }
 
 /// Answers whether the server takes calls, and below that how it is. Nothing of the detail changes the status: a replica
@@ -55,7 +55,7 @@ async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, String) {
 }
 
 fn detail(endpoints: &Endpoints) -> String {
-    let engine = &endpoints.edge.services.engine;
+    let engine = &endpoints.server.services.engine;
     let mut lines = vec![
         format!("memory proven current {:.1} s ago", engine.log_age().as_secs_f64()),
         format!("memory compared with the database {:.1} s ago", engine.round_age().as_secs_f64()),
@@ -66,7 +66,7 @@ fn detail(endpoints: &Endpoints) -> String {
     if engine.is_history_withheld() {
         lines.push("the database does not tell which one it is: only comparing proves anything current".into());
     }
-    lines.extend(endpoints.edge.world.clock.health().warning());
+    lines.extend(endpoints.server.env.clock.health().warning());
     lines.extend(endpoints.workers.all().into_iter().map(|worker| {
         let seconds = worker.silent_for.as_secs_f64();
         match worker.condition {
@@ -79,8 +79,8 @@ fn detail(endpoints: &Endpoints) -> String {
 }
 
 async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
-    let (metrics, engine) = (&endpoints.edge.metrics, &endpoints.edge.services.engine);
-    let clock = endpoints.edge.world.clock.health();
+    let (metrics, engine) = (&endpoints.server.metrics, &endpoints.server.services.engine);
+    let clock = endpoints.server.env.clock.health();
     let (subscriptions, subscription_bytes) = engine.subscriptions();
     let gauges = [
         (&metrics.organizations, engine.organizations() as u64),
@@ -90,7 +90,7 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         (&metrics.subscriptions, subscriptions as u64),
         (&metrics.subscription_bytes, subscription_bytes as u64),
         (&metrics.histories_replaced, engine.histories_replaced()),
-        (&metrics.connections_replaced, endpoints.edge.services.store.connections_replaced()),
+        (&metrics.connections_replaced, endpoints.server.services.store.connections_replaced()),
         (&metrics.databases_exchanged, engine.databases_exchanged()),
         (&metrics.history_withheld, u64::from(engine.is_history_withheld())),
         (&metrics.clock_steps_back, clock.steps_back),
@@ -111,5 +111,5 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
 
 async fn jwks(State(endpoints): State<Endpoints>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
-    (headers, endpoints.edge.services.tokens.jwks().to_string())
+    (headers, endpoints.server.services.tokens.jwks().to_string())
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::status::status;
 use crate::auth::Sealer;
-use crate::clock::{Monotonic, World};
+use crate::clock::{Env, Monotonic};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{OrganizationId, RequestId};
 use crate::domain::place::Subject;
@@ -20,13 +20,13 @@ use crate::telemetry::Metrics;
 
 /// What every service of the wire works with.
 #[derive(Clone)]
-pub struct Edge {
+pub struct ServerState {
     /// The use cases.
     pub services: Arc<Services>,
     /// Seals page tokens.
     pub sealer: Sealer,
     /// Time and randomness.
-    pub world: World,
+    pub env: Env,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Set once the server shuts down: streams tell so, and end.
@@ -37,9 +37,9 @@ pub struct Edge {
     pub stream_grace: std::time::Duration,
 }
 
-impl std::fmt::Debug for Edge {
+impl std::fmt::Debug for ServerState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Edge")
+        f.write_str("ServerState")
     }
 }
 
@@ -80,9 +80,9 @@ impl Incoming {
     }
 
     /// Notes that a person has named an organization on a stream. Machines are not noted, and cost nothing here.
-    pub fn note(&self, organization: OrganizationId, world: &World) {
+    pub fn note(&self, organization: OrganizationId, env: &Env) {
         if let (Some(activity), Some(Caller { subject: Subject::User(user), .. })) = (&self.activity, &self.caller) {
-            activity.note(*user, Some(organization), world.now());
+            activity.note(*user, Some(organization), env.now());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::convert::{assignment, duration, grant, invitation, invitation_kind, member, timestamp, token};
 use super::handle::{Decode, handlers};
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use crate::domain::catalog::InvitationKind;
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
@@ -19,7 +19,7 @@ use crate::service::{AcceptInvitation, CreateInvitation};
 const ASSIGNMENTS_MAX: usize = 100;
 
 /// Serves invitations.
-pub(super) struct Invitations(pub Edge);
+pub(super) struct Invitations(pub ServerState);
 
 handlers! {
     InvitationService for Invitations {
@@ -56,7 +56,7 @@ impl Invitations {
         _call: &Incoming,
         message: LookUpInvitationRequest,
     ) -> Result<LookUpInvitationResponse, Error> {
-        let offer = self.0.services.look_up_invitation(&message.token).await?;
+        let offer = self.0.services.look_up_invitation(&message.token.into()).await?;
         Ok(LookUpInvitationResponse {
             organization_display_name: offer.organization,
             email: offer.email.unwrap_or_default(),
@@ -71,8 +71,8 @@ impl Invitations {
         call: &Incoming,
         message: AcceptInvitationRequest,
     ) -> Result<AcceptInvitationResponse, Error> {
-        let request =
-            AcceptInvitation { token: message.token, password: message.password, display_name: message.display_name };
+        let AcceptInvitationRequest { token: presented, password, display_name, .. } = message;
+        let request = AcceptInvitation { token: presented.into(), password: password.into(), display_name };
         let accepted = self.0.services.accept_invitation(&call.reading(), request).await?;
         Ok(AcceptInvitationResponse {
             organization_id: accepted.value.organization.to_string(),
@@ -83,7 +83,7 @@ impl Invitations {
 }
 
 impl Decode<CreateInvitationRequest> for CreateInvitation {
-    fn decode(message: CreateInvitationRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: CreateInvitationRequest, _server: &ServerState) -> Result<Self, Error> {
         let (kind, assignments, lifetime) = all((
             kind(message.kind),
             assignments(&message.assignments),

@@ -30,7 +30,7 @@ mod tls;
 pub mod wire;
 
 pub use http_endpoints::{Health, router};
-pub use incoming::Edge;
+pub use incoming::ServerState;
 pub use layer::{Authenticator, HotPath};
 pub use listener::{Listening, serve_plain};
 pub use server::{health, serve, set_serving};

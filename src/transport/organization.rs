@@ -4,7 +4,7 @@ use super::convert::{
     Mask, grant, invitation, member, metadata, optional_id, optional_key, organization, organization_to, token,
 };
 use super::handle::{Decode, handlers};
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use crate::domain::error::{Error, Reason};
 use crate::domain::fields::all;
 use crate::domain::id::MembershipId;
@@ -27,7 +27,7 @@ use crate::service::{
 const FIELDS: &[&str] = &["display_name", "slug", "external_id", "metadata"];
 
 /// Serves organizations.
-pub(super) struct Organizations(pub Edge);
+pub(super) struct Organizations(pub ServerState);
 
 handlers! {
     OrganizationService for Organizations {
@@ -42,7 +42,7 @@ handlers! {
 }
 
 impl Decode<proto::GetOrganizationRequest> for GetOrganization {
-    fn decode(_message: proto::GetOrganizationRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(_message: proto::GetOrganizationRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self)
     }
 }
@@ -55,7 +55,7 @@ impl From<Read<OrganizationView>> for proto::GetOrganizationResponse {
 }
 
 impl Decode<proto::UpdateOrganizationRequest> for UpdateOrganization {
-    fn decode(message: proto::UpdateOrganizationRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::UpdateOrganizationRequest, _server: &ServerState) -> Result<Self, Error> {
         let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());
         let takes_slug = mask.takes("slug", !message.slug.is_empty());
@@ -78,7 +78,7 @@ impl From<Written<Organization>> for proto::UpdateOrganizationResponse {
 }
 
 impl Decode<proto::GetSeatsRequest> for GetSeats {
-    fn decode(message: proto::GetSeatsRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::GetSeatsRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { place: optional_key("resource", message.resource.as_ref())? })
     }
 }
@@ -90,7 +90,7 @@ impl From<Read<Seats>> for proto::GetSeatsResponse {
 }
 
 impl Decode<proto::SetSeatLimitRequest> for SetSeatLimit {
-    fn decode(message: proto::SetSeatLimitRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::SetSeatLimitRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { place: optional_key("resource", message.resource.as_ref())?, limit: message.limit })
     }
 }
@@ -152,13 +152,13 @@ impl Organizations {
 }
 
 impl Decode<proto::TransferRoleRequest> for TransferRole {
-    fn decode(message: proto::TransferRoleRequest, edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::TransferRoleRequest, server: &ServerState) -> Result<Self, Error> {
         let (to, from, reason) = all((
             MembershipId::parse("to_membership_id", &message.to_membership_id),
             optional_id("from_membership_id", &message.from_membership_id, MembershipId::parse),
             reason("reason", &message.reason),
         ))?;
-        Ok(Self { role: message.role.into(), to, from, reason, mailer: edge.services.mailer() })
+        Ok(Self { role: message.role.into(), to, from, reason, mailer: server.services.mailer() })
     }
 }
 

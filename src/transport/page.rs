@@ -9,7 +9,7 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::incoming::Edge;
+use super::incoming::ServerState;
 use crate::auth::Purpose;
 use crate::domain::error::{Error, Reason};
 use crate::domain::time::{AHEAD_MAX, Timestamp};
@@ -39,7 +39,7 @@ struct Sealed<K> {
     made_at: Timestamp,
 }
 
-impl Edge {
+impl ServerState {
     /// Encodes the rows of a page: as many as fit into it, and at least one, so that every page leads on. `next` is where the
     /// page after all of them begins, if there is one, and `key` where one begins after a row; `query` is everything else
     /// that the request says.
@@ -70,9 +70,9 @@ impl Edge {
 
     /// Writes the token of the page that begins at `key`; `query` is everything else that the request says.
     pub(super) fn page_token<K: Serialize>(&self, query: &str, key: &K) -> Result<String, Error> {
-        let sealed = Sealed { query: query.to_owned(), key, made_at: self.world.now() };
+        let sealed = Sealed { query: query.to_owned(), key, made_at: self.env.now() };
         let plain = serde_json::to_vec(&sealed).map_err(Error::internal)?;
-        Ok(URL_SAFE_NO_PAD.encode(self.sealer.seal(Purpose::PageToken, &plain, &self.world)))
+        Ok(URL_SAFE_NO_PAD.encode(self.sealer.seal(Purpose::PageToken, &plain, &self.env)))
     }
 
     /// Reads a token back; `None` for the first page.
@@ -94,7 +94,7 @@ impl Edge {
         if page.query != query {
             return Err(Error::invalid("page_token", Reason::PageTokenMismatch, "belongs to another query"));
         }
-        let now = self.world.now();
+        let now = self.env.now();
         if now.since(page.made_at) >= LIFETIME || page.made_at > now.plus(AHEAD_MAX) {
             return Err(invalid());
         }

@@ -7,7 +7,7 @@ use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
 use tonic_health::server::HealthReporter;
 
 use super::dispatch::{Dispatch, SERVICES};
-use super::incoming::Edge;
+use super::incoming::ServerState;
 use super::layer::HotPath;
 use super::listener::{Listening, serve_grpc};
 use crate::proto;
@@ -34,7 +34,7 @@ pub async fn set_serving(reporter: &HealthReporter, is_serving: bool) {
 pub async fn serve(
     listener: TcpListener,
     listening: Listening,
-    edge: Edge,
+    server: ServerState,
     hot_path: HotPath,
     health: HealthServer<impl HealthService>,
     stop: CancellationToken,
@@ -46,6 +46,6 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let others = Routes::new(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
-    serve_grpc(listener, listening, hot_path, Dispatch::new(&edge, others), stop).await;
+    serve_grpc(listener, listening, hot_path, Dispatch::new(&server, others), stop).await;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::convert::{api_key, instant, service_account, token};
 use super::handle::{Decode, handlers};
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use super::page::page_size;
 use crate::domain::error::Error;
 use crate::domain::fields::all;
@@ -18,7 +18,7 @@ use crate::service::{
 };
 
 /// Serves service accounts.
-pub(super) struct ServiceAccounts(pub Edge);
+pub(super) struct ServiceAccounts(pub ServerState);
 
 handlers! {
     ServiceAccountService for ServiceAccounts {
@@ -37,7 +37,7 @@ handlers! {
 }
 
 impl Decode<proto::CreateServiceAccountRequest> for CreateServiceAccount {
-    fn decode(message: proto::CreateServiceAccountRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::CreateServiceAccountRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { display_name: required_name("display_name", &message.display_name)? })
     }
 }
@@ -49,7 +49,7 @@ impl From<Written<ServiceAccount>> for proto::CreateServiceAccountResponse {
 }
 
 impl Decode<proto::GetServiceAccountRequest> for GetServiceAccount {
-    fn decode(message: proto::GetServiceAccountRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::GetServiceAccountRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { id: account_id(&message.service_account_id)? })
     }
 }
@@ -61,7 +61,7 @@ impl From<Read<ServiceAccount>> for proto::GetServiceAccountResponse {
 }
 
 impl Decode<proto::DisableServiceAccountRequest> for DisableServiceAccount {
-    fn decode(message: proto::DisableServiceAccountRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::DisableServiceAccountRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { id: account_id(&message.service_account_id)? })
     }
 }
@@ -73,7 +73,7 @@ impl From<Written<ServiceAccount>> for proto::DisableServiceAccountResponse {
 }
 
 impl Decode<proto::EnableServiceAccountRequest> for EnableServiceAccount {
-    fn decode(message: proto::EnableServiceAccountRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::EnableServiceAccountRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { id: account_id(&message.service_account_id)? })
     }
 }
@@ -85,7 +85,7 @@ impl From<Written<ServiceAccount>> for proto::EnableServiceAccountResponse {
 }
 
 impl Decode<proto::DeleteServiceAccountRequest> for DeleteServiceAccount {
-    fn decode(message: proto::DeleteServiceAccountRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::DeleteServiceAccountRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { id: account_id(&message.service_account_id)? })
     }
 }
@@ -97,10 +97,10 @@ impl From<Written<ServiceAccount>> for proto::DeleteServiceAccountResponse {
 }
 
 impl Decode<proto::CreateApiKeyRequest> for CreateApiKey {
-    fn decode(message: proto::CreateApiKeyRequest, edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::CreateApiKeyRequest, server: &ServerState) -> Result<Self, Error> {
         let (service_account, expires_at) =
             all((account_id(&message.service_account_id), expiry(message.expire_time.as_ref())))?;
-        Ok(Self { service_account, expires_at, replaces: None, world: edge.world.clone() })
+        Ok(Self { service_account, expires_at, replaces: None, env: server.env.clone() })
     }
 }
 
@@ -117,13 +117,13 @@ impl From<Written<IssuedKey>> for proto::CreateApiKeyResponse {
 }
 
 impl Decode<proto::RotateApiKeyRequest> for CreateApiKey {
-    fn decode(message: proto::RotateApiKeyRequest, edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::RotateApiKeyRequest, server: &ServerState) -> Result<Self, Error> {
         let (service_account, replaces, expires_at) = all((
             account_id(&message.service_account_id),
             ApiKeyId::parse("api_key_id", &message.api_key_id),
             expiry(message.expire_time.as_ref()),
         ))?;
-        Ok(Self { service_account, expires_at, replaces: Some(replaces), world: edge.world.clone() })
+        Ok(Self { service_account, expires_at, replaces: Some(replaces), env: server.env.clone() })
     }
 }
 
@@ -140,7 +140,7 @@ impl From<Written<IssuedKey>> for proto::RotateApiKeyResponse {
 }
 
 impl Decode<proto::RevokeApiKeyRequest> for RevokeApiKey {
-    fn decode(message: proto::RevokeApiKeyRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::RevokeApiKeyRequest, _server: &ServerState) -> Result<Self, Error> {
         let (service_account, key) =
             all((account_id(&message.service_account_id), ApiKeyId::parse("api_key_id", &message.api_key_id)))?;
         Ok(Self { service_account, key })

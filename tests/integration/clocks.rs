@@ -10,7 +10,7 @@ use std::time::Duration;
 use guildhall::app::{App, Parts};
 use guildhall::auth::PasswordCost;
 use guildhall::changelog::{Cursor, Lineage, Moved, Reading, Relation, Source, State};
-use guildhall::clock::{AnchoredClock, Clock, World};
+use guildhall::clock::{AnchoredClock, Clock, Env};
 use guildhall::domain::error::Error;
 use guildhall::domain::fact::{Commit, InstallationFact, OrganizationFact, Scope};
 use guildhall::domain::id::{OrganizationId, SessionId, UserId};
@@ -93,7 +93,7 @@ impl Scene {
         let (data_dir, machine) = (TempDir::new().unwrap(), ManualClock::counting(Duration::from_millis(500)));
         let config = Database::Postgres.config(data_dir.path()).await;
         let clock = Arc::new(AnchoredClock::new(machine.clone()));
-        let world = World { clock, entropy: Arc::new(SeededEntropy::new(1)) };
+        let world = Env { clock, entropy: Arc::new(SeededEntropy::new(1)) };
         let slot = OnceLock::new();
         let source = Box::new(|store| {
             let setting =
@@ -124,11 +124,11 @@ impl Scene {
     }
 
     fn now(&self) -> Timestamp {
-        self.app.services().world.now()
+        self.app.services().env.now()
     }
 
     fn steps(&self) -> (u64, u64) {
-        let health = self.app.services().world.clock.health();
+        let health = self.app.services().env.clock.health();
         (health.steps_back, health.steps_forward)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::app::{App, AppError};
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::config::Config;
 use guildhall::proto::session_service_client::SessionServiceClient;
 use guildhall::rpc::Rpc;
@@ -65,7 +65,7 @@ impl Files {
     }
 
     async fn start(&self) -> Result<App, AppError> {
-        App::start(&self.config, World::system()).await
+        App::start(&self.config, Env::system()).await
     }
 }
 

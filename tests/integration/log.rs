@@ -111,7 +111,7 @@ on_both! {
         let is_over = Arc::new(AtomicBool::new(false));
         let reader = tokio::spawn({
             let (store, is_over) = (store.clone(), Arc::clone(&is_over));
-            let world = app.app.services().world.clone();
+            let world = app.app.services().env.clone();
             async move {
                 let (mut cursor, mut seen, mut at) = (Cursor::default(), Vec::new(), begun_at);
                 loop {

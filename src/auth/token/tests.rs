@@ -17,9 +17,9 @@ const TEN_MINUTES: Duration = Duration::from_mins(10);
 /// Half a second past a whole one.
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_500_000);
 
-fn world() -> (World, Arc<ManualClock>) {
+fn env() -> (Env, Arc<ManualClock>) {
     let clock = ManualClock::at(NOW);
-    (World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) }, clock)
+    (Env { clock: clock.clone(), entropy: Arc::new(SystemEntropy) }, clock)
 }
 
 fn key() -> SigningKey {
@@ -27,7 +27,7 @@ fn key() -> SigningKey {
 }
 
 fn tokens() -> Tokens {
-    Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world().0).expect("a key")
+    Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, env().0).expect("a key")
 }
 
 fn reason(tokens: &Tokens, text: &str) -> Reason {
@@ -71,8 +71,8 @@ fn the_forger_of_these_tests_can_make_a_valid_token() {
 
 #[test]
 fn a_token_expires_to_the_microsecond() {
-    let (world, clock) = world();
-    let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world).expect("a key");
+    let (env, clock) = env();
+    let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, env).expect("a key");
     let token = tokens.issue(USER, SESSION).expect("signed");
 
     clock.advance_short_of(token.expires_at().since(NOW));
@@ -94,8 +94,8 @@ fn that_it_has_expired_is_told_of_a_genuine_token_alone() {
 
 #[test]
 fn a_token_issued_while_a_clock_was_ahead_is_refused_and_not_good_for_as_long_as_it_was_ahead() {
-    let (world, clock) = world();
-    let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, world).expect("a key");
+    let (env, clock) = env();
+    let tokens = Tokens::new(ISSUER.to_owned(), vec![key()], TEN_MINUTES, env).expect("a key");
     for (ahead, is_good) in [(0, true), (60, true), (61, false), (3_600, false), (30 * 86_400, false)] {
         clock.set(NOW.plus(Duration::from_secs(ahead)));
         let token = tokens.issue(USER, SESSION).expect("signed");
@@ -212,11 +212,11 @@ fn an_oversized_token_is_refused() {
 
 #[test]
 fn an_older_key_verifies_and_the_newest_signs() {
-    let (world, _) = world();
-    let newer = SigningKey::generate(Uuid::from_u128(5), &world);
+    let (env, _) = env();
+    let newer = SigningKey::generate(Uuid::from_u128(5), &env);
     let newer_kid = kid(newer.id());
     let old = tokens().issue(USER, SESSION).expect("signed");
-    let tokens = Tokens::new(ISSUER.to_owned(), vec![newer, key()], TEN_MINUTES, world).expect("keys");
+    let tokens = Tokens::new(ISSUER.to_owned(), vec![newer, key()], TEN_MINUTES, env).expect("keys");
 
     assert!(tokens.verify(old.text()).is_ok());
     let new = tokens.issue(USER, SESSION).expect("signed");
@@ -226,7 +226,7 @@ fn an_older_key_verifies_and_the_newest_signs() {
 
 #[test]
 fn without_a_key_there_are_no_tokens() {
-    let refused = Tokens::new(ISSUER.to_owned(), Vec::new(), TEN_MINUTES, world().0).expect_err("refused");
+    let refused = Tokens::new(ISSUER.to_owned(), Vec::new(), TEN_MINUTES, env().0).expect_err("refused");
     assert_eq!(refused.reason, Reason::Internal);
 }
 
@@ -249,7 +249,7 @@ const OF_PYJWT: &str = "\
 
 #[test]
 fn a_token_that_another_library_has_signed_with_the_key_verifies() {
-    let tokens = Tokens::new(ISSUER.to_owned(), vec![key_of_rfc_8037()], TEN_MINUTES, world().0).expect("a key");
+    let tokens = Tokens::new(ISSUER.to_owned(), vec![key_of_rfc_8037()], TEN_MINUTES, env().0).expect("a key");
     let expires_at = Timestamp::from_micros(1_800_000_600_000_000);
     assert_eq!(tokens.verify(OF_PYJWT).expect("valid"), Claims { user: USER, session: SESSION, expires_at });
 }
@@ -264,7 +264,7 @@ fn the_public_half_is_published_as_rfc_8037_says() {
     // RFC 8037, A.1 and A.2.
     let key = key_of_rfc_8037();
     assert_eq!(URL_SAFE_NO_PAD.encode(key.seed()), "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
-    let tokens = Tokens::new(ISSUER.to_owned(), vec![key], TEN_MINUTES, world().0).expect("a key");
+    let tokens = Tokens::new(ISSUER.to_owned(), vec![key], TEN_MINUTES, env().0).expect("a key");
     let expected = json!({ "keys": [{
         "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
         "kid": "018f4e9a-7b3c-7def-8a12-0123456789ab",

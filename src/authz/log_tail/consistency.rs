@@ -57,7 +57,7 @@ impl LogTail {
     /// # Errors
     /// Those of the source.
     pub async fn follow_to_head(self: &Arc<Self>, id: OrganizationId, entry: &Arc<Entry>) -> Result<(), Error> {
-        let asked_at = self.world.clock.monotonic();
+        let asked_at = self.env.clock.monotonic();
         let scopes = [Scope::Organization(id), Scope::Installation];
         let heads = self.source.positions(&scopes, None).await?;
         let head = |scope| heads.iter().find(|(other, _)| *other == scope).map(|(_, position)| *position);

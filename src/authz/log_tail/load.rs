@@ -47,7 +47,7 @@ impl LogTail {
     /// As [`LogTail::load_for`].
     pub(super) async fn load(&self, id: OrganizationId, entry: &Entry) -> Result<(), Error> {
         let _permit = self.cache.load_permit().await?;
-        let asked_at = self.world.clock.monotonic();
+        let asked_at = self.env.clock.monotonic();
         // What is proven of a view is proven of both its halves.
         self.catch_up_installation().await?;
         let (mut index, mut known) = (self.read(id).await?, Position::default());

@@ -27,7 +27,7 @@ use super::open_streams::OpenStreams;
 use super::org_cache::OrgCache;
 use super::settings::Settings;
 use crate::changelog::{Cursor, Source};
-use crate::clock::{Monotonic, World};
+use crate::clock::{Env, Monotonic};
 use crate::domain::catalog::Catalogs;
 use crate::domain::error::Error;
 use crate::domain::id::OrganizationId;
@@ -37,7 +37,7 @@ use crate::domain::revision::Position;
 pub(super) struct LogTail {
     source: Arc<dyn Source>,
     catalogs: Catalogs,
-    world: World,
+    env: Env,
     settings: Settings,
     cache: Arc<OrgCache>,
     streams: Arc<OpenStreams>,
@@ -63,13 +63,13 @@ impl LogTail {
     pub async fn start(
         source: Arc<dyn Source>,
         catalogs: Catalogs,
-        world: World,
+        env: Env,
         settings: Settings,
         epoch: u32,
         cache: Arc<OrgCache>,
         streams: Arc<OpenStreams>,
     ) -> Result<Self, Error> {
-        let asked_at = world.clock.monotonic();
+        let asked_at = env.clock.monotonic();
         // Before anything is loaded: what the first poll need not look at is in what is loaded after.
         let beginning = source.cursor().await?;
         let state = source.installation().await?;
@@ -77,8 +77,8 @@ impl LogTail {
         let log = Self {
             source,
             catalogs,
-            seed: u64::from_le_bytes(world.random()),
-            world,
+            seed: u64::from_le_bytes(env.random()),
+            env,
             settings,
             cache,
             streams,
@@ -116,12 +116,12 @@ impl LogTail {
 
     /// Returns how old what the poller has proven is.
     pub fn age(&self) -> Duration {
-        self.world.clock.monotonic().since(self.proven_at())
+        self.env.clock.monotonic().since(self.proven_at())
     }
 
     /// Returns how long ago the last full round of comparisons began.
     pub fn round_age(&self) -> Duration {
-        self.world.clock.monotonic().since(self.round_at())
+        self.env.clock.monotonic().since(self.round_at())
     }
 
     /// Counts how often what had changed was laid out anew as a base.

@@ -49,19 +49,19 @@ type News = BTreeMap<Scope, Option<Position>>;
 impl Poller {
     /// Returns a poller that goes on from where memory was begun.
     pub(in crate::authz) fn new(log: Arc<LogTail>) -> Self {
-        let round = Round::new(log.world.clock.monotonic());
+        let round = Round::new(log.env.clock.monotonic());
         Self { cursor: log.beginning, is_in_doubt: false, has_failed: false, round, log }
     }
 
     /// Returns how long to wait, about, before the next turn.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        self.log.world.jittered(self.log.settings.poll_interval)
+        self.log.env.jittered(self.log.settings.poll_interval)
     }
 
     /// Polls once. A failure is logged when it begins and when it ends.
     pub async fn turn(&mut self, pulse: &Pulse) {
-        let asked_at = self.log.world.clock.monotonic();
+        let asked_at = self.log.env.clock.monotonic();
         match self.poll(asked_at, pulse).await {
             Ok(()) => {
                 self.is_in_doubt = false;
@@ -80,7 +80,7 @@ impl Poller {
 
     async fn poll(&mut self, asked_at: Monotonic, pulse: &Pulse) -> Result<(), Error> {
         let moved = self.log.source.moved_since(self.cursor).await?;
-        let clock = &self.log.world.clock;
+        let clock = &self.log.env.clock;
         let reading = |time| Reading { time, asked_at, answered_at: clock.monotonic() };
         clock.observe(moved.database_time.map(reading));
         // If what it names cannot be applied, everything is compared next time.

@@ -21,7 +21,7 @@ impl<Q: Questions> Stream<Q> {
         }
         self.dirty.extend(marked.organizations.iter().filter_map(|organization| self.watch_of.get(organization)));
 
-        let now = self.engine.world().now();
+        let now = self.engine.env().now();
         while let Some((at, client)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
             self.expiries.remove(&(at, client));
             if let Some((number, record)) = self.held.get(&client)

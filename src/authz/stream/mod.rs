@@ -276,7 +276,7 @@ impl<Q: Questions> Stream<Q> {
     async fn wait(&mut self) -> Option<Output> {
         self.prepare();
         let inbox = Arc::clone(&self.inbox);
-        let clock = Arc::clone(&self.engine.world().clock);
+        let clock = Arc::clone(&self.engine.env().clock);
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let rights = self.watches.values().filter_map(|watch| watch.right_until);
         let next = expiry.into_iter().chain(self.caller.expires_at).chain(rights).min();

@@ -17,7 +17,7 @@ use crate::workers::drive;
 
 struct Post {
     clock: Arc<ManualClock>,
-    world: World,
+    env: Env,
     store: Store,
     directory: tempfile::TempDir,
 }
@@ -26,7 +26,7 @@ impl Post {
     async fn open() -> Self {
         // What is longer than a poll is the time that sending may take.
         let clock = ManualClock::counting(Duration::from_secs(10));
-        let world = World { clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
+        let env = Env { clock: clock.clone(), entropy: Arc::new(SystemEntropy) };
         let directory = tempfile::tempdir().expect("a directory");
         let settings = store::Settings {
             url: format!("sqlite://{}", directory.path().join("guildhall.db").display()).into(),
@@ -36,8 +36,8 @@ impl Post {
             write_wait: Duration::from_secs(5),
             sqlite_hook: None,
         };
-        let store = Store::open(&settings, world.clone(), Catalogs::default()).await.expect("a database");
-        Self { clock, world, store, directory }
+        let store = Store::open(&settings, env.clone(), Catalogs::default()).await.expect("a database");
+        Self { clock, env, store, directory }
     }
 
     fn sealer() -> Sealer {
@@ -50,11 +50,11 @@ impl Post {
     }
 
     fn job_with(&self, nudge: Arc<Notify>) -> Deliveries {
-        let transport = MailTransport::directory(&self.mails(), "guildhall@example.test", self.world.clone());
+        let transport = MailTransport::directory(&self.mails(), "guildhall@example.test", self.env.clone());
         let transport = transport.expect("a transport");
         transport.prepare().expect("a directory");
-        let mails = Sender::new(Self::sealer(), transport, self.world.clone());
-        Deliveries::new(self.store.clone(), mails, self.world.clone(), Settings::default(), nudge)
+        let mails = Sender::new(Self::sealer(), transport, self.env.clone());
+        Deliveries::new(self.store.clone(), mails, self.env.clone(), Settings::default(), nudge)
     }
 
     fn run(&self, nudge: Arc<Notify>, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
@@ -86,7 +86,7 @@ impl Post {
             expires_at: Timestamp::from_micros(0),
             tell: Some("charles@example.test".to_owned()),
         };
-        self.put(mail.delivery(&Self::sealer(), &self.world)).await;
+        self.put(mail.delivery(&Self::sealer(), &self.env)).await;
     }
 
     /// Waits until the job has had nothing to do so many times.
@@ -163,8 +163,8 @@ async fn a_mail_that_cannot_be_sent_is_tried_again_and_given_up_after_a_week() {
 #[tokio::test]
 async fn what_cannot_be_opened_does_not_stop_the_others() {
     let post = Post::open().await;
-    for sealed in [vec![1, 2, 3], Post::sealer().seal(Purpose::OutboxMail, b"{}", &post.world)] {
-        post.put(NewDelivery { id: post.world.id(), kind: DeliveryKind::Mail, sealed }).await;
+    for sealed in [vec![1, 2, 3], Post::sealer().seal(Purpose::OutboxMail, b"{}", &post.env)] {
+        post.put(NewDelivery { id: post.env.id(), kind: DeliveryKind::Mail, sealed }).await;
     }
     post.invite().await;
     let stop = CancellationToken::new();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 
+use crate::auth::Presented;
 use crate::authz::ItemFault;
 use crate::domain::access::{Actor, Explanation, Missing, Standing, explain, is_visible};
 use crate::domain::catalog::PermissionId;
@@ -38,21 +39,12 @@ pub struct ExplainItem {
 }
 
 /// Whom a question is about.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum ExplainSubject {
     /// A user or a service account.
     Subject(Subject),
     /// The bearer of this access token.
-    Bearer(String),
-}
-
-impl std::fmt::Debug for ExplainSubject {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Subject(subject) => subject.fmt(f),
-            Self::Bearer(_) => f.write_str("Bearer"),
-        }
-    }
+    Bearer(Presented),
 }
 
 /// What the caller is told.
@@ -112,7 +104,7 @@ impl Services {
     ) -> Result<Read<Explained>, Error> {
         context.subject()?;
         let bearer = match request.item.as_ref().ok().map(|item| &item.whom) {
-            Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token)?),
+            Some(ExplainSubject::Bearer(token)) => Some(self.bearer_of(token.text())?),
             Some(ExplainSubject::Subject(_)) | None => None,
         };
         let (services, context) = (Arc::clone(self), context.clone());
@@ -124,7 +116,7 @@ impl Services {
                 position: snapshot.organization,
                 installation: snapshot.installation,
             };
-            let (reads, now) = (snapshot.reads().of(organization), services.world.now());
+            let (reads, now) = (snapshot.reads().of(organization), services.env.now());
             let explained = Explaining { request, bearer }.answer(&Call { context: &context, reads, now }).await;
             snapshot.end().await?;
             Ok::<_, Error>(Read { value: explained?, token })

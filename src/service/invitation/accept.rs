@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::invitation_by_token;
 use super::link::AcceptLink;
 use super::mailed::{AcceptMailed, Joiner};
-use crate::auth::{Counted, hash_of};
+use super::{invitation_by_token, token_hash};
+use crate::auth::{Counted, Presented};
 use crate::domain::access::Actor;
 use crate::domain::catalog::PermissionId;
 use crate::domain::email::Email;
@@ -27,20 +27,14 @@ use crate::store::Tx;
 pub(super) const PREFIX: &str = "invitation.";
 
 /// Accepts an invitation.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct AcceptInvitation {
     /// As it stands in the link.
-    pub token: String,
+    pub token: Presented,
     /// The password of the new account.
-    pub password: String,
+    pub password: Presented,
     /// What the user is called; as the inviter proposed if empty.
     pub display_name: String,
-}
-
-impl std::fmt::Debug for AcceptInvitation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AcceptInvitation(…)")
-    }
 }
 
 /// The membership that an acceptance brought.
@@ -54,7 +48,7 @@ pub struct Accepted {
 
 /// An invitation that is open, by its token: who bears it may accept, for as long as its sponsor may invite.
 pub(super) struct Token {
-    text: String,
+    hash: [u8; 32],
 }
 
 impl Services {
@@ -78,9 +72,9 @@ impl Services {
         context: &Context,
         request: AcceptInvitation,
     ) -> Result<Written<Accepted>, Error> {
-        let invitation = invitation_by_token(self.store.reads(), &request.token).await?;
-        invitation.must_be_open(self.world.now())?;
-        let token = Token { text: request.token.clone() };
+        let token = Token { hash: token_hash(&request.token)? };
+        let invitation = invitation_by_token(self.store.reads(), &token.hash).await?;
+        invitation.must_be_open(self.env.now())?;
         let display_name = text::name("display_name", &request.display_name)?;
         let Offered::Mailbox { email, .. } = &invitation.offered else {
             let refusal = || Error::new(Reason::SignInRequired, "a link is accepted by a user who is signed in");
@@ -89,7 +83,7 @@ impl Services {
             let accept = AcceptLink { token, user, display_name, sealer: self.sealer.clone() };
             return self.commit_in(context, &authorized, accept).await;
         };
-        match self.account_of(context, email, &request.token).await? {
+        match self.account_of(context, email, &token).await? {
             Some(user) => {
                 let authorized = self.authorize(context, invitation.organization, &token).await?;
                 let accept = AcceptMailed { token, joiner: Joiner::Known(user), display_name };
@@ -100,7 +94,7 @@ impl Services {
     }
 
     /// Finds out who accepts. The address decides: the user who has proven it must be signed in; nobody if it has no account.
-    async fn account_of(&self, context: &Context, email: &str, token: &str) -> Result<Option<UserId>, Error> {
+    async fn account_of(&self, context: &Context, email: &str, token: &Token) -> Result<Option<UserId>, Error> {
         let reads = self.store.reads();
         match (reads.user_by_email(&Email::parse("email", email)?).await?, user_of(context)) {
             (Some(user), Some(caller)) if user == caller => Ok(Some(user)),
@@ -109,7 +103,7 @@ impl Services {
             }
             (Some(_), None) => {
                 // The account may have been created by this very invitation, after that was read.
-                invitation_by_token(reads, token).await?.must_be_open(self.world.now())?;
+                invitation_by_token(reads, &token.hash).await?.must_be_open(self.env.now())?;
                 Err(Error::new(Reason::SignInRequired, "the address has an account: sign in first"))
             }
             (None, None) => Ok(None),
@@ -123,19 +117,19 @@ impl Services {
         context: &Context,
         organization: OrganizationId,
         token: Token,
-        password: &str,
+        password: &Presented,
         display_name: String,
     ) -> Result<Written<Accepted>, Error> {
         let reads = self.store.reads();
         let found = reads.of(organization).organization().await?;
         let found = found.ok_or_else(|| Error::internal("an invitation to nowhere"))?;
-        password::judge("password", password, reads.catalog(&found.catalog).await?.password())?;
+        password::judge("password", password.text(), reads.catalog(&found.catalog).await?.password())?;
         let turn = self.passwords.turn().await?;
-        let key = self.sealer.fingerprint(Counted::Invitation, &[&hash_of(&token.text)]);
+        let key = self.sealer.fingerprint(Counted::Invitation, &[&token.hash]);
         let tried = self.try_once(&[Tried::Bearer(key)]).await?;
         let accept = async {
             let authorized = self.authorize(context, organization, &token).await?;
-            let joiner = Joiner::New { user: self.world.id(), password_hash: turn.hash(password).await? };
+            let joiner = Joiner::New { user: self.env.id(), password_hash: turn.hash(password.text()).await? };
             self.commit_in(context, &authorized, AcceptMailed { token, joiner, display_name }).await
         };
         let accepted = accept.await;
@@ -155,7 +149,7 @@ fn user_of(context: &Context) -> Option<UserId> {
 impl Token {
     /// Reads the invitation, which must be open.
     pub async fn invitation(&self, tx: &Tx) -> Result<Invitation, Error> {
-        let invitation = invitation_by_token(tx.above(), &self.text).await?;
+        let invitation = invitation_by_token(tx.above(), &self.hash).await?;
         invitation.must_be_open(tx.now())?;
         Ok(invitation)
     }
@@ -165,7 +159,7 @@ impl Authorize for Token {
     /// Returns the sponsor, who answers for what the invitation brings: they must still be one who invites, in an organization
     /// that is ACTIVE.
     async fn authorize(&self, call: &Call<'_>) -> Result<Actor, Error> {
-        let invitation = invitation_by_token(call.reads.above(), &self.text).await?;
+        let invitation = invitation_by_token(call.reads.above(), &self.hash).await?;
         invitation.must_be_open(call.now)?;
         let sponsor = call.reads.anybody(invitation.sponsor, &[], call.now).await?;
         if !sponsor.organization_is_active {

@@ -128,11 +128,11 @@ impl Services {
             lifetime.transpose(),
         ))?;
 
-        let secret = Secret::new(&self.world, SecretKind::Invitation);
+        let secret = Secret::new(&self.env, SecretKind::Invitation);
         let to = match email {
             None => To::Bearers(self.settings.invitation_link(&secret)),
             Some(email) => {
-                let expires_at = self.world.now().plus(request.lifetime.unwrap_or(policy.lifetime));
+                let expires_at = self.env.now().plus(request.lifetime.unwrap_or(policy.lifetime));
                 let mail = self.invitation_mail(actor, &email, &secret, expires_at).await?;
                 let mailing = Box::new(self.mailing(actor.subject, actor.organization, &email, mail));
                 To::Mailbox { email, display_name, mailing }

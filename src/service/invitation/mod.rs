@@ -9,7 +9,7 @@ pub use accept::{AcceptInvitation, Accepted};
 pub use create::{CreateInvitation, Invited};
 
 use super::Services;
-use crate::auth::{SecretKind, hash_of, kind_of};
+use crate::auth::{Presented, SecretKind};
 use crate::domain::access::Actor;
 use crate::domain::catalog::InvitationKind;
 use crate::domain::email::Email;
@@ -43,10 +43,10 @@ impl Services {
     /// # Errors
     /// - [`Reason::NotFound`] for a token that nobody made.
     /// - [`Reason::InvitationExpired`], [`Reason::InvitationAccepted`], [`Reason::InvitationRevoked`].
-    pub async fn look_up_invitation(&self, token: &str) -> Result<Offer, Error> {
+    pub async fn look_up_invitation(&self, token: &Presented) -> Result<Offer, Error> {
         let reads = self.store.reads();
-        let invitation = invitation_by_token(reads, token).await?;
-        invitation.must_be_open(self.world.now())?;
+        let invitation = invitation_by_token(reads, &token_hash(token)?).await?;
+        invitation.must_be_open(self.env.now())?;
         let organization = reads.of(invitation.organization).organization().await?;
         let kind = invitation.offered.kind();
         let (email, sign_in_required) = match invitation.offered {
@@ -80,13 +80,18 @@ async fn give(tx: &mut Tx, actor: &Actor, plan: &Plan, state: MemberState) -> Re
     Ok(grants)
 }
 
-/// Finds the invitation of a token; one that nobody made and one that is no token are answered alike.
-async fn invitation_by_token(reads: Reads<'_>, token: &str) -> Result<Invitation, Error> {
-    let unknown = || Error::new(Reason::NotFound, "no such invitation");
-    if kind_of(token) != Some(SecretKind::Invitation) {
-        return Err(unknown());
-    }
-    reads.invitation_by_token(&hash_of(token)).await?.ok_or_else(unknown)
+/// Returns the hash of a token that a caller presents; what is no such token is answered like one that nobody made.
+fn token_hash(token: &Presented) -> Result<[u8; 32], Error> {
+    token.hash_of_kind(SecretKind::Invitation).ok_or_else(unknown)
+}
+
+/// Finds the invitation of a token.
+async fn invitation_by_token(reads: Reads<'_>, hash: &[u8; 32]) -> Result<Invitation, Error> {
+    reads.invitation_by_token(hash).await?.ok_or_else(unknown)
+}
+
+fn unknown() -> Error {
+    Error::new(Reason::NotFound, "no such invitation")
 }
 
 fn places(assignments: &[Assignment]) -> Vec<ResourceKey> {

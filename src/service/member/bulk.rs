@@ -206,7 +206,7 @@ impl Bulk {
         self.number += 1;
 
         let remembered = match &context.replay {
-            Some(replay) => self.services.store.reads().replayed(replay, self.services.world.now()).await?,
+            Some(replay) => self.services.store.reads().replayed(replay, self.services.env.now()).await?,
             None => None,
         };
         let (ids, next) = match remembered {
@@ -239,7 +239,7 @@ impl Bulk {
         };
         let reads = self.services.store.reads().of(self.authorized.actor.organization);
         let order = Order { by: Column::Created, is_descending: false };
-        let now = self.services.world.now();
+        let now = self.services.env.now();
         let mut query = MemberQuery { words, filter, order, now, size: CHUNK_MAX, after: None };
         loop {
             query.after = if let Start::After(position) = from { Some(position) } else { None };

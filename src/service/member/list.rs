@@ -227,7 +227,7 @@ impl Services {
         let (reads, mut filling, mut from) = (self.store.reads(), PageBuilder::new(size), after);
         loop {
             let step = filling.step();
-            let places = reads.places_of_user(user, self.world.now(), from, step).await?;
+            let places = reads.places_of_user(user, self.env.now(), from, step).await?;
             let is_end = places.len() < step as usize;
             for mut place in places {
                 from = Some(place.member.id);

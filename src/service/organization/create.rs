@@ -81,7 +81,7 @@ impl Services {
         context: &Context,
         request: CreateOrganization,
     ) -> Result<Written<CreatedOrganization>, Error> {
-        let id = self.world.id();
+        let id = self.env.id();
         let authorized = self.authorize_above(context, Lock::NewOrganization(id), &request).await?;
         // What is wrong with the fields is returned at once, with a catalog that is not there.
         let (display_name, founder_email, creator) = all((
@@ -106,13 +106,13 @@ impl Services {
         founder_email: Email,
         (catalog_key, catalog, actor): Creator,
     ) -> PreparedOrganization {
-        let secret = Secret::new(&self.world, SecretKind::Invitation);
+        let secret = Secret::new(&self.env, SecretKind::Invitation);
         let mail = Mail::Invitation {
             to: founder_email.text().to_owned(),
             organization: display_name.clone(),
             invited_by: None,
             link: self.settings.invitation_link(&secret).text().to_owned(),
-            expires_at: self.world.now().plus(catalog.invitation().lifetime),
+            expires_at: self.env.now().plus(catalog.invitation().lifetime),
             tell: None,
         };
         let mailing = self.mailing(actor.subject, id, &founder_email, mail);

@@ -62,7 +62,7 @@ impl Services {
         match self.commit_in(context, &authorized, request.clone()).await {
             // What has expired goes with the role, and the commit had no room for so much of it.
             Err(error) if error.reason == Reason::ConcurrentUpdate && !context.validate_only => {
-                self.sweep_organization(organization, self.world.now()).await?;
+                self.sweep_organization(organization, self.env.now()).await?;
                 self.commit_in(context, &authorized, request).await
             }
             deleted => deleted,

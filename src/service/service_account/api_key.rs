@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{WithGrants, before_all_it_holds, find};
 use crate::auth::{Secret, SecretKind};
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::access::{Actor, may_let_in};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::{ApiKeyId, ServiceAccountId};
@@ -31,7 +31,7 @@ pub struct CreateApiKey {
     /// The key that is revoked in the same moment.
     pub replaces: Option<ApiKeyId>,
     /// Where the secret is drawn from.
-    pub world: World,
+    pub env: Env,
 }
 
 /// A new API key.
@@ -70,7 +70,7 @@ impl Mutation for CreateApiKey {
             tx.api_keys_revoke(&[replaced]).await?;
         }
 
-        let secret = Secret::new(&self.world, SecretKind::ApiKey);
+        let secret = Secret::new(&self.env, SecretKind::ApiKey);
         let key = ApiKey {
             id: tx.id(),
             service_account: account.id,

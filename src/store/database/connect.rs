@@ -14,7 +14,7 @@ use super::embedded::{Beginning, Embedded};
 use super::location::Location;
 use super::pool::{Bound, Pool};
 use super::schema::migrate;
-use crate::clock::World;
+use crate::clock::Env;
 use crate::domain::catalog::Catalogs;
 use crate::store::Store;
 use crate::store::write_queue::Queue;
@@ -133,7 +133,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub async fn open(settings: &Settings, world: World, catalogs: Catalogs) -> Result<Self, OpenError> {
+    pub async fn open(settings: &Settings, env: Env, catalogs: Catalogs) -> Result<Self, OpenError> {
         let location = settings.location()?;
         let (writer, reader, lock) = match &location {
             Location::Postgres(server) => {
@@ -153,8 +153,8 @@ impl Store {
             }
         };
         let in_transaction = settings.bound_in_transaction();
-        let queue = Queue::new(settings.write_wait, world.clone());
-        Ok(Self { writer, reader, in_transaction, queue, world, catalogs, _lock: lock })
+        let queue = Queue::new(settings.write_wait, env.clone());
+        Ok(Self { writer, reader, in_transaction, queue, env, catalogs, _lock: lock })
     }
 }
 

@@ -64,7 +64,7 @@ impl Source for Store {
     }
 
     fn installation(&self) -> Reading<'_, Option<State<InstallationFact>>> {
-        let now = self.world.now();
+        let now = self.env.now();
         Box::pin(self.loaded(Scope::Installation, async move |db: &Transaction| installation_facts(db, now).await))
     }
 

@@ -54,7 +54,7 @@ impl Store {
         let row = sessions::ActiveModel {
             id: Set(session.id.0),
             user_id: Set(session.user.0),
-            created_at: Set(self.world.now().as_micros()),
+            created_at: Set(self.env.now().as_micros()),
             expires_at: Set(session.expires_at.as_micros()),
             ended_at: Set(None),
         };

@@ -48,7 +48,7 @@ fn asked(item: &proto::CheckItem) -> Result<ExplainItem, ItemFault> {
             let id = ServiceAccountId::parse("", id).map_err(|_| ItemFault::ServiceAccountId)?;
             ExplainSubject::Subject(Subject::ServiceAccount(id))
         }
-        Kind::AccessToken(token) if token.len() <= TOKEN_BYTES_MAX => ExplainSubject::Bearer(token.clone()),
+        Kind::AccessToken(token) if token.len() <= TOKEN_BYTES_MAX => ExplainSubject::Bearer(token.clone().into()),
         Kind::AccessToken(_) => return Err(ItemFault::AccessToken),
     };
     let resource = item.resource.as_ref();

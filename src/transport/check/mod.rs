@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::{Items, consistency, decision, millis_up, token};
 use super::handle::handlers;
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use crate::authz::{Answer, Denial, ITEMS_MAX, ItemFault};
 use crate::domain::error::{Error, Reason};
 use crate::domain::id::OrganizationId;
@@ -23,7 +23,7 @@ use crate::proto::{
 use crate::service::Checked;
 
 /// Serves checks.
-pub(super) struct Authorization(pub Edge);
+pub(super) struct Authorization(pub ServerState);
 
 handlers! {
     AuthorizationService for Authorization {

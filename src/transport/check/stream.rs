@@ -22,13 +22,13 @@ use crate::service::Services;
 use crate::transport::convert::{
     Tokens, asked, consistency, consistency_view, decision_out, millis_up, parse_token, question, token,
 };
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::wire::read::{CheckFrameView, StreamFrame, stream_frame};
 use crate::transport::wire::write::{ChangeFrame, ChangeOut, DecisionFrame, DecisionOut};
 use crate::transport::wire::{Malformed, Outgoing, Prepared, ServeStream};
 
 /// Serves streams of checks.
-pub(in crate::transport) struct Streams(pub Edge);
+pub(in crate::transport) struct Streams(pub ServerState);
 
 /// How much memory the frames may take that wait, in bytes as they came. Past it no more is read.
 const WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -138,7 +138,7 @@ async fn next(stream: &mut Stream<ReceivedChecks>, is_last: bool) -> Result<Opti
 
 /// One stream.
 struct Dialogue {
-    edge: Edge,
+    server: ServerState,
     call: Incoming,
     inbound: Streaming<Bytes>,
     stream: Stream<ReceivedChecks>,
@@ -153,19 +153,19 @@ struct Dialogue {
 }
 
 impl Dialogue {
-    fn new(edge: Edge, call: Incoming, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
-        edge.metrics.streams.inc();
+    fn new(server: ServerState, call: Incoming, inbound: Streaming<Bytes>, stream: Stream<ReceivedChecks>) -> Self {
+        server.metrics.streams.inc();
         // Between a third and the whole of the age, so that many that began together do not end together.
-        let age = edge.world.jittered(edge.stream_age * 2 / 3);
-        let drains_at = Monotonic(edge.world.clock.monotonic().0.saturating_add(age));
+        let age = server.env.jittered(server.stream_age * 2 / 3);
+        let drains_at = Monotonic(server.env.clock.monotonic().0.saturating_add(age));
         let waiting = Arc::default();
-        Self { edge, call, inbound, stream, waiting, is_half_closed: false, drains_at, ends_at: None }
+        Self { server, call, inbound, stream, waiting, is_half_closed: false, drains_at, ends_at: None }
     }
 
     /// Gives the next frame; `None` once the client has half-closed and everything it asked is answered.
     async fn next(&mut self) -> Result<Option<Answered>, Error> {
-        let clock = Arc::clone(&self.edge.world.clock);
-        let draining = self.edge.draining.clone();
+        let clock = Arc::clone(&self.server.env.clock);
+        let draining = self.server.draining.clone();
         loop {
             let is_last = self.is_half_closed;
             let has_room = self.stream.has_room() && self.waiting.load(Ordering::Relaxed) < WAITING_BYTES_MAX;
@@ -197,14 +197,14 @@ impl Dialogue {
 
     /// Tells that the stream will end, so that the client opens another before it does.
     fn drain(&mut self) -> Answered {
-        let grace = self.edge.stream_grace;
-        self.ends_at = Some(Monotonic(self.edge.world.clock.monotonic().0 + grace));
+        let grace = self.server.stream_grace;
+        self.ends_at = Some(Monotonic(self.server.env.clock.monotonic().0 + grace));
         message(Told::Draining(Draining { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) }))
     }
 
     /// Takes a message in, or answers it if nothing has to be waited for.
     fn take(&mut self, message: &Bytes) -> Result<Option<Answered>, Error> {
-        let bound = self.edge.services.engine.settings().staleness_bound;
+        let bound = self.server.services.engine.settings().staleness_bound;
         let update = match stream_frame(message).map_err(|_| unreadable())? {
             StreamFrame::Check(frame) => {
                 if let Some(answered) = self.check_at_once(&frame, bound)? {
@@ -229,9 +229,9 @@ impl Dialogue {
         }
         let organization = OrganizationId::parse("check.organization_id", frame.organization_id)?;
         let requirement = consistency_view(frame.consistency, bound)?;
-        self.call.note(organization, &self.edge.world);
+        self.call.note(organization, &self.server.env);
         let is_broken = Cell::new(false);
-        let services = &self.edge.services;
+        let services = &self.server.services;
         let asked = frame.items.clone().map(|item| match item {
             Ok(item) => asked(item, services),
             Err(Malformed) => {
@@ -260,7 +260,7 @@ impl Dialogue {
         frame: &CheckFrameView<'_>,
         bound: Duration,
     ) -> Result<Update<ReceivedChecks>, Error> {
-        let questions = ReceivedChecks::new(message, frame, &self.edge.services, &self.waiting);
+        let questions = ReceivedChecks::new(message, frame, &self.server.services, &self.waiting);
         let questions = questions.map_err(|_| unreadable())?;
         must_hold_something("check.items", questions.count)?;
         Ok(Update::Check {
@@ -284,7 +284,7 @@ impl Dialogue {
                 let message = Bytes::from(message.encode_to_vec());
                 let questions = match stream_frame(&message) {
                     Ok(StreamFrame::Check(frame)) => {
-                        ReceivedChecks::new(&message, &frame, &self.edge.services, &self.waiting)
+                        ReceivedChecks::new(&message, &frame, &self.server.services, &self.waiting)
                     }
                     Ok(StreamFrame::Other) | Err(_) => Err(Malformed),
                 };
@@ -293,9 +293,9 @@ impl Dialogue {
             Some(Received::Subscribe(frame)) => {
                 must_hold_something("subscribe.subscriptions", frame.subscriptions.len())?;
                 let organization = OrganizationId::parse("subscribe.organization_id", &frame.organization_id)?;
-                self.call.note(organization, &self.edge.world);
+                self.call.note(organization, &self.server.env);
                 let subscription = |it: &crate::proto::Subscription| {
-                    (it.subscription_id, question(it.item.as_ref(), &self.edge.services), it.known_allowed)
+                    (it.subscription_id, question(it.item.as_ref(), &self.server.services), it.known_allowed)
                 };
                 Update::Subscribe {
                     organization,
@@ -337,7 +337,7 @@ impl Dialogue {
                     })
                     .collect(),
                 age_ms: millis_up(age),
-                lease_ms: millis_up(self.edge.services.engine.settings().lease),
+                lease_ms: millis_up(self.server.services.engine.settings().lease),
             })),
             Output::Reset { organization, reason } => message(Told::Reset(Reset {
                 organization_id: organization.to_string(),
@@ -349,7 +349,7 @@ impl Dialogue {
 
 impl Drop for Dialogue {
     fn drop(&mut self) {
-        self.edge.metrics.streams.dec();
+        self.server.metrics.streams.dec();
     }
 }
 

@@ -58,7 +58,7 @@ impl Authenticator {
 
     /// Returns whether `subject` is an operator, by the index.
     pub(super) fn is_operator(&self, subject: Subject) -> bool {
-        let now = self.services.world.now();
+        let now = self.services.env.now();
         let operator = &self.catalog.role(RoleId::OPERATOR).name;
         self.services.engine.installation().held_above(subject).any(|grant| {
             grant.place == Place::Installation

@@ -53,7 +53,7 @@ impl Shared {
         let (parts, body) = request.into_parts();
         let refused = Arc::new(OnceLock::new());
         let message = if reflection.is_some() {
-            let (clock, refused) = (Arc::clone(&self.authenticator.services.world.clock), Arc::clone(&refused));
+            let (clock, refused) = (Arc::clone(&self.authenticator.services.env.clock), Arc::clone(&refused));
             let refuse = move |error: &Error| refused.get_or_init(|| refuse(error)).clone();
             let messages = Messages::new(body, self.bounds(MESSAGE_BYTES_MAX), clock, refuse);
             Ok(Body::new(messages.with_idle(QUESTION_MAX)))

@@ -140,7 +140,7 @@ impl HotPath {
         let shared = Shared {
             sources,
             metrics,
-            call_ids: CallIds::new(&authenticator.services.world),
+            call_ids: CallIds::new(&authenticator.services.env),
             spans: trace_ratio.map(|ratio| Spans::new(ratio, limits.forced_traces_per_second)),
             deadlines: Deadlines { default: limits.default_deadline, longest: limits.longest_deadline },
             message_timeout: limits.message_timeout,
@@ -172,7 +172,7 @@ impl HotPath {
 
 impl Shared {
     async fn run(&self, dispatch: &Dispatch, connected: &Connected, rpc: Rpc, request: Request<RecvStream>) -> Answer {
-        let clock = &self.authenticator.services.world.clock;
+        let clock = &self.authenticator.services.env.clock;
         let mut call = Begun { rpc, id: self.call_ids.next(), at: clock.monotonic(), span: None };
         let answer = self.handle(dispatch, connected, &mut call, request).await;
         let code = answer.response.headers().get(GRPC_STATUS);
@@ -203,7 +203,7 @@ impl Shared {
             Some(timeout) => {
                 let deadline = Monotonic(call.at.0.saturating_add(timeout));
                 let serve = self.serve(dispatch, connected, call, Some(deadline), request);
-                let clock = &*self.authenticator.services.world.clock;
+                let clock = &*self.authenticator.services.env.clock;
                 match deadline::within(serve, timeout, clock).await {
                     Some(answer) => answer,
                     None => call.refuse(&passed),
@@ -240,7 +240,7 @@ impl Shared {
         let bytes_max = if caller.is_some() { MESSAGE_BYTES_MAX } else { PUBLIC_MESSAGE_BYTES_MAX };
         let body = if rpc.takes_stream() {
             let refuse = move |error: &Error| status(error, rpc.path(), id);
-            let clock = Arc::clone(&self.authenticator.services.world.clock);
+            let clock = Arc::clone(&self.authenticator.services.env.clock);
             Body::new(Messages::new(body, self.bounds(bytes_max), clock, refuse))
         } else {
             match self.message(body, bytes_max, &mut share).await {
@@ -285,8 +285,8 @@ impl Shared {
     }
 
     fn span(&self, call: &Begun, headers: &HeaderMap, is_known: bool) -> Option<Span> {
-        let world = &self.authenticator.services.world;
-        let began_at = || world.now().minus(world.clock.monotonic().since(call.at));
+        let env = &self.authenticator.services.env;
+        let began_at = || env.now().minus(env.clock.monotonic().since(call.at));
         self.spans.as_ref()?.begin((call.rpc, call.id, call.at), headers, is_known, began_at)
     }
 
@@ -299,7 +299,7 @@ impl Shared {
     /// # Errors
     /// - [`Reason::RequestInvalid`], [`Reason::RateLimited`], [`Reason::DeadlineExceeded`].
     async fn message(&self, mut body: RecvStream, bytes_max: usize, share: &mut Share) -> Result<Body, Error> {
-        let clock = &*self.authenticator.services.world.clock;
+        let clock = &*self.authenticator.services.env.clock;
         let gather = message::gather(&mut body, bytes_max, share, &self.room);
         let message = within(gather, self.message_timeout, clock).await.unwrap_or_else(|| Err(message::late()))?;
         Ok(Body::new(Full::new(message)))

@@ -16,7 +16,7 @@ use crate::proto::{Assignment, BulkMemberResult, BulkMembersRequest, BulkMembers
 use crate::service;
 use crate::service::{BulkAct, BulkMembers, BulkResult};
 use crate::transport::convert::{assignment, token};
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 
 /// Most members that one call names.
 const IDS_MAX: usize = 10_000;
@@ -25,13 +25,13 @@ const IDS_MAX: usize = 10_000;
 pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<BulkMembersResponse, Status>> + Send>>;
 
 /// Serves `BulkMembers`. What is refused of the call as a whole is refused before the first answer.
-pub(super) async fn bulk(edge: &Edge, call: &Incoming, message: BulkMembersRequest) -> Result<Chunks, Error> {
+pub(super) async fn bulk(server: &ServerState, call: &Incoming, message: BulkMembersRequest) -> Result<Chunks, Error> {
     let context = call.mutation(&message)?;
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let (selection, act) = all((selection(message.selection), act(message.act)))?;
 
     let request = BulkMembers { selection, act };
-    let bulk = edge.services.bulk_members(&context, organization, request).await?;
+    let bulk = server.services.bulk_members(&context, organization, request).await?;
     let call = call.clone();
     let chunks = stream::unfold(Some(bulk), move |bulk| {
         let call = call.clone();

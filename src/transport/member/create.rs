@@ -10,13 +10,13 @@ use crate::proto;
 use crate::service::{CreateMembers, CreatedMembers, NewMember, Written};
 use crate::transport::convert::{assignment, grant, member_to, metadata, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::Edge;
+use crate::transport::incoming::ServerState;
 
 /// Most assignments of one new member.
 const ASSIGNMENTS_MAX: usize = 100;
 
 impl Decode<proto::CreateMemberRequest> for CreateMembers {
-    fn decode(message: proto::CreateMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::CreateMemberRequest, _server: &ServerState) -> Result<Self, Error> {
         let Some(member) = message.member else {
             return Err(Error::invalid("member", Reason::FieldRequired, "is required"));
         };
@@ -36,7 +36,7 @@ impl From<Written<CreatedMembers>> for proto::CreateMemberResponse {
 }
 
 impl Decode<proto::BatchCreateMembersRequest> for CreateMembers {
-    fn decode(message: proto::BatchCreateMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::BatchCreateMembersRequest, _server: &ServerState) -> Result<Self, Error> {
         must_be_a_batch(message.requests.len())?;
         let (mut violations, mut read) = (Violations::default(), Vec::new());
         for (index, new) in message.requests.into_iter().enumerate() {

@@ -10,13 +10,13 @@ use crate::proto;
 use crate::service::{ChangedMembers, MemberFields, UpdateMember, Written};
 use crate::transport::convert::{Mask, metadata, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::Edge;
+use crate::transport::incoming::ServerState;
 
 /// What an update writes.
 const FIELDS: &[&str] = &["display_name", "external_id", "metadata"];
 
 impl Decode<proto::UpdateMemberRequest> for UpdateMember {
-    fn decode(message: proto::UpdateMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::UpdateMemberRequest, _server: &ServerState) -> Result<Self, Error> {
         let id = MembershipId::parse("membership_id", &message.membership_id)?;
         let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());

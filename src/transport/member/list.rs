@@ -13,7 +13,7 @@ use crate::proto::look_up_member_request::Name;
 use crate::service::{FoundMember, GetMember, ListMembers, LookUpMember, MemberName, Members, Read};
 use crate::transport::convert::{listed_member, member_state, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 impl Memberships {
@@ -63,7 +63,7 @@ impl Memberships {
 }
 
 impl Decode<proto::GetMemberRequest> for GetMember {
-    fn decode(message: proto::GetMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::GetMemberRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { id: MembershipId::parse("membership_id", &message.membership_id)? })
     }
 }
@@ -76,7 +76,7 @@ impl From<Read<FoundMember>> for proto::GetMemberResponse {
 }
 
 impl Decode<proto::LookUpMemberRequest> for LookUpMember {
-    fn decode(message: proto::LookUpMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::LookUpMemberRequest, _server: &ServerState) -> Result<Self, Error> {
         let required = |field| Error::invalid(field, Reason::FieldRequired, "is required");
         let name = match message.name {
             Some(Name::UserId(id)) => MemberName::User(UserId::parse("user_id", &id)?),

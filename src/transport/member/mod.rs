@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use self::bulk::Chunks;
 use super::convert::member_to;
 use super::handle::handlers;
-use super::incoming::{Edge, Incoming};
+use super::incoming::{Incoming, ServerState};
 use crate::domain::error::{Error, Reason, Violations};
 use crate::domain::member::Member;
 use crate::proto;
@@ -27,7 +27,7 @@ use crate::service::{
 const BATCH_MAX: usize = 100;
 
 /// Serves memberships.
-pub(super) struct Memberships(pub Edge);
+pub(super) struct Memberships(pub ServerState);
 
 handlers! {
     MembershipService for Memberships {

@@ -21,7 +21,7 @@ use crate::proto::{WatchRemovalsRequest, WatchRemovalsResponse};
 use crate::service::{AcknowledgeRemoval, ListRemovals, PreviewRemoval, Read, RemovalPreview, RemoveMember};
 use crate::transport::convert::{member, resource_ref, timestamp, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 /// How often a watcher looks for what other servers have committed.
@@ -33,7 +33,7 @@ const PAGE: u32 = 1_000;
 pub(super) type Watching = Pin<Box<dyn Stream<Item = Result<WatchRemovalsResponse, Status>> + Send>>;
 
 impl Decode<proto::PreviewRemovalRequest> for PreviewRemoval {
-    fn decode(message: proto::PreviewRemovalRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::PreviewRemovalRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { membership: MembershipId::parse("membership_id", &message.membership_id)? })
     }
 }
@@ -143,7 +143,7 @@ impl Memberships {
 
 /// Who watches, and what they were told already.
 struct Watcher {
-    edge: Edge,
+    server: ServerState,
     call: Incoming,
     organization: OrganizationId,
     listener: Arc<str>,
@@ -155,19 +155,23 @@ struct Watcher {
 }
 
 /// Tells of every removal that a listener has yet to acknowledge, as they come.
-pub(super) async fn watch(edge: &Edge, call: &Incoming, message: &WatchRemovalsRequest) -> Result<Watching, Error> {
+pub(super) async fn watch(
+    server: &ServerState,
+    call: &Incoming,
+    message: &WatchRemovalsRequest,
+) -> Result<Watching, Error> {
     let organization = OrganizationId::parse("organization_id", &message.organization_id)?;
     let listener = required_listener(&message.listener)?;
-    let clock = &edge.services.world.clock;
-    let ends_at = Monotonic(clock.monotonic().0.saturating_add(edge.stream_age));
+    let clock = &server.services.env.clock;
+    let ends_at = Monotonic(clock.monotonic().0.saturating_add(server.stream_age));
     let mut watcher = Watcher {
-        edge: edge.clone(),
+        server: server.clone(),
         call: call.clone(),
         organization,
         listener,
         told: HashSet::new(),
         ready: Vec::new(),
-        begun: edge.services.removals_begun.subscribe(),
+        begun: server.services.removals_begun.subscribe(),
         ends_at,
         is_over: false,
     };
@@ -196,9 +200,9 @@ impl Watcher {
     }
 
     async fn wait(&mut self) -> Result<(), Error> {
-        let clock = &self.edge.services.world.clock;
+        let clock = &self.server.services.env.clock;
         let is_draining = tokio::select! {
-            () = self.edge.draining.cancelled() => true,
+            () = self.server.draining.cancelled() => true,
             () = clock.sleep(PERIOD) => clock.monotonic() >= self.ends_at,
             _ = self.begun.changed() => false,
         };
@@ -210,7 +214,7 @@ impl Watcher {
 
     /// Reads what the listener has yet to acknowledge; the oldest comes last, to be told first.
     async fn look(&mut self) -> Result<(), Error> {
-        let (services, context) = (&self.edge.services, self.call.reading());
+        let (services, context) = (&self.server.services, self.call.reading());
         if let Some(caller) = &self.call.caller {
             services.engine.must_be_alive(caller)?;
         }

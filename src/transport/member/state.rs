@@ -8,10 +8,10 @@ use crate::proto;
 use crate::service::{ChangeMemberState, ChangedMembers, Written};
 use crate::transport::convert::token;
 use crate::transport::handle::Decode;
-use crate::transport::incoming::Edge;
+use crate::transport::incoming::ServerState;
 
 impl Decode<proto::DisableMemberRequest> for ChangeMemberState {
-    fn decode(message: proto::DisableMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::DisableMemberRequest, _server: &ServerState) -> Result<Self, Error> {
         let id = MembershipId::parse("membership_id", &message.membership_id)?;
         Ok(Self { ids: vec![id], act: Move::Disable })
     }
@@ -24,7 +24,7 @@ impl From<Written<ChangedMembers>> for proto::DisableMemberResponse {
 }
 
 impl Decode<proto::EnableMemberRequest> for ChangeMemberState {
-    fn decode(message: proto::EnableMemberRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::EnableMemberRequest, _server: &ServerState) -> Result<Self, Error> {
         let id = MembershipId::parse("membership_id", &message.membership_id)?;
         Ok(Self { ids: vec![id], act: Move::Enable })
     }
@@ -37,7 +37,7 @@ impl From<Written<ChangedMembers>> for proto::EnableMemberResponse {
 }
 
 impl Decode<proto::BatchDisableMembersRequest> for ChangeMemberState {
-    fn decode(message: proto::BatchDisableMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::BatchDisableMembersRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { ids: batch(&message.requests)?, act: Move::Disable })
     }
 }
@@ -49,7 +49,7 @@ impl From<Written<ChangedMembers>> for proto::BatchDisableMembersResponse {
 }
 
 impl Decode<proto::BatchEnableMembersRequest> for ChangeMemberState {
-    fn decode(message: proto::BatchEnableMembersRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::BatchEnableMembersRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { ids: batch(&message.requests)?, act: Move::Enable })
     }
 }

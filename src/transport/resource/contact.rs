@@ -14,11 +14,11 @@ use crate::proto::{
 use crate::service::{AddContact, ListContacts, RemoveContact, Written};
 use crate::transport::convert::{contact, required_key, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 impl Decode<proto::AddContactRequest> for AddContact {
-    fn decode(message: proto::AddContactRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::AddContactRequest, _server: &ServerState) -> Result<Self, Error> {
         let key = required_key("resource", message.resource.as_ref())?;
         Ok(Self { key, email: Email::parse("email", &message.email)? })
     }
@@ -31,7 +31,7 @@ impl From<Written<Contact>> for proto::AddContactResponse {
 }
 
 impl Decode<proto::RemoveContactRequest> for RemoveContact {
-    fn decode(message: proto::RemoveContactRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::RemoveContactRequest, _server: &ServerState) -> Result<Self, Error> {
         let key = required_key("resource", message.resource.as_ref())?;
         Ok(Self { key, id: ContactId::parse("contact_id", &message.contact_id)? })
     }
@@ -69,7 +69,7 @@ impl Resources {
         _: &Incoming,
         message: LookUpUnsubscriptionRequest,
     ) -> Result<LookUpUnsubscriptionResponse, Error> {
-        let link = self.0.services.look_up_unsubscription(&message.token).await?;
+        let link = self.0.services.look_up_unsubscription(&message.token.into()).await?;
         Ok(LookUpUnsubscriptionResponse {
             organization_display_name: link.organization,
             resource_display_name: link.resource,
@@ -82,7 +82,7 @@ impl Resources {
         call: &Incoming,
         message: UnsubscribeRequest,
     ) -> Result<UnsubscribeResponse, Error> {
-        let link = self.0.services.unsubscribe(&call.reading(), &message.token, message.undo).await?.value;
+        let link = self.0.services.unsubscribe(&call.reading(), &message.token.into(), message.undo).await?.value;
         Ok(UnsubscribeResponse {
             organization_display_name: link.organization,
             resource_display_name: link.resource,

@@ -31,7 +31,7 @@ use crate::transport::convert::{
     resource_key, resource_ref, token,
 };
 use crate::transport::handle::{Decode, handlers};
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 /// Most principals that a resource is shared with at once.
@@ -40,7 +40,7 @@ const PRINCIPALS_MAX: usize = 100;
 const FIELDS: &[&str] = &["display_name", "metadata"];
 
 /// Serves resources.
-pub(super) struct Resources(pub Edge);
+pub(super) struct Resources(pub ServerState);
 
 handlers! {
     ResourceService for Resources {
@@ -74,7 +74,7 @@ handlers! {
 }
 
 impl Decode<proto::GetResourceRequest> for GetResource {
-    fn decode(message: proto::GetResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::GetResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { key: required_key("resource", message.resource.as_ref())? })
     }
 }
@@ -86,7 +86,7 @@ impl From<Read<ResourceView>> for proto::GetResourceResponse {
 }
 
 impl Decode<proto::UpdateResourceRequest> for UpdateResource {
-    fn decode(message: proto::UpdateResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::UpdateResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         let key = required_key("resource", message.resource.as_ref())?;
         let mask = Mask::parse(message.update_mask.as_ref(), FIELDS)?;
         let takes_name = mask.takes("display_name", !message.display_name.is_empty());
@@ -106,7 +106,7 @@ impl From<Written<ResourceView>> for proto::UpdateResourceResponse {
 }
 
 impl Decode<proto::MoveResourceRequest> for MoveResource {
-    fn decode(message: proto::MoveResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::MoveResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         let key = required_key("resource", message.resource.as_ref())?;
         Ok(Self { key, parent: optional_key("parent", message.parent.as_ref())?, etag: message.etag })
     }
@@ -126,7 +126,7 @@ impl From<Written<MovedResource>> for proto::MoveResourceResponse {
 }
 
 impl Decode<proto::SetResourceOwnerRequest> for SetResourceOwner {
-    fn decode(message: proto::SetResourceOwnerRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::SetResourceOwnerRequest, _server: &ServerState) -> Result<Self, Error> {
         let key = required_key("resource", message.resource.as_ref())?;
         Ok(Self { key, owner: optional_owner(message.owner.as_ref())?, etag: message.etag })
     }
@@ -143,7 +143,7 @@ impl From<Written<OwnedResource>> for proto::SetResourceOwnerResponse {
 }
 
 impl Decode<proto::ShareResourceRequest> for ShareResource {
-    fn decode(message: proto::ShareResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::ShareResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         let (resource, expire_time) = (message.resource.as_ref(), message.expire_time.as_ref());
         sharing(resource, &message.principals, &message.role, expire_time, Act::Grant)
     }
@@ -160,7 +160,7 @@ impl From<Written<Changed>> for proto::ShareResourceResponse {
 }
 
 impl Decode<proto::UnshareResourceRequest> for ShareResource {
-    fn decode(message: proto::UnshareResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::UnshareResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         sharing(message.resource.as_ref(), &message.principals, &message.role, None, Act::Revoke)
     }
 }

@@ -9,11 +9,11 @@ use crate::proto::{ListRecipientsRequest, ListRecipientsResponse, NotifyResource
 use crate::service::{ListRecipients, NotifyResource};
 use crate::transport::convert::{recipient, required_key, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 impl Decode<NotifyResourceRequest> for NotifyResource {
-    fn decode(message: NotifyResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: NotifyResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         let key = required_key("resource", message.resource.as_ref())?;
         let (subject, text) = all((required_name("subject", &message.subject), mail_text("text", message.text)))?;
         Ok(Self { key, subject, text })

@@ -17,7 +17,7 @@ use crate::proto::{
 use crate::service::{Context, Outcome, RegisterResource, RegisterResources, ResourceView, Written};
 use crate::transport::convert::{optional_key, required_key, resource, token};
 use crate::transport::handle::Decode;
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 
 /// Most resources of one message.
 const CHUNK_MAX: usize = 100;
@@ -108,7 +108,7 @@ impl Tally {
 }
 
 impl Decode<RegisterResourceRequest> for RegisterResource {
-    fn decode(message: RegisterResourceRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: RegisterResourceRequest, _server: &ServerState) -> Result<Self, Error> {
         let ((kind, id), parent, owner, display_name) = all((
             new_key(message.resource),
             optional_key("parent", message.parent.as_ref()),
@@ -126,7 +126,7 @@ impl From<Written<ResourceView>> for proto::RegisterResourceResponse {
 }
 
 impl Decode<NewResource> for RegisterResource {
-    fn decode(new: NewResource, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(new: NewResource, _server: &ServerState) -> Result<Self, Error> {
         let (key, parent, owner, display_name) = all((
             required_key("resource", new.resource.as_ref()),
             optional_key("parent", new.parent.as_ref()),

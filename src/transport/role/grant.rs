@@ -15,7 +15,7 @@ use crate::transport::convert::{
     read_each, resource_ref, token,
 };
 use crate::transport::handle::Decode;
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 /// Most deltas in one batch, those of matrices left aside.
@@ -70,7 +70,7 @@ impl Roles {
 }
 
 impl Decode<proto::ChangeGrantsRequest> for ChangeGrants {
-    fn decode(message: proto::ChangeGrantsRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::ChangeGrantsRequest, _server: &ServerState) -> Result<Self, Error> {
         let mut violations = Violations::default();
         if message.deltas.len() > DELTAS_MAX || (message.deltas.is_empty() && message.matrices.is_empty()) {
             violations.add("deltas", Reason::OutOfRange, format!("must be from 1 to {DELTAS_MAX}"));
@@ -104,7 +104,7 @@ impl From<Written<Changed>> for proto::ChangeGrantsResponse {
 }
 
 impl Decode<proto::SummarizeGrantsRequest> for SummarizeGrants {
-    fn decode(message: proto::SummarizeGrantsRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::SummarizeGrantsRequest, _server: &ServerState) -> Result<Self, Error> {
         use proto::assignment::Held as InAssignment;
         use proto::summarize_grants_request::Held as InRequest;
         let asked = message.held.map(|held| match held {

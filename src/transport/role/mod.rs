@@ -13,11 +13,11 @@ use crate::service::{
 };
 use crate::transport::convert::{changes, grant, new_role, role, role_mask, token};
 use crate::transport::handle::{Decode, handlers};
-use crate::transport::incoming::{Edge, Incoming};
+use crate::transport::incoming::{Incoming, ServerState};
 use crate::transport::page::page_size;
 
 /// Serves roles and grants.
-pub(super) struct Roles(pub Edge);
+pub(super) struct Roles(pub ServerState);
 
 handlers! {
     RoleService for Roles {
@@ -35,7 +35,7 @@ handlers! {
 }
 
 impl Decode<proto::GetRoleRequest> for GetRole {
-    fn decode(message: proto::GetRoleRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::GetRoleRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { name: message.name })
     }
 }
@@ -47,7 +47,7 @@ impl From<Read<RoleDetail>> for proto::GetRoleResponse {
 }
 
 impl Decode<proto::CreateRoleRequest> for CreateRole {
-    fn decode(message: proto::CreateRoleRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::CreateRoleRequest, _server: &ServerState) -> Result<Self, Error> {
         Ok(Self { role: new_role(required(message.role.as_ref())?)? })
     }
 }
@@ -59,7 +59,7 @@ impl From<Written<RoleDetail>> for proto::CreateRoleResponse {
 }
 
 impl Decode<proto::UpdateRoleRequest> for UpdateRole {
-    fn decode(message: proto::UpdateRoleRequest, _edge: &Edge) -> Result<Self, Error> {
+    fn decode(message: proto::UpdateRoleRequest, _server: &ServerState) -> Result<Self, Error> {
         let role = required(message.role.as_ref())?;
         Ok(Self {
             name: role.name.as_str().into(),

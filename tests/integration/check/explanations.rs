@@ -80,7 +80,7 @@ async fn listed_user(app: &TestApp, organization: &Organization) -> Person {
 
 /// In whole seconds, as far from now.
 fn from_now(app: &TestApp, duration: Duration) -> prost_types::Timestamp {
-    let at: Timestamp = app.app.services().world.now().plus(duration);
+    let at: Timestamp = app.app.services().env.now().plus(duration);
     prost_types::Timestamp { seconds: at.as_micros() / 1_000_000, nanos: 0 }
 }
 

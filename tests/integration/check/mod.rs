@@ -47,7 +47,7 @@ fn for_a_while(app: &TestApp, person: &Person, name: &str, duration: Duration) -
 
 /// Tells an instant by the server's clock, which stands at a whole second.
 fn later(app: &TestApp, duration: Duration) -> prost_types::Timestamp {
-    let at = app.app.services().world.now().plus(duration);
+    let at = app.app.services().env.now().plus(duration);
     prost_types::Timestamp { seconds: at.as_micros() / 1_000_000, nanos: 0 }
 }
 

@@ -157,7 +157,7 @@ on_both! {
 
     async fn a_grant_that_expires_turns_by_itself_and_not_before(app) {
         let (organization, bob) = scene(&app).await;
-        let now = app.app.services().world.now();
+        let now = app.app.services().env.now();
         let expires_at = now.plus(Duration::from_mins(1));
         let mut entry = as_member(project("beta"));
         let seconds = expires_at.as_micros() / 1_000_000;
@@ -207,7 +207,7 @@ on_both! {
         let request = crate::harness::messages::create_service_account(&organization.id, "backend");
         let account = owner.create_service_account(request).await.unwrap().service_account.unwrap().id;
         let mut right = role("backend");
-        let expires_at = app.app.services().world.now().plus(Duration::from_mins(1));
+        let expires_at = app.app.services().env.now().plus(Duration::from_mins(1));
         right.expire_time = Some(prost_types::Timestamp { seconds: expires_at.as_micros() / 1_000_000, nanos: 0 });
         owner.change_grants(change(&organization.id, vec![grant(service_account(&account), right)])).await.unwrap();
         let request = crate::harness::messages::create_api_key(&organization.id, &account);

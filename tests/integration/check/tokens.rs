@@ -42,7 +42,7 @@ async fn asked(by: &Caller, organization: &Organization, item: proto::CheckItem)
 /// Ends the session that a token belongs to, as a sign-out does.
 async fn end_session(app: &TestApp, person: &Person) {
     let session = app.app.services().bearer(&token(person)).unwrap().session.unwrap();
-    let expires_at = app.app.services().world.now().plus(SESSION_LIFETIME);
+    let expires_at = app.app.services().env.now().plus(SESSION_LIFETIME);
     commit(app, InstallationFact::SessionEnded { id: session, expires_at }).await;
 }
 

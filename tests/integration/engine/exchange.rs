@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::authz::{Engine, Item, Output, Requirement, Settings, Stream, Update};
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::Reason;
 use guildhall::domain::fact::{Held, InstallationFact, OrganizationFact, Scope};
@@ -43,7 +43,7 @@ impl Deref for Followed {
 impl Followed {
     async fn new(settings: Settings) -> Self {
         let (ledger, clock) = (Ledger::new(), ManualClock::counting(Duration::MAX));
-        let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
+        let world = Env { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
         let engine =
             Engine::start(ledger.clone(), Catalogs::default(), world, settings, 1).await.expect("an installation");
         let stop = CancellationToken::new();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::authz::{Caller, Engine, Question, Requirement, Settings, View};
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::error::Error;
 use guildhall::domain::fact::{Grant, GrantSource, Held, MemberState, OrganizationFact, OrganizationState, Scope};
@@ -40,7 +40,7 @@ impl Stage {
         // Nothing polls: what was proven once may be as old as it becomes.
         let settings = Settings { staleness_bound: Duration::from_hours(24), ..settings };
         let (ledger, clock) = (Ledger::new(), ManualClock::still());
-        let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
+        let world = Env { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(1)) };
         let engine =
             Engine::start(ledger.clone(), Catalogs::default(), world, settings, 1).await.expect("an installation");
         Self { engine, ledger, clock }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use guildhall::authz::{Engine, Question, Settings};
-use guildhall::clock::{Clock, World};
+use guildhall::clock::{Clock, Env};
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::{OrganizationState, Scope};
 use guildhall::domain::revision::{Position, Token};
@@ -56,7 +56,7 @@ impl Play {
         let (ledger, truth, clock) = (Ledger::new(), Truth::default(), ManualClock::at(EPOCH));
         truth.found(&ledger, histories);
         ledger.hesitate(seed);
-        let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) };
+        let world = Env { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)) };
         let settings = Settings { poll_interval: Duration::from_millis(2), ..Settings::default() };
         let engine =
             Engine::start(ledger.clone(), Catalogs::default(), world, settings, 1).await.expect("an installation");

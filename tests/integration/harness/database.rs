@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use guildhall::auth::InstallationKey;
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::config::Config;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::store::{Beginning, Settings, Store};
@@ -29,7 +29,7 @@ impl Database {
     pub async fn config(self, data_dir: &Path) -> Config {
         let mut config = Config::local(data_dir.to_owned());
         let key_file = data_dir.join("installation.key");
-        InstallationKey::load_or_create(&key_file, &World::system()).expect("a key of the test's own");
+        InstallationKey::load_or_create(&key_file, &Env::system()).expect("a key of the test's own");
         config.installation_key_file = Some(key_file);
         config.database_connections = 6;
         // Unoptimized, many at once, on a machine that does other things besides: of that, what a lasting load leaves.
@@ -75,7 +75,7 @@ async fn make_template() -> String {
         write_wait: super::PATIENCE,
         sqlite_hook: None,
     };
-    Store::open(&settings, World::system(), Catalogs::default()).await.expect("a schema").close().await;
+    Store::open(&settings, Env::system(), Catalogs::default()).await.expect("a schema").close().await;
     name
 }
 

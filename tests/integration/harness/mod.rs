@@ -22,7 +22,7 @@ use std::time::Duration;
 use guildhall::app::{App, AppError, Parts, store_settings};
 use guildhall::auth::PasswordCost;
 use guildhall::changelog::Source;
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::config::Config;
 use guildhall::proto;
 use guildhall::store::{SqliteHook, Store};
@@ -407,8 +407,8 @@ fn parts(config: &Config, clock: &Arc<ManualClock>) -> Parts<'static> {
 }
 
 /// Returns the clock of a test, and randomness from a seed.
-fn world(clock: &Arc<ManualClock>) -> World {
-    World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(clock.start())) }
+fn world(clock: &Arc<ManualClock>) -> Env {
+    Env { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(clock.start())) }
 }
 
 /// Takes the token out of an invitation's mail, or out of a link.

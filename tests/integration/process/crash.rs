@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use guildhall::app::store_settings;
 use guildhall::changelog::Source;
-use guildhall::clock::World;
+use guildhall::clock::Env;
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::Commit;
 use guildhall::domain::revision::{Position, Token};
@@ -154,7 +154,7 @@ fn whole_log<F>(mut commits: Vec<Commit<F>>, position: Position) -> Vec<Commit<F
 
 /// Holds the log against the tables and against what was answered, with no server running.
 async fn audit(site: &Site, organization: &Organization, ledger: &Ledger) {
-    let store = Store::open(&store_settings(&site.config), World::system(), Catalogs::default())
+    let store = Store::open(&store_settings(&site.config), Env::system(), Catalogs::default())
         .await
         .expect("a database that is free");
     let tables = store.organization(id_of(organization)).await.unwrap().unwrap();

@@ -34,7 +34,7 @@ impl Services {
     /// Only what the database says.
     pub async fn finish_removals(self: &Arc<Self>) -> Result<(), Error> {
         let mut failure = None;
-        for (organization, membership) in self.store.reads().removals_due(self.world.now(), DUE_MAX).await? {
+        for (organization, membership) in self.store.reads().removals_due(self.env.now(), DUE_MAX).await? {
             // One that cannot be finished does not hold up those behind it.
             if let Err(error) = self.finish_removal(organization, membership).await {
                 failure = Some(error);
@@ -72,7 +72,7 @@ impl Services {
         organization: OrganizationId,
         membership: MembershipId,
     ) -> Result<(), Error> {
-        let context = Context::of_server(Rpc::RemoveMember, self.world.id::<Uuid>());
+        let context = Context::of_server(Rpc::RemoveMember, self.env.id::<Uuid>());
         loop {
             match self.execute(&context, FinishSlice { organization, membership }).await {
                 Ok(written) if written.value => return Ok(()),

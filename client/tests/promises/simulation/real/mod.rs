@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::authz::{Engine, Settings};
-use guildhall::clock::{Clock as _, World};
+use guildhall::clock::{Clock as _, Env};
 use guildhall::domain::catalog::Catalogs;
 use guildhall::domain::fact::Scope;
 use guildhall::jobs::LogPoller;
@@ -73,7 +73,7 @@ fn serve(listener: turmoil::net::TcpListener, court: Court, seed: u64) -> Served
         let seed = seed.wrapping_mul(1_000).wrapping_add(u64::try_from(started_at.as_millis())?);
         let source = Log { history: Arc::clone(&history), clock: clock.clone(), random: Seeded::new(seed) };
         let source = Arc::new(source);
-        let world = World { clock: Arc::new(ServerClock(clock.clone())), entropy: Arc::new(Seeded::new(!seed)) };
+        let world = Env { clock: Arc::new(ServerClock(clock.clone())), entropy: Arc::new(Seeded::new(!seed)) };
         let settings = Settings { lease: LEASE, staleness_bound: STALENESS_BOUND, ..Settings::default() };
         let engine = loop {
             match Engine::start(Arc::clone(&source) as _, Catalogs::default(), world.clone(), settings, 1).await {
