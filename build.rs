@@ -70,18 +70,18 @@ fn rpc_enum(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         "/// The RPCs of this service.\n\
          #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]\npub enum Rpc {{\n{variants}}}\n\n\
          impl Rpc {{\n    /// All RPCs.\n    pub const ALL: &[Self] = &[\n{all}    ];\n\n    \
-         /// Gives the path of the RPC's HTTP/2 request.\n    #[must_use]\n    \
+         /// Returns the path of the RPC's HTTP/2 request.\n    #[must_use]\n    \
          pub const fn path(self) -> &'static str {{\n        match self {{\n{paths}        }}\n    }}\n\n    \
          /// Finds the RPC of an HTTP/2 request.\n    #[must_use]\n    \
          pub fn from_path(path: &str) -> Option<Self> {{\n        match path {{\n{from_paths}            \
          _ => None,\n        }}\n    }}\n\n    \
-         /// Says whether messages stream in either direction.\n    #[must_use]\n    \
+         /// Returns whether messages stream in either direction.\n    #[must_use]\n    \
          pub const fn is_streaming(self) -> bool {{\n        matches!(self, {streaming})\n    }}\n\n    \
          /// Returns whether the request is a stream of messages.\n    #[must_use]\n    \
          pub const fn takes_stream(self) -> bool {{\n        matches!(self, {taking_streams})\n    }}\n\n    \
          /// Returns whether nothing is done that a request id would stand for.\n    #[must_use]\n    \
          pub const fn is_read(self) -> bool {{\n        matches!(self, {reading})\n    }}\n\n    \
-         /// Gives what the RPC asks of its caller.\n    #[must_use]\n    \
+         /// Returns what the RPC asks of its caller.\n    #[must_use]\n    \
          #[expect(clippy::match_same_arms, reason = \"one line an RPC, as in the contract\")]\n    \
          pub const fn required(self) -> Required {{\n        match self {{\n{required}        }}\n    }}\n}}\n"
     ))

@@ -102,7 +102,7 @@ fn writing() {
     }
 }
 
-/// Gives the nanoseconds an item of the fastest round.
+/// Returns the nanoseconds an item of the fastest round.
 fn best<E>(mut handle: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {

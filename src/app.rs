@@ -253,7 +253,7 @@ impl App {
         self.operator_key.as_ref().map(Secret::text)
     }
 
-    /// Gives the use cases, for tests that look behind the wire.
+    /// Returns the use cases, for tests that look behind the wire.
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.services
@@ -320,7 +320,7 @@ async fn begin_time(store: &Store, env: &Env, may_go_back: bool) -> Result<(), A
     Ok(())
 }
 
-/// Gives what the store is opened with.
+/// Returns what the store is opened with.
 #[must_use]
 pub fn store_settings(config: &Config) -> store::Settings {
     store::Settings {
@@ -346,7 +346,7 @@ fn own_key_file(config: &Config) -> PathBuf {
     config.data_dir.join("installation.key")
 }
 
-/// Says where a new installation may begin, by what there is of a key.
+/// Returns where a new installation may begin, by what there is of a key.
 fn beginning(config: &Config) -> Beginning {
     match &config.installation_key_file {
         _ if config.installation_key.is_some() => Beginning::NoFile,
@@ -408,7 +408,8 @@ async fn find_installation(
     Ok((sealer, first))
 }
 
-/// Returns the key that belongs to the database: the one that was found, or for a database without an installation a new one.
+/// Returns the key that belongs to the database: the one that was found, or for a database without an installation a
+/// new one.
 async fn key_of(store: &Store, key: Key, config: &Config, env: &Env) -> Result<InstallationKey, AppError> {
     let path = match key {
         Key::Found(key) => return Ok(key),

@@ -1,4 +1,4 @@
-//! Tells whether a transaction holds an organization's lock, so that what is slow can refuse to run under it.
+//! Returns whether a transaction holds an organization's lock, so that what is slow can refuse to run under it.
 //!
 //! Between begin and commit only the database is awaited: every writer of the organization waits for whoever holds its
 //! head, so a password hash or a mail server's answer there would stop them all. `store` or `service` marks that time

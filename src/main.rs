@@ -36,8 +36,8 @@ enum Command {
     Demo(demo::Options),
 }
 
-/// How long the first start waits for its operator's key to be taken. Less than the database lets a transaction idle, and
-/// than other replicas wait for it ([`DATABASE_PATIENCE`](guildhall::config::DATABASE_PATIENCE)).
+/// How long the first start waits for its operator's key to be taken. Less than the database lets a transaction idle,
+/// and than other replicas wait for it ([`DATABASE_PATIENCE`](guildhall::config::DATABASE_PATIENCE)).
 const PRINTING: Duration = Duration::from_secs(3);
 
 #[tokio::main]
@@ -141,7 +141,7 @@ fn print_key(database: Location) -> HandOver {
     })
 }
 
-/// Says where the server listens, and what to type next.
+/// Returns where the server listens, and what to type next.
 fn greeting(config: &Config, app: &App, database: &Location) -> String {
     let (grpc, http) = (app.grpc_address, app.http_address);
     let listens = format!(
@@ -168,8 +168,8 @@ The last line accepts the invitation that the one before sent: mails are files i
     )
 }
 
-/// Has the signals pass that end a process by default and are no wish that it end: a terminal that is closed, a log that is
-/// rotated. Once they are asked for they do nothing more.
+/// Has the signals pass that end a process by default and are no wish that it end: a terminal that is closed, a log
+/// that is rotated. Once they are asked for they do nothing more.
 fn outlive_hangups() -> std::io::Result<()> {
     for kind in [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()] {
         let _heeded_by_nobody = signal(kind)?;

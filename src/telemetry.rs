@@ -33,7 +33,8 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Sends logs to standard error, filtered by `RUST_LOG` (default: info), and spans to `otlp_endpoint`, if there is one.
+    /// Sends logs to standard error, filtered by `RUST_LOG` (default: info), and spans to `otlp_endpoint`, if there is
+    /// one.
     ///
     /// # Errors
     /// If the exporter cannot be made, or logs were set up before.
@@ -61,7 +62,7 @@ impl Telemetry {
     }
 }
 
-/// Gives what makes spans; without an exporter they go nowhere.
+/// Returns what makes spans; without an exporter they go nowhere.
 #[must_use]
 pub fn tracer() -> BoxedTracer {
     opentelemetry::global::tracer("guildhall")

@@ -120,7 +120,7 @@ fn must_be_mixed(allowed: usize, asked: usize) {
     assert!((1..asked).contains(&allowed), "{allowed} of {asked} are allowed: nothing was evaluated");
 }
 
-/// Tells how long reading the clock twice takes.
+/// Returns how long reading the clock twice takes.
 fn clock_cost() -> Duration {
     let mut samples: Vec<Duration> = (0..10_000)
         .map(|_| {

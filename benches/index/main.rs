@@ -1,8 +1,9 @@
 //! The index in process, without a wire: `make bench`. What the wire adds, `make load` shows.
 //!
-//! Evaluation (P1), memory (P5), applying while folding (P7), subscriptions (P9), starting (P10) and lists, each with its data
-//! size. Speed is told beside a dependent random read of as much memory, taken in the same run, since machines differ.
-//! Prints a table; fails on nothing. `GUILDHALL_BENCH_SHARE=10` takes a tenth of the data; arguments name the parts to run.
+//! Evaluation (P1), memory (P5), applying while folding (P7), subscriptions (P9), starting (P10) and lists, each with
+//! its data size. Speed is told beside a dependent random read of as much memory, taken in the same run, since machines
+//! differ. Prints a table; fails on nothing. `GUILDHALL_BENCH_SHARE=10` takes a tenth of the data; arguments name the
+//! parts to run.
 
 #![expect(
     clippy::disallowed_methods,
@@ -77,7 +78,7 @@ fn row(what: &str, figure: &str, ratio: &str, target: &str) {
     println!("  {what:<64} {figure:>12} {ratio:>10} {target:>12}");
 }
 
-/// Gives the value below which that share of the samples lies.
+/// Returns the value below which that share of the samples lies.
 fn percentile(samples: &mut [Duration], share: f64) -> Duration {
     samples.sort_unstable();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the number of samples")]

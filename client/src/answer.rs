@@ -32,7 +32,7 @@ pub enum DenialReason {
 }
 
 impl DenialReason {
-    /// Gives all of them.
+    /// Returns all of them.
     const ALL: [Self; 9] = [
         Self::NotGranted,
         Self::PermissionUnknown,
@@ -53,7 +53,7 @@ impl DenialReason {
         Self::ALL.get(usize::from(code)).copied().unwrap_or(Self::NotGranted)
     }
 
-    /// Says whether the access token that is the subject is the reason: the end user has to sign in again.
+    /// Returns whether the access token that is the subject is the reason: the end user has to sign in again.
     pub fn is_about_token(self) -> bool {
         matches!(self, Self::TokenInvalid | Self::TokenExpired | Self::SessionEnded)
     }

@@ -96,8 +96,8 @@ impl Builder {
         self
     }
 
-    /// Takes this off every lease and every validity: what may lie between asking whether something is allowed and doing it,
-    /// and what the clocks of client and server may differ in rate within a lease. Default 50 ms.
+    /// Takes this off every lease and every validity: what may lie between asking whether something is allowed and
+    /// doing it, and what the clocks of client and server may differ in rate within a lease. Default 50 ms.
     pub fn lease_margin(mut self, margin: Duration) -> Self {
         self.settings.lease_margin = margin;
         self
@@ -115,14 +115,14 @@ impl Builder {
         self
     }
 
-    /// Gives a stream up that has not echoed a ping for so long; at least 1 s. Default 8 s.
+    /// Returns a stream up that has not echoed a ping for so long; at least 1 s. Default 8 s.
     pub fn stream_timeout(mut self, silence: Duration) -> Self {
         self.settings.silence_max = silence.max(Duration::from_secs(1));
         self
     }
 
-    /// Waits `first` (at least 10 ms), less a random half of it, before a stream that was lost is opened anew, and twice as
-    /// long each time up to `longest`. Default 100 ms and 10 s.
+    /// Waits `first` (at least 10 ms), less a random half of it, before a stream that was lost is opened anew, and
+    /// twice as long each time up to `longest`. Default 100 ms and 10 s.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.settings.backoff.first = first.max(Duration::from_millis(10));
         self.settings.backoff.longest = longest.max(self.settings.backoff.first);
@@ -141,8 +141,8 @@ impl Builder {
         self
     }
 
-    /// Asks of calls that their answer is no older than this, where nothing else is asked. 1 ms to the server's hard bound,
-    /// which is the default.
+    /// Asks of calls that their answer is no older than this, where nothing else is asked. 1 ms to the server's hard
+    /// bound, which is the default.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
@@ -154,9 +154,9 @@ impl Builder {
         self
     }
 
-    /// Holds what was asked for with [`Guildhall::ask`] or [`Guildhall::is_allowed`], so that it is answered from memory the
-    /// next time: at most so many questions, of which those go first that were not asked about lately. They give way to
-    /// questions that somebody holds. Default 0: nothing is held on use.
+    /// Holds what was asked for with [`Guildhall::ask`] or [`Guildhall::is_allowed`], so that it is answered from
+    /// memory the next time: at most so many questions, of which those go first that were not asked about lately. They
+    /// give way to questions that somebody holds. Default 0: nothing is held on use.
     pub fn hold_on_use(mut self, questions: usize) -> Self {
         self.capacity_on_use = questions;
         self
@@ -183,15 +183,15 @@ impl Builder {
     /// Connects, and gives the client once the server was reached.
     ///
     /// # Errors
-    /// - [`Error::Connect`] for an endpoint, TLS settings or a server that cannot be used; [`Error::CredentialMalformed`];
-    ///   [`Error::NoRuntime`].
+    /// - [`Error::Connect`] for an endpoint, TLS settings or a server that cannot be used;
+    /// [`Error::CredentialMalformed`];   [`Error::NoRuntime`].
     pub async fn connect(mut self) -> Result<Guildhall, Error> {
         let endpoint = self.endpoint()?;
         let calls = endpoint.connect().await.map_err(|error| Error::Connect(error.into()))?;
         self.build(calls, Arc::new(move || endpoint.connect_lazy()))
     }
 
-    /// Gives the client at once; it connects when it is used.
+    /// Returns the client at once; it connects when it is used.
     ///
     /// # Errors
     /// As [`Builder::connect`], but for a server that cannot be reached.
@@ -216,9 +216,9 @@ impl Builder {
         self.build(calls, Arc::new(move || endpoint.connect_with_connector_lazy(connector.clone())))
     }
 
-    /// As [`Builder::connect_lazy`], over a channel that is there, for calls and streams alike. The endpoint and TLS of the
-    /// builder are not used. The channel should have HTTP/2 keepalive on, or a lost connection is found late; and where it
-    /// holds to one connection, the stream that follows a draining one may meet the same replica again.
+    /// As [`Builder::connect_lazy`], over a channel that is there, for calls and streams alike. The endpoint and TLS of
+    /// the builder are not used. The channel should have HTTP/2 keepalive on, or a lost connection is found late; and
+    /// where it holds to one connection, the stream that follows a draining one may meet the same replica again.
     ///
     /// # Errors
     /// - [`Error::CredentialMalformed`], [`Error::NoRuntime`].
@@ -227,7 +227,7 @@ impl Builder {
         self.build(channel, Arc::new(move || stream.clone()))
     }
 
-    /// Gives the endpoint as it is connected to: no connection is taken for alive that is not.
+    /// Returns the endpoint as it is connected to: no connection is taken for alive that is not.
     fn endpoint(&mut self) -> Result<Endpoint, Error> {
         let missing = || Err("the endpoint is taken".into());
         let mut endpoint = std::mem::replace(&mut self.endpoint, missing()).map_err(Error::Connect)?;

@@ -20,7 +20,8 @@ use crate::held::{Entry, Held};
 use crate::question::Question;
 use crate::shared::Shared;
 
-/// A client of Guildhall. Cheap to clone; all clones share one stream, and what they hold. With the last clone and the last
+/// A client of Guildhall. Cheap to clone; all clones share one stream, and what they hold. With the last clone and the
+/// last
 /// [`Held`] its background task ends.
 #[derive(Clone)]
 pub struct Guildhall(Arc<Inner>);
@@ -45,8 +46,8 @@ impl fmt::Debug for Guildhall {
 }
 
 impl Guildhall {
-    /// Begins to build a client: the URI of a server, as in `http://127.0.0.1:50051`, or an [`Endpoint`] with settings of its
-    /// own. What is wrong with it is told when it connects.
+    /// Begins to build a client: the URI of a server, as in `http://127.0.0.1:50051`, or an [`Endpoint`] with settings
+    /// of its own. What is wrong with it is told when it connects.
     pub fn builder<E>(endpoint: E) -> Builder
     where
         E: TryInto<Endpoint>,
@@ -66,7 +67,7 @@ impl Guildhall {
         Self(Arc::new(Inner { shared, dial, call_timeout, max_age, stop, ended }))
     }
 
-    /// Says whether the subject may: from memory if an answer is held that counts, by a call otherwise.
+    /// Returns whether the subject may: from memory if an answer is held that counts, by a call otherwise.
     ///
     /// # Errors
     /// - [`Error::Call`]: there is no answer. Whoever cannot ask again denies.
@@ -101,8 +102,8 @@ impl Guildhall {
         crate::call::check(&inner.dial, &*inner.shared.clock, inner.call_timeout, question, freshness).await
     }
 
-    /// Says whether the subject may, if an answer is held that counts. Takes no lock that is held for long and never waits:
-    /// tens of nanoseconds for a question that is asked often, some hundreds for one of very many.
+    /// Returns whether the subject may, if an answer is held that counts. Takes no lock that is held for long and never
+    /// waits: tens of nanoseconds for a question that is asked often, some hundreds for one of very many.
     ///
     /// `None`: the question is not held, not answered yet, or was allowed and the lease has run out. Ask, or deny.
     #[inline]
@@ -133,8 +134,8 @@ impl Guildhall {
         Ok(Held::new(self.clone(), entry))
     }
 
-    /// Guards a tonic service: `ask` says what a call needs (`None`: nothing, as for health checks) or refuses it, and only what
-    /// is allowed gets to the service. See [`GuardLayer`].
+    /// Guards a tonic service: `ask` says what a call needs (`None`: nothing, as for health checks) or refuses it, and
+    /// only what is allowed gets to the service. See [`GuardLayer`].
     pub fn guard<F>(&self, ask: F) -> GuardLayer<F>
     where
         F: Fn(&Call<'_>) -> Result<Option<Question>, Status> + Clone,
@@ -147,13 +148,14 @@ impl Guildhall {
         self.0.shared.table.count()
     }
 
-    /// Tells for how long what is held would be trusted if the server were heard no more: zero without a stream. For metrics.
+    /// Tells for how long what is held would be trusted if the server were heard no more: zero without a stream. For
+    /// metrics.
     pub fn lease_left(&self) -> Duration {
         self.0.shared.lease.get().since(self.0.shared.clock.now())
     }
 
-    /// Ends the background task and waits for its end. What is held is no longer kept current, and what was allowed counts
-    /// until the lease has run out.
+    /// Ends the background task and waits for its end. What is held is no longer kept current, and what was allowed
+    /// counts until the lease has run out.
     pub async fn close(&self) {
         drop(self.0.stop.lock().take());
         let ended = self.0.ended.lock().take();

@@ -16,19 +16,19 @@ impl Moment {
         Self(nanos(since_origin))
     }
 
-    /// Gives the instant `duration` later, or the last there is.
+    /// Returns the instant `duration` later, or the last there is.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
-    /// Gives the instant `duration` earlier, or the origin.
+    /// Returns the instant `duration` earlier, or the origin.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
 
-    /// Gives the time from `earlier` to `self`, zero if it is not earlier.
+    /// Returns the time from `earlier` to `self`, zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -59,7 +59,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
-/// The machine's clock: `CLOCK_BOOTTIME`, and on Apple's systems their `CLOCK_MONOTONIC`, which runs while asleep as well.
+/// The machine's clock: `CLOCK_BOOTTIME`, and on Apple's systems their `CLOCK_MONOTONIC`, which runs while asleep as
+/// well.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

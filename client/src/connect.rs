@@ -56,8 +56,8 @@ impl Dial {
         Self { calls, stream, credential }
     }
 
-    /// Gives a channel for a new stream. A connection of its own where that is possible: the next one may lead to another
-    /// replica, which is what a draining one asks for.
+    /// Returns a channel for a new stream. A connection of its own where that is possible: the next one may lead to
+    /// another replica, which is what a draining one asks for.
     pub(crate) fn stream(&self) -> Channel {
         (self.stream)()
     }

@@ -30,22 +30,22 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Gives the path, as in `/package.Service/Method`.
+    /// Returns the path, as in `/package.Service/Method`.
     pub fn path(&self) -> &'a str {
         self.path
     }
 
-    /// Gives the name of the method, as in `Method`.
+    /// Returns the name of the method, as in `Method`.
     pub fn method(&self) -> &'a str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Gives a metadata value that is text.
+    /// Returns a metadata value that is text.
     pub fn metadata(&self, key: &str) -> Option<&'a str> {
         self.headers.get(key)?.to_str().ok()
     }
 
-    /// Gives a metadata value that the call must have.
+    /// Returns a metadata value that the call must have.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` without it.
@@ -53,12 +53,12 @@ impl<'a> Call<'a> {
         self.metadata(key).ok_or_else(|| Status::invalid_argument(format!("the metadata lacks {key}")))
     }
 
-    /// Gives what a layer before this one has found out.
+    /// Returns what a layer before this one has found out.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions.get()
     }
 
-    /// Gives the end user's access token: the bearer of `authorization`.
+    /// Returns the end user's access token: the bearer of `authorization`.
     ///
     /// # Errors
     /// UNAUTHENTICATED (`CREDENTIAL_MISSING`) without one.
@@ -75,9 +75,12 @@ impl<'a> Call<'a> {
 
 /// Guards a tonic service; from [`Guildhall::guard`].
 ///
-/// What is not allowed is answered here: `PERMISSION_DENIED` (`PERMISSION_MISSING`); UNAUTHENTICATED (`TOKEN_EXPIRED`, `SESSION_ENDED`,
-/// `CREDENTIAL_INVALID`) if the access token that is the subject is the reason; UNAVAILABLE, with `RetryInfo`, if there is no answer;
-/// `INVALID_ARGUMENT` if the question is malformed; or with what the closure refuses with. Reasons stand in `ErrorInfo`, domain
+/// What is not allowed is answered here: `PERMISSION_DENIED` (`PERMISSION_MISSING`); UNAUTHENTICATED (`TOKEN_EXPIRED`,
+/// `SESSION_ENDED`,
+/// `CREDENTIAL_INVALID`) if the access token that is the subject is the reason; UNAVAILABLE, with `RetryInfo`, if there
+/// is no answer;
+/// `INVALID_ARGUMENT` if the question is malformed; or with what the closure refuses with. Reasons stand in
+/// `ErrorInfo`, domain
 /// `guildhall`.
 ///
 /// ```

@@ -37,8 +37,8 @@ pub enum Subject {
     User(Arc<str>),
     /// A machine, by id.
     ServiceAccount(Arc<str>),
-    /// The bearer of an end user's access token. One question covers its signature, its expiry, that its session is still
-    /// alive, and the permission. A secret: [`Debug`] does not show it.
+    /// The bearer of an end user's access token. One question covers its signature, its expiry, that its session is
+    /// still alive, and the permission. A secret: [`Debug`] does not show it.
     AccessToken(Arc<str>),
 }
 
@@ -92,22 +92,22 @@ impl Question {
         self
     }
 
-    /// Gives the id of the organization.
+    /// Returns the id of the organization.
     pub fn organization(&self) -> &str {
         &self.organization
     }
 
-    /// Gives who is asked about.
+    /// Returns who is asked about.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Gives the permission.
+    /// Returns the permission.
     pub fn permission(&self) -> &str {
         &self.permission
     }
 
-    /// Gives type and id of the resource; `None` is the organization itself.
+    /// Returns type and id of the resource; `None` is the organization itself.
     pub fn resource(&self) -> Option<(&str, &str)> {
         self.resource.as_ref().map(|(kind, id)| (&**kind, &**id))
     }
@@ -116,8 +116,8 @@ impl Question {
         Arc::clone(&self.organization)
     }
 
-    /// Asks that the question may stand in a frame beside others. What else may be wrong with it is answered by itself; an
-    /// organization that is no id, or a text without bound, would end the stream that all questions share.
+    /// Ensures that the question may stand in a frame beside others. What else may be wrong with it is answered by
+    /// itself; an organization that is no id, or a text without bound, would end the stream that all questions share.
     pub(crate) fn must_fit_a_frame(&self) -> Result<(), Error> {
         if !is_uuid(&self.organization) {
             return Err(Error::QuestionMalformed("the organization is not a hyphenated UUID"));
@@ -129,7 +129,7 @@ impl Question {
         Ok(())
     }
 
-    /// Gives the question as it goes over the wire.
+    /// Returns the question as it goes over the wire.
     pub(crate) fn item(&self) -> proto::CheckItem {
         use proto::subject::Kind;
         let kind = match &self.subject {
@@ -148,7 +148,7 @@ impl Question {
     }
 }
 
-/// Says whether `text` is the 36 characters of a hyphenated UUID.
+/// Returns whether `text` is the 36 characters of a hyphenated UUID.
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

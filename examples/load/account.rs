@@ -67,17 +67,17 @@ impl Accounts {
         Self { target: target.clone(), channel: target.channel(0), ..self }
     }
 
-    /// Gives the id of an account.
+    /// Returns the id of an account.
     pub fn id(&self, account: usize) -> &str {
         &self.ids[account]
     }
 
-    /// Says how many accounts there are.
+    /// Returns how many accounts there are.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Gives an account its role, or takes it.
+    /// Returns an account its role, or takes it.
     ///
     /// # Errors
     /// What the server says.

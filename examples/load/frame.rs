@@ -128,17 +128,17 @@ impl Pool {
         Self(frames.collect())
     }
 
-    /// Gives a frame, for any number.
+    /// Returns a frame, for any number.
     pub fn frame(&self, number: usize) -> &Frame {
         &self.0[number % self.0.len()]
     }
 
-    /// Says how many frames there are.
+    /// Returns how many frames there are.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Gives the share of the checks that is allowed.
+    /// Returns the share of the checks that is allowed.
     pub fn allowed_share(&self) -> f64 {
         let answers = || self.0.iter().flat_map(|frame| &frame.allowed);
         answers().filter(|allowed| **allowed).count() as f64 / answers().count().max(1) as f64

@@ -28,7 +28,7 @@ impl Window {
         Self { from, to: from + length }
     }
 
-    /// Says whether an instant is in it.
+    /// Returns whether an instant is in it.
     pub fn has(&self, at: Instant) -> bool {
         self.from <= at && at < self.to
     }
@@ -113,12 +113,12 @@ impl Measured {
         self.client = self.client.zip(other.client).map(|(one, two)| one + two);
     }
 
-    /// Gives calls a second.
+    /// Returns calls a second.
     pub fn calls_per_second(&self) -> f64 {
         self.tally.calls as f64 / self.took.as_secs_f64()
     }
 
-    /// Gives checks a second.
+    /// Returns checks a second.
     pub fn checks_per_second(&self) -> f64 {
         self.tally.checks as f64 / self.took.as_secs_f64()
     }

@@ -15,8 +15,8 @@ use crate::target::ClientKind;
 /// Puts load on a Guildhall and, in the same run, the same messages on an echo that only decodes and encodes them; the
 /// ratio of the two is the result.
 ///
-/// Both servers are processes of their own on loopback, on as many threads as this one has, so that the processor time of
-/// each is told apart. Every answer is compared with the right one: a run with errors fails.
+/// Both servers are processes of their own on loopback, on as many threads as this one has, so that the processor time
+/// of each is told apart. Every answer is compared with the right one: a run with errors fails.
 #[derive(Debug, Parser)]
 #[command(name = "load", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
@@ -107,8 +107,8 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = SweepRpc::Unary)]
     sweep_rpc: SweepRpc,
 
-    /// The rates of the open loops, in calls or frames a second. Without it: some shares of what the Guildhall reaches in a
-    /// closed loop.
+    /// The rates of the open loops, in calls or frames a second. Without it: some shares of what the Guildhall reaches
+    /// in a closed loop.
     #[arg(long, alias = "rate", value_delimiter = ',', value_parser = rate)]
     pub sweep: Vec<f64>,
 
@@ -148,8 +148,8 @@ pub struct Options {
     #[arg(long, value_parser = positive)]
     workers: Option<usize>,
 
-    /// A Guildhall that runs already, as http://… or https://…, instead of one that is started here. It is asked about an
-    /// organization that is made for it, not about synthetic ones.
+    /// A Guildhall that runs already, as http://… or https://…, instead of one that is started here. It is asked about
+    /// an organization that is made for it, not about synthetic ones.
     #[arg(long, requires = "key", conflicts_with_all = ["database_url", "replicas"])]
     pub target: Option<String>,
 
@@ -198,12 +198,12 @@ pub enum SweepRpc {
 }
 
 impl Options {
-    /// Gives how many threads each process has.
+    /// Returns how many threads each process has.
     pub fn threads(&self) -> usize {
         self.workers.unwrap_or_else(processors)
     }
 
-    /// Gives whom to ask about.
+    /// Returns whom to ask about.
     pub fn spreads(&self) -> Vec<Spread> {
         match (self.spread.as_slice(), self.data.preset) {
             ([], Preset::Small) => vec![Spread::One],
@@ -212,18 +212,18 @@ impl Options {
         }
     }
 
-    /// Gives how much is under way at once.
+    /// Returns how much is under way at once.
     pub fn pressure(&self, rpc: Rpc) -> Pressure {
         let calls = if rpc == Rpc::BatchCheck { self.batches_in_flight } else { self.in_flight };
         Pressure { calls, streams: self.streams, frames: self.frames_in_flight }
     }
 
-    /// Gives how many checks a message of an RPC holds.
+    /// Returns how many checks a message of an RPC holds.
     pub fn items(&self, rpc: Rpc) -> usize {
         if rpc == Rpc::Check { 1 } else { self.frame }
     }
 
-    /// Gives the RPC of the open loops.
+    /// Returns the RPC of the open loops.
     pub fn sweep_rpc(&self) -> Rpc {
         match self.sweep_rpc {
             SweepRpc::Unary => Rpc::Check,
@@ -232,7 +232,7 @@ impl Options {
         }
     }
 
-    /// Asks that the options go together.
+    /// Ensures that the options go together.
     ///
     /// # Errors
     /// What does not.
@@ -250,7 +250,7 @@ impl Options {
     }
 }
 
-/// Says how many processors there are.
+/// Returns how many processors there are.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }

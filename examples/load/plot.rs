@@ -75,7 +75,7 @@ pub fn draw(path: &Path, open: &[Open]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives a latency as it can be drawn: a logarithmic axis has no zero.
+/// Returns a latency as it can be drawn: a logarithmic axis has no zero.
 fn drawn(micros: f64) -> f64 {
     micros.max(1.0)
 }

@@ -46,7 +46,7 @@ impl Process {
         }
     }
 
-    /// Gives the process's id.
+    /// Returns the process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -60,28 +60,28 @@ impl Drop for Process {
     }
 }
 
-/// Gives the time that a process has spent on processors, its own and the kernel's for it; in steps of a tick, 10 ms as a
-/// rule. `None` if there is no such process, or nobody tells.
+/// Returns the time that a process has spent on processors, its own and the kernel's for it; in steps of a tick, 10 ms
+/// as a rule. `None` if there is no such process, or nobody tells.
 pub fn cpu_time(id: u32) -> Option<Duration> {
     cpu_time_of(&Path::new("/proc").join(id.to_string()))
 }
 
-/// Gives the same of a process or thread by its directory in /proc.
+/// Returns the same of a process or thread by its directory in /proc.
 pub fn cpu_time_of(directory: &Path) -> Option<Duration> {
     time(&Stat::read(directory)?, [14, 15])
 }
 
-/// Gives the processor time of a process's children that have ended.
+/// Returns the processor time of a process's children that have ended.
 pub fn cpu_time_of_ended_children(id: u32) -> Option<Duration> {
     time(&Stat::of(id)?, [16, 17])
 }
 
-/// Gives the process that started another.
+/// Returns the process that started another.
 pub fn parent(id: u32) -> Option<u32> {
     Stat::of(id)?.field(4)
 }
 
-/// Gives the processes that another has started and that still run.
+/// Returns the processes that another has started and that still run.
 pub fn children(id: u32) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -100,7 +100,7 @@ impl Stat {
         std::fs::read_to_string(directory.join("stat")).ok().map(Self)
     }
 
-    /// Gives a field by the number that it has there.
+    /// Returns a field by the number that it has there.
     fn field<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
         // The name, field 2, may hold anything.
         let (_, fields) = self.0.rsplit_once(") ")?;
@@ -128,7 +128,7 @@ fn ticks_per_second() -> Option<u64> {
     }
 }
 
-/// Gives how much memory of a process is resident, in bytes.
+/// Returns how much memory of a process is resident, in bytes.
 pub fn resident(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,7 +1,7 @@
 //! Subscriptions under load: how long after a mutation was answered the decisions that it turned are pushed.
 //!
-//! Every mutation gives a role to one service account or takes it. Subscriptions are shared out among the accounts, so each
-//! mutation turns some of them, and every one of those must be told, once and rightly.
+//! Every mutation gives a role to one service account or takes it. Subscriptions are shared out among the accounts, so
+//! each mutation turns some of them, and every one of those must be told, once and rightly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -115,12 +115,12 @@ impl Subscribed {
     }
 }
 
-/// Gives the subscriptions that a mutation turns.
+/// Returns the subscriptions that a mutation turns.
 fn subscriptions_of(accounts: &Accounts, plan: &Plan, mutation: usize) -> impl Iterator<Item = usize> + use<> {
     (mutation % accounts.len()..plan.subscriptions).step_by(accounts.len())
 }
 
-/// Says whether a mutation gives: the first of an account does, the next takes.
+/// Returns whether a mutation gives: the first of an account does, the next takes.
 fn is_given(accounts: &Accounts, mutation: usize) -> bool {
     (mutation / accounts.len()).is_multiple_of(2)
 }

@@ -168,7 +168,7 @@ impl Site {
         Ok(Self { echo, guildhall, replica: guildhalls.next(), shape, sink, processes, data_dir })
     }
 
-    /// Gives the frames that an RPC asks.
+    /// Returns the frames that an RPC asks.
     async fn pool(&self, rpc: Rpc, items: usize, spread: Spread) -> Result<Pool, Failure> {
         match &self.shape {
             Some(shape) => Ok(Pool::synthetic(shape, spread, rpc, items)),
@@ -393,7 +393,7 @@ impl Run<'_> {
     }
 }
 
-/// Gives the ratio of the rates that would be if nobody else were on the machine and none of it were ever idle.
+/// Returns the ratio of the rates that would be if nobody else were on the machine and none of it were ever idle.
 fn by_processor_time(echo: &Measured, guildhall: &Measured) -> Option<f64> {
     let per_call = |measured: &Measured| {
         let spent = measured.server? + measured.client?;

@@ -1,8 +1,8 @@
 //! The synthetic organizations: everything in them follows from their number, so that the server and whoever asks it
 //! know the same without a word, and ten million memberships need no disk.
 //!
-//! Every member may work as `user` (one grant to everyone), is on the list of one resource, and is in a few groups, each of
-//! which is on the list of another. Resources stand in a tree; a list counts for everything below.
+//! Every member may work as `user` (one grant to everyone), is on the list of one resource, and is in a few groups,
+//! each of which is on the list of another. Resources stand in a tree; a list counts for everything below.
 
 use clap::{Args, ValueEnum};
 use guildhall::domain::fact::{Grant, GrantSource, Held, MemberState, OrganizationFact, OrganizationState};
@@ -22,7 +22,8 @@ const EPOCH_MS: u64 = 1_790_000_000_000;
 /// How much there is.
 #[derive(Clone, Debug, Args)]
 pub struct Data {
-    /// How much data: `small` is one organization of 1,000 members in 5 groups each of 20, with 400 resources at depth 3;
+    /// How much data: `small` is one organization of 1,000 members in 5 groups each of 20, with 400 resources at depth
+    /// 3;
     /// `p1` is 10,000 of them (10 M memberships, 10 M grants, 4 M resources).
     #[arg(long = "data", value_enum, default_value_t = Preset::Small)]
     pub preset: Preset,
@@ -56,7 +57,7 @@ pub enum Preset {
 }
 
 impl Data {
-    /// Gives the shape.
+    /// Returns the shape.
     ///
     /// # Errors
     /// If the numbers do not go together.
@@ -130,24 +131,24 @@ impl Shape {
         ]
     }
 
-    /// Gives the id of an organization.
+    /// Returns the id of an organization.
     pub fn organization(organization: u32) -> OrganizationId {
         OrganizationId(id(Noun::Organization, organization, 0))
     }
 
-    /// Gives the id of a member's user. Nobody is a member of two organizations.
+    /// Returns the id of a member's user. Nobody is a member of two organizations.
     pub fn user(organization: u32, member: u32) -> UserId {
         UserId(id(Noun::User, organization, member))
     }
 
-    /// Gives the id that the product chose for a resource: ten characters that are in no order.
+    /// Returns the id that the product chose for a resource: ten characters that are in no order.
     pub fn resource(&self, organization: u32, resource: u32) -> String {
         // Times an odd number: no two of the whole installation are the same.
         format!("p-{:08x}", (organization * self.resources + resource).wrapping_mul(0x9e37_79b1))
     }
 
-    /// Says whether a member may see a resource, as the rule has it: whether the member, or a group of theirs, is on the
-    /// list of the resource or of one that it stands under.
+    /// Returns whether a member may see a resource, as the rule has it: whether the member, or a group of theirs, is on
+    /// the list of the resource or of one that it stands under.
     pub fn is_allowed(&self, organization: u32, member: u32, resource: u32) -> bool {
         let mine = self.list_of_member(organization, member);
         let mut next = Some(resource);
@@ -181,7 +182,7 @@ impl Shape {
         self.level_start(level) + narrow(draw % u64::from(self.level_size(level)))
     }
 
-    /// Gives everything that stands in an organization.
+    /// Returns everything that stands in an organization.
     pub fn facts(&self, organization: u32) -> Vec<OrganizationFact> {
         let count = 2 + self.members * (2 + self.groups_each) + self.groups + self.resources;
         let mut facts = Vec::with_capacity(count as usize);
@@ -227,7 +228,7 @@ impl Shape {
         facts
     }
 
-    /// Gives the groups that a member is in: neighbours, from one that is drawn.
+    /// Returns the groups that a member is in: neighbours, from one that is drawn.
     fn groups_of(&self, organization: u32, member: u32) -> impl Iterator<Item = u32> {
         let first = mix(Noun::FirstGroup, organization, member);
         let groups = u64::from(self.groups.max(1));
@@ -242,7 +243,7 @@ impl Shape {
         narrow(mix(Noun::ListOfGroup, organization, group) % u64::from(self.resources))
     }
 
-    /// Gives what a resource stands under.
+    /// Returns what a resource stands under.
     fn parent(&self, resource: u32) -> Option<u32> {
         let (level, at) = self.level_of(resource);
         let above = level.checked_sub(1)?;
@@ -250,7 +251,7 @@ impl Shape {
         Some(self.level_start(above) + narrow(at))
     }
 
-    /// Gives a resource's level, counted from 0, and its place in it.
+    /// Returns a resource's level, counted from 0, and its place in it.
     fn level_of(&self, resource: u32) -> (u32, u32) {
         let (mut level, mut at) = (0, resource);
         while level + 1 < self.depth && at >= self.level_size(level) {
@@ -264,7 +265,8 @@ impl Shape {
         (0..level).map(|above| self.level_size(above)).sum()
     }
 
-    /// Gives how many resources stand at a level: each has four times as many as the one above, the last has the rest.
+    /// Returns how many resources stand at a level: each has four times as many as the one above, the last has the
+    /// rest.
     fn level_size(&self, level: u32) -> u32 {
         let weight: u32 = (0..self.depth).map(|level| CHILDREN.pow(level)).sum();
         let size = |level| self.resources.div_ceil(weight).saturating_mul(CHILDREN.pow(level));

@@ -1,5 +1,5 @@
-//! Where sampled calls send their spans: a real collector's end, in the process that makes the load, on a thread of its own,
-//! so that what it takes is not taken for the cost of a call.
+//! Where sampled calls send their spans: a real collector's end, in the process that makes the load, on a thread of its
+//! own, so that what it takes is not taken for the cost of a call.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,13 +48,13 @@ impl Sink {
         Ok(endpoint)
     }
 
-    /// Says how many spans came in so far.
+    /// Returns how many spans came in so far.
     pub fn spans(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Gives the processor time that the collector has taken in this process.
+/// Returns the processor time that the collector has taken in this process.
 pub fn cpu_time() -> Duration {
     THREAD.get().and_then(|thread| cpu_time_of(thread)).unwrap_or_default()
 }

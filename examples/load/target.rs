@@ -80,12 +80,12 @@ impl Target {
         Ok(Self { name, is_echo: name == "echo", process, client, authorization, channels })
     }
 
-    /// Gives a connection, for any number.
+    /// Returns a connection, for any number.
     pub fn channel(&self, number: usize) -> Channel {
         self.channels[number % self.channels.len()].clone()
     }
 
-    /// Says how many connections there are.
+    /// Returns how many connections there are.
     pub fn connections(&self) -> usize {
         self.channels.len()
     }
@@ -252,7 +252,7 @@ impl Answering {
 }
 
 impl Answers {
-    /// Says which frame they answer.
+    /// Returns which frame they answer.
     pub fn frame_id(&self) -> u64 {
         match self {
             Self::Generated(frame) => frame.frame_id,

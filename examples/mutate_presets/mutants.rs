@@ -30,7 +30,7 @@ const CEILINGS: &[&str] = &["SUBSET", "ANY"];
 /// What names the catalog, and what is said to people.
 const PROSE: &[&str] = &["name", "version", "description"];
 
-/// Gives a catalog with each of its lines removed or changed, one at a time.
+/// Returns a catalog with each of its lines removed or changed, one at a time.
 pub fn mutants(yaml: &str) -> Vec<Mutant> {
     let whole: Value = serde_saphyr::from_str(yaml).expect("a preset is YAML");
     let mut found = Vec::new();
@@ -58,7 +58,7 @@ fn visit(whole: &Value, value: &Value, path: &mut Vec<Step>, found: &mut Vec<Mut
     }
 }
 
-/// Says what else could stand at a path.
+/// Returns what else could stand at a path.
 fn changes(value: &Value, path: &[Step]) -> Vec<Value> {
     let field = path.iter().rev().find_map(|step| match step {
         Step::Field(name) => Some(name.as_str()),
@@ -83,7 +83,7 @@ fn changes(value: &Value, path: &[Step]) -> Vec<Value> {
     }
 }
 
-/// Gives a duration one unit more.
+/// Returns a duration one unit more.
 fn longer(duration: &str) -> Option<String> {
     let (count, unit) = duration.split_at(duration.find(|it: char| !it.is_ascii_digit())?);
     Some(format!("{}{unit}", count.parse::<u64>().ok()? + 1))
@@ -114,7 +114,7 @@ fn mutant(whole: &Value, path: &[Step], change: Option<Value>) -> Mutant {
     Mutant { what, text: text.to_string() }
 }
 
-/// Says where a path leads; items by what they are.
+/// Returns where a path leads; items by what they are.
 fn name(whole: &Value, path: &[Step]) -> String {
     let (mut place, mut words) = (whole, Vec::new());
     for step in path {

@@ -30,7 +30,7 @@ impl SecretKind {
     /// All kinds, in the order of their declaration.
     pub const ALL: &[Self] = &[Self::ApiKey, Self::Invitation, Self::Device];
 
-    /// Gives what the texts of this kind begin with.
+    /// Returns what the texts of this kind begin with.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         match self {
@@ -56,19 +56,19 @@ impl Secret {
         Self { kind, text: text.into() }
     }
 
-    /// Gives what the secret opens.
+    /// Returns what the secret opens.
     #[must_use]
     pub fn kind(&self) -> SecretKind {
         self.kind
     }
 
-    /// Gives the text for its bearer. It goes out once: never into a log, an error or a change.
+    /// Returns the text for its bearer. It goes out once: never into a log, an error or a change.
     #[must_use]
     pub fn text(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// Gives what is kept of the secret: the SHA-256 of its whole text.
+    /// Returns what is kept of the secret: the SHA-256 of its whole text.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         hash_of(self.text())
@@ -93,8 +93,8 @@ impl SecretLink {
     }
 }
 
-/// A secret that a caller presents: a password, or a token. From the moment that its message is decoded it has this type, so
-/// that nothing writes it out; its memory is overwritten when it is dropped.
+/// A secret that a caller presents: a password, or a token. From the moment that its message is decoded it has this
+/// type, so that nothing writes it out; its memory is overwritten when it is dropped.
 #[derive(Clone, Default)]
 pub struct Presented(SecretString);
 
@@ -136,13 +136,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Gives the SHA-256 of a secret's whole text, by which it is looked up.
+/// Returns the SHA-256 of a secret's whole text, by which it is looked up.
 #[must_use]
 pub fn hash_of(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// Tells which kind of secret `text` could be: its prefix, length and alphabet fit. Nothing else is known of it.
+/// Returns which kind of secret `text` could be: its prefix, length and alphabet fit. Nothing else is known of it.
 #[must_use]
 pub fn kind_of(text: &str) -> Option<SecretKind> {
     let fits = |kind: &&SecretKind| {

@@ -46,31 +46,31 @@ impl SigningKey {
         Self { id, seed, public_key }
     }
 
-    /// Gives what stands in the tokens' header as `kid`.
+    /// Returns what stands in the tokens' header as `kid`.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Gives the 32 bytes that the key is made of. They are kept sealed, and nowhere else.
+    /// Returns the 32 bytes that the key is made of. They are kept sealed, and nowhere else.
     #[must_use]
     pub fn seed(&self) -> &[u8] {
         self.seed.expose_secret()
     }
 
-    /// Gives the public half, 32 bytes (RFC 8032, 5.1.5).
+    /// Returns the public half, 32 bytes (RFC 8032, 5.1.5).
     #[must_use]
     pub fn public_key(&self) -> &[u8] {
         &self.public_key
     }
 
-    /// Gives the key in the form that signing takes.
+    /// Returns the key in the form that signing takes.
     pub(super) fn encoding_key(&self) -> EncodingKey {
         let der = Zeroizing::new([PKCS8_PREFIX.as_slice(), self.seed()].concat());
         EncodingKey::from_ed_der(&der)
     }
 
-    /// Gives the public half as a JWK (RFC 8037, 2).
+    /// Returns the public half as a JWK (RFC 8037, 2).
     pub(super) fn jwk(&self) -> serde_json::Value {
         serde_json::json!({
             "kty": "OKP",

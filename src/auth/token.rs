@@ -30,13 +30,13 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// Gives the token for its bearer; never into a log, an error or a change.
+    /// Returns the token for its bearer; never into a log, an error or a change.
     #[must_use]
     pub fn text(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// Tells from when on it is refused; a whole second.
+    /// Returns from when on it is refused; a whole second.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
@@ -92,7 +92,8 @@ struct Shared {
 }
 
 impl Tokens {
-    /// Takes the installation's keys, newest first: that one signs, all of them verify. No token is good for longer than
+    /// Takes the installation's keys, newest first: that one signs, all of them verify. No token is good for longer
+    /// than
     /// `lifetime`.
     ///
     /// Signs and verifies once, so that a backend that cannot is found at start and not by a caller.
@@ -154,8 +155,8 @@ impl Tokens {
     ///
     /// # Errors
     /// - [`Reason::TokenExpired`] once `now >= expires_at`, if everything else is right.
-    /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself, that was issued more than
-    ///   a minute from now, or that would be good for longer than it ever lets one be.
+    /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself, that was issued more
+    /// than   a minute from now, or that would be good for longer than it ever lets one be.
     pub fn verify(&self, text: &str) -> Result<Claims, Error> {
         let now = self.shared.env.now();
         let claims = self.payload(text).filter(|payload| self.is_timely(payload, now)).and_then(|payload| {
@@ -170,7 +171,7 @@ impl Tokens {
         Ok(claims)
     }
 
-    /// Gives the public halves as a JWK set (RFC 7517, 5), the one that signs now first.
+    /// Returns the public halves as a JWK set (RFC 7517, 5), the one that signs now first.
     #[must_use]
     pub fn jwks(&self) -> serde_json::Value {
         self.shared.jwks.clone()
@@ -221,7 +222,7 @@ fn instant(seconds: i64) -> Option<Timestamp> {
     seconds.checked_mul(1_000_000).map(Timestamp::from_micros)
 }
 
-/// Tells whether `text` has the shape of a signed JWT: three parts of base64url (RFC 7515, 7.1).
+/// Returns whether `text` has the shape of a signed JWT: three parts of base64url (RFC 7515, 7.1).
 #[must_use]
 pub fn looks_like_jwt(text: &str) -> bool {
     let is_part = |part: &str| {

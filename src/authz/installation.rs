@@ -96,25 +96,25 @@ impl InstallationIndex {
         }
     }
 
-    /// Tells how far the log has been applied.
+    /// Returns how far the log has been applied.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Says whether a user is ACTIVE, as far as anybody disabled them.
+    /// Returns whether a user is ACTIVE, as far as anybody disabled them.
     #[must_use]
     pub fn is_user_active(&self, user: UserId) -> bool {
         self.inactive_users.is_empty() || !self.inactive_users.contains(&user)
     }
 
-    /// Says whether a session was ended before its time.
+    /// Returns whether a session was ended before its time.
     #[must_use]
     pub fn is_session_ended(&self, session: SessionId) -> bool {
         self.ended_sessions.contains_key(&session)
     }
 
-    /// Says whether a key was taken back.
+    /// Returns whether a key was taken back.
     #[must_use]
     pub fn is_key_revoked(&self, key: ApiKeyId) -> bool {
         self.revoked_keys.contains(&key)
@@ -126,18 +126,18 @@ impl InstallationIndex {
         self.disabled_accounts.contains(&id) || self.service_account(id) == Some(false)
     }
 
-    /// Says whether an account is the installation's own, and if so, whether it is enabled.
+    /// Returns whether an account is the installation's own, and if so, whether it is enabled.
     #[must_use]
     pub fn service_account(&self, id: ServiceAccountId) -> Option<bool> {
         self.service_accounts.get(&id).copied()
     }
 
-    /// Gives everybody who holds something above the organizations, or did.
+    /// Returns everybody who holds something above the organizations, or did.
     pub fn holders(&self) -> impl Iterator<Item = Principal> {
         self.held.keys().copied()
     }
 
-    /// Gives what a subject holds above the organizations.
+    /// Returns what a subject holds above the organizations.
     pub fn held_above(&self, subject: Subject) -> impl Iterator<Item = &Grant> {
         let principal = subject.above();
         let (word, bit) = holder_bit(principal);
@@ -146,7 +146,7 @@ impl InstallationIndex {
     }
 }
 
-/// Gives the word and the bit that stand for a holder; several share one.
+/// Returns the word and the bit that stand for a holder; several share one.
 fn holder_bit(principal: Principal) -> (usize, u64) {
     let id = match principal {
         Principal::User(UserId(id)) | Principal::ServiceAccount(ServiceAccountId(id)) => id.as_bytes()[15],

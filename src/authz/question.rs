@@ -20,7 +20,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// Gives the question with its names borrowed.
+    /// Returns the question with its names borrowed.
     #[must_use]
     pub fn asked(&self) -> Asked<'_> {
         Asked {
@@ -78,7 +78,7 @@ pub trait Questions {
     /// Counts them.
     fn count(&self) -> usize;
 
-    /// Gives them in order.
+    /// Returns them in order.
     fn asked(&self) -> impl Iterator<Item = Result<Asked<'_>, Denial>>;
 }
 
@@ -105,7 +105,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Says whether the answer is yes.
+    /// Returns whether the answer is yes.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed { .. })

@@ -30,7 +30,7 @@ impl Touched {
         Self { everything: true, ..Self::default() }
     }
 
-    /// Says whether nothing is touched.
+    /// Returns whether nothing is touched.
     pub fn is_nothing(&self) -> bool {
         !self.everything
             && self.subjects.is_empty()

@@ -66,14 +66,14 @@ impl View {
         self.organization.held_here(&self.installation, subject, PermissionId::ACCESS_CHECK, self.now)
     }
 
-    /// Gives what a subject may do on a target, in the order of the catalog.
+    /// Returns what a subject may do on a target, in the order of the catalog.
     #[must_use]
     pub fn permissions(&self, whom: Whom, target: Option<&ResourceKey>) -> Vec<PermissionHeld> {
         self.organization.permissions(&self.installation, whom, target, self.now)
     }
 
-    /// Gives the ids of the resources of one type on which a subject has a permission, as `viewer` may know of them: so
-    /// many after an id.
+    /// Returns the ids of the resources of one type on which a subject has a permission, as `viewer` may know of them:
+    /// so many after an id.
     #[must_use]
     pub fn resources(
         &self,
@@ -92,7 +92,7 @@ impl View {
         self.organization.seen(&self.installation, subject, self.now)
     }
 
-    /// Gives who has a permission on a target: so many after a subject.
+    /// Returns who has a permission on a target: so many after a subject.
     #[must_use]
     pub fn subjects(
         &self,
@@ -103,13 +103,13 @@ impl View {
         self.organization.subjects(&self.installation, permission, target, page, self.now)
     }
 
-    /// Says whether the organization exists in the eyes of a subject.
+    /// Returns whether the organization exists in the eyes of a subject.
     #[must_use]
     pub fn is_seen_by(&self, subject: Subject) -> bool {
         self.organization.is_seen_by(&self.installation, subject, self.now)
     }
 
-    /// Gives the wall-clock time at which the view answers.
+    /// Returns the wall-clock time at which the view answers.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now

@@ -77,7 +77,7 @@ pub struct Head {
     pub counters: String,
 }
 
-/// Gives the key under which a log is stored: the organization's id, or the nil UUID for the installation.
+/// Returns the key under which a log is stored: the organization's id, or the nil UUID for the installation.
 #[must_use]
 pub fn scope_key(scope: Scope) -> Uuid {
     match scope {
@@ -103,8 +103,8 @@ pub async fn head_insert(db: &impl ConnectionTrait, scope: Scope) -> Result<(), 
     Ok(())
 }
 
-/// Waits, on PostgreSQL, until no transaction is under way that writes to a log or starts it. Leaves the head locked, and is
-/// to be rolled back.
+/// Waits, on PostgreSQL, until no transaction is under way that writes to a log or starts it. Leaves the head locked,
+/// and is to be rolled back.
 ///
 /// # Errors
 /// Passes on what the database says.

@@ -45,7 +45,8 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Returns what an answer that came to `self` says after one that came to `earlier`, of scopes that it does not name.
+    /// Returns what an answer that came to `self` says after one that came to `earlier`, of scopes that it does not
+    /// name.
     #[must_use]
     pub fn continuity_after(&self, earlier: &Self) -> Continuity {
         match (earlier.lineage, self.lineage) {
@@ -87,8 +88,8 @@ pub struct Moved {
     pub database_time: Option<Timestamp>,
 }
 
-/// How a subject stands to an organization, as far as one statement tells: the same one whether there is such an organization
-/// or not.
+/// How a subject stands to an organization, as far as one statement tells: the same one whether there is such an
+/// organization or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relation {
     /// The catalog that the organization follows; nothing if there is no such organization.
@@ -121,7 +122,7 @@ pub trait Source: Send + Sync + 'static {
     /// Reads the tag of one commit; `None` if there is none. Only a database that takes writes may answer.
     fn tag(&self, scope: Scope, revision: Revision) -> Reading<'_, Option<Tag>>;
 
-    /// Gives the cursor of now: a poll from it finds what is committed after. What is loaded after it misses nothing.
+    /// Returns the cursor of now: a poll from it finds what is committed after. What is loaded after it misses nothing.
     fn cursor(&self) -> Reading<'_, Cursor>;
 
     /// Asks what moved since `cursor`, and in which history. An answer of the same one proves every scope current as of

@@ -28,7 +28,7 @@ use crate::domain::time::Timestamp;
 pub struct Monotonic(pub Duration);
 
 impl Monotonic {
-    /// Gives the time from `earlier` to `self`, zero if it is not earlier.
+    /// Returns the time from `earlier` to `self`, zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -174,9 +174,10 @@ thread_local! {
     static GIVEN: Cell<u64> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) << 40);
 }
 
-/// Gives ids to calls: drawn once, then counted and mixed, without asking the system or meeting other threads.
+/// Returns ids to calls: drawn once, then counted and mixed, without asking the system or meeting other threads.
 ///
-/// They look like random UUIDs (version 4) and repeat as rarely. Whoever knows some can guess others: they are no secrets.
+/// They look like random UUIDs (version 4) and repeat as rarely. Whoever knows some can guess others: they are no
+/// secrets.
 #[derive(Debug)]
 pub struct CallIds {
     seeds: [u64; 2],
@@ -189,7 +190,7 @@ impl CallIds {
         Self { seeds: [env.random(), env.random()].map(u64::from_le_bytes) }
     }
 
-    /// Gives another id.
+    /// Returns another id.
     #[must_use]
     pub fn next(&self) -> Uuid {
         let given = GIVEN.get();

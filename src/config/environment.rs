@@ -1,5 +1,5 @@
-//! The environment's names: those that are settings, those that mean something elsewhere, and those that mean nothing, which
-//! are refused: a misspelt setting would be passed over in silence.
+//! The environment's names: those that are settings, those that mean something elsewhere, and those that mean nothing,
+//! which are refused: a misspelt setting would be passed over in silence.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -102,7 +102,8 @@ fn most_alike(name: &str, settings: &BTreeSet<String>) -> Option<String> {
     (likeness > ALIKE).then(|| setting.clone())
 }
 
-/// Returns whether all letters of `short` stand in `long` in their order, the first and the last at its ends, as in `DB_URL`.
+/// Returns whether all letters of `short` stand in `long` in their order, the first and the last at its ends, as in
+/// `DB_URL`.
 fn is_short_for(short: &str, long: &str) -> bool {
     let mut letters = long.chars();
     short.len() > 2
@@ -116,7 +117,7 @@ fn rest(name: &str) -> &str {
     name.strip_prefix(OURS).unwrap_or(name)
 }
 
-/// Says whether a name is one of those that Kubernetes puts into every pod for each Service that there is:
+/// Returns whether a name is one of those that Kubernetes puts into every pod for each Service that there is:
 /// `*_SERVICE_HOST`, `*_SERVICE_PORT*`, `*_PORT`, `*_PORT_<number>_TCP*` and the like of other protocols.
 fn is_made_by_kubernetes(name: &str) -> bool {
     let is_port = |rest: &str| {

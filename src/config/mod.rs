@@ -39,8 +39,8 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_connections: u32,
 
-    /// How long a write waits for others of its organization, in milliseconds; under a load that lasts, a fifth of it. Beyond
-    /// that it is refused with `ORGANIZATION_BUSY`.
+    /// How long a write waits for others of its organization, in milliseconds; under a load that lasts, a fifth of it.
+    /// Beyond that it is refused with `ORGANIZATION_BUSY`.
     #[arg(long, env = "GUILDHALL_WRITE_WAIT_MILLISECONDS", default_value = "1000", value_parser = milliseconds)]
     pub write_wait: Duration,
 
@@ -90,8 +90,8 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_JOIN_URL", default_value = "http://127.0.0.1:3000/join")]
     pub join_url: String,
 
-    /// The page of the product that links in notifications lead to; the token is added as ?token=… It takes a POST too, as
-    /// mail programs send one (RFC 8058), and calls Unsubscribe for either.
+    /// The page of the product that links in notifications lead to; the token is added as ?token=… It takes a POST too,
+    /// as mail programs send one (RFC 8058), and calls Unsubscribe for either.
     #[arg(long, env = "GUILDHALL_UNSUBSCRIBE_URL", default_value = "http://127.0.0.1:3000/unsubscribe")]
     pub unsubscribe_url: String,
 
@@ -99,8 +99,8 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_MAIL_FROM", default_value = "Guildhall <no-reply@guildhall.invalid>")]
     pub mail_from: String,
 
-    /// Go by the clock even where it is before the newest commit in the database: what has expired since counts again. For
-    /// a database that was written while the clock was ahead.
+    /// Go by the clock even where it is before the newest commit in the database: what has expired since counts again.
+    /// For a database that was written while the clock was ahead.
     #[arg(long, env = "GUILDHALL_ALLOW_CLOCK_BACK")]
     pub allow_clock_back: bool,
 
@@ -112,8 +112,8 @@ pub struct Config {
     #[arg(long, env = "GUILDHALL_PASSWORD_CONCURRENCY", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub password_concurrency: u16,
 
-    /// How long a call waits for its turn to have a password hashed, in milliseconds; one that would wait longer is refused
-    /// at once.
+    /// How long a call waits for its turn to have a password hashed, in milliseconds; one that would wait longer is
+    /// refused at once.
     #[arg(long, env = "GUILDHALL_PASSWORD_WAIT_MILLISECONDS", default_value = "500", value_parser = milliseconds)]
     pub password_wait: Duration,
 
@@ -162,7 +162,7 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(10);
 pub const SESSION_LIFETIME: Duration = Duration::from_hours(12);
 
 impl Config {
-    /// Gives the settings that a server has when nothing is set, for tests and the demo: any free port, on loopback.
+    /// Returns the settings that a server has when nothing is set, for tests and the demo: any free port, on loopback.
     #[must_use]
     pub fn local(data_dir: PathBuf) -> Self {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -198,20 +198,20 @@ impl Config {
         }
     }
 
-    /// Gives the URL of the database: as set, password and all, or the embedded file.
+    /// Returns the URL of the database: as set, password and all, or the embedded file.
     #[must_use]
     pub fn database_url(&self) -> String {
         let embedded = || format!("sqlite://{}", self.data_dir.join("guildhall.sqlite").display());
         self.database_url.as_ref().map_or_else(embedded, |url| url.expose_secret().to_owned())
     }
 
-    /// Says whether the database is the embedded one.
+    /// Returns whether the database is the embedded one.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.database_url.as_ref().is_none_or(|url| url.expose_secret().starts_with("sqlite:"))
     }
 
-    /// Gives the directory that mails are written to.
+    /// Returns the directory that mails are written to.
     #[must_use]
     pub fn mail_dir(&self) -> PathBuf {
         self.data_dir.join("mail")

@@ -25,7 +25,7 @@ pub fn without_values(mut error: Error) -> Error {
     error
 }
 
-/// Says whether an argument is no more than a word, as options and commands are.
+/// Returns whether an argument is no more than a word, as options and commands are.
 fn is_word(argument: &str) -> bool {
     let word = argument.trim_start_matches('-');
     word.len() <= 32 && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')

@@ -144,7 +144,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Says whether a resource exists in the caller's eyes.
+    /// Returns whether a resource exists in the caller's eyes.
     pub async fn sees(&self, organization: &str, resource: &proto::ResourceRef) -> Result<bool, Failure> {
         let request = self.request(proto::GetResourceRequest {
             organization_id: organization.into(),

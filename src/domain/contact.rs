@@ -27,7 +27,7 @@ impl std::fmt::Debug for Contact {
     }
 }
 
-/// Asks that a resource with `count` contacts can have one more.
+/// Ensures that a resource with `count` contacts can have one more.
 ///
 /// # Errors
 /// - [`Reason::ContactsExhausted`].

@@ -46,13 +46,13 @@ macro_rules! reasons {
             /// All reasons, in the order of their declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// Gives the name that stands in `ErrorInfo.reason`.
+            /// Returns the name that stands in `ErrorInfo.reason`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// Gives the class the reason belongs to.
+            /// Returns the class the reason belongs to.
             #[must_use]
             pub const fn kind(self) -> Kind {
                 match self { $(Self::$variant => Kind::$kind,)+ }
@@ -108,7 +108,8 @@ reasons! {
     PageTokenMismatch = "PAGE_TOKEN_MISMATCH" => InvalidArgument;
     /// An update mask names a field that cannot be written.
     UpdateMaskInvalid = "UPDATE_MASK_INVALID" => InvalidArgument;
-    /// A selection for an act on many selects by nothing: a query without a letter or digit, or neither query nor filter.
+    /// A selection for an act on many selects by nothing: a query without a letter or digit, or neither query nor
+    /// filter.
     QueryEmpty = "QUERY_EMPTY" => InvalidArgument;
     /// A filter cannot be read, or names what cannot be filtered by.
     FilterInvalid = "FILTER_INVALID" => InvalidArgument;
@@ -345,7 +346,7 @@ impl Error {
         self
     }
 
-    /// Tells when trying again can help.
+    /// Returns when trying again can help.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
@@ -382,7 +383,7 @@ impl Error {
         self
     }
 
-    /// Tells what happened below, from the top down, for the log. What is told is told in words that were made to be
+    /// Returns what happened below, from the top down, for the log. What is told is told in words that were made to be
     /// read: the debugging form of a database error would quote the row, and with it an address.
     #[must_use]
     pub fn cause(&self) -> String {
@@ -396,7 +397,7 @@ impl Error {
         causes.join(": ")
     }
 
-    /// Gives the class of the error.
+    /// Returns the class of the error.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.reason.kind()
@@ -416,7 +417,7 @@ impl Violations {
         self.0.push(Violation { field: field.into(), reason, message: message.into() });
     }
 
-    /// Gives the value, or notes the violations of its error and gives nothing.
+    /// Returns the value, or notes the violations of its error and gives nothing.
     ///
     /// # Errors
     /// Passes on an error that is not about wrong fields.
@@ -431,7 +432,7 @@ impl Violations {
         }
     }
 
-    /// Says whether nothing is wrong so far.
+    /// Returns whether nothing is wrong so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,8 +1,8 @@
 //! What the log says: absolute states and tombstones, self-sufficient and without personal data.
 //!
-//! A fact names everything a reader needs to bring itself up to date. An organization has a log of its own, and what counts in
-//! every organization at once stands in that of the installation: each has its own kinds of facts. A new kind is a new variant;
-//! variants and field names are stored, so they are only ever added.
+//! A fact names everything a reader needs to bring itself up to date. An organization has a log of its own, and what
+//! counts in every organization at once stands in that of the installation: each has its own kinds of facts. A new kind
+//! is a new variant; variants and field names are stored, so they are only ever added.
 
 use std::sync::Arc;
 
@@ -192,16 +192,16 @@ pub enum InstallationFact {
         /// Which.
         id: ServiceAccountId,
     },
-    /// The keys of an organization's service account are refused on every server, or accepted again. It stands here, since
-    /// every server asks this log about the credentials that it remembers.
+    /// The keys of an organization's service account are refused on every server, or accepted again. It stands here,
+    /// since every server asks this log about the credentials that it remembers.
     ServiceAccountDisabled {
         /// Which.
         id: ServiceAccountId,
         /// Whether it is.
         is_disabled: bool,
     },
-    /// An API key of the installation's own accounts stands like this; one of an organization's stands here once it is revoked,
-    /// since every server asks this log about the credentials that it remembers.
+    /// An API key of the installation's own accounts stands like this; one of an organization's stands here once it is
+    /// revoked, since every server asks this log about the credentials that it remembers.
     ApiKey {
         /// Which.
         id: ApiKeyId,
@@ -235,7 +235,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Says whether the grant counts no more; it counts strictly before its expiry.
+    /// Returns whether the grant counts no more; it counts strictly before its expiry.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expires_at| now >= expires_at)
@@ -271,7 +271,7 @@ macro_rules! states {
         }
 
         impl $name {
-            /// Gives the word that is stored.
+            /// Returns the word that is stored.
             #[must_use]
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }

@@ -33,7 +33,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Gives the form in which names are compared and sorted.
+    /// Returns the form in which names are compared and sorted.
     #[must_use]
     pub fn name_key(&self) -> String {
         folded(&self.display_name)
@@ -79,7 +79,7 @@ pub fn must_be_on(catalog: &Catalog) -> Result<(), Error> {
     Err(Error::new(Reason::FeatureOff, "the organization's catalog has no groups").about("feature", "groups"))
 }
 
-/// Asks that a group of so many takes `more`.
+/// Ensures that a group of so many takes `more`.
 ///
 /// # Errors
 /// - [`Reason::GroupFull`] above `most`.

@@ -1,7 +1,7 @@
 //! Invitations: what one offers, to whom, and when it can be accepted.
 //!
-//! What an open one offers is treated as held: whoever changes what a role or a catalog says finds a place for it, too. What is
-//! offered to a mailbox is held by its membership; what a link offers nobody holds yet, and stands in the link.
+//! What an open one offers is treated as held: whoever changes what a role or a catalog says finds a place for it, too.
+//! What is offered to a mailbox is held by its membership; what a link offers nobody holds yet, and stands in the link.
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ pub enum Offered {
     },
 }
 
-/// Ensures that a policy opens invitations of this kind which bring `assignments`; `prefix` is how the path of its violations
-/// begins.
+/// Ensures that a policy opens invitations of this kind which bring `assignments`; `prefix` is how the path of its
+/// violations begins.
 ///
 /// # Errors
 /// - [`Reason::InvitationKindUnavailable`], [`Reason::FieldRequired`] for a role that is missing.
@@ -76,7 +76,7 @@ pub fn must_be_open_here(
 }
 
 impl Offered {
-    /// Tells which kind of invitation offers this.
+    /// Returns which kind of invitation offers this.
     #[must_use]
     pub fn kind(&self) -> InvitationKind {
         match self {
@@ -87,7 +87,8 @@ impl Offered {
 }
 
 impl Invitation {
-    /// Returns what each who accepts a link comes to hold at `now`; nothing for another kind, whose membership holds it.
+    /// Returns what each who accepts a link comes to hold at `now`; nothing for another kind, whose membership holds
+    /// it.
     pub fn brought(&self, now: Timestamp) -> impl Iterator<Item = &Assignment> {
         let assignments = match &self.offered {
             Offered::Link { assignments } => assignments.as_slice(),
@@ -121,8 +122,8 @@ impl Invitation {
         }
     }
 
-    /// Returns the link as it is when it brings the role `instead` wherever it brought `role`, for as long, or for as long as it
-    /// brings that one there already if that is longer.
+    /// Returns the link as it is when it brings the role `instead` wherever it brought `role`, for as long, or for as
+    /// long as it brings that one there already if that is longer.
     #[must_use]
     pub fn moved(&self, role: &str, instead: &Arc<str>) -> Self {
         let Offered::Link { assignments } = &self.offered else { return self.clone() };
@@ -143,7 +144,7 @@ impl Invitation {
         Self { offered: Offered::Link { assignments: moved }, ..self.clone() }
     }
 
-    /// Asks that the invitation can be accepted `now`.
+    /// Ensures that the invitation can be accepted `now`.
     ///
     /// # Errors
     /// - [`Reason::InvitationAccepted`] once it was used (CE-10).

@@ -23,7 +23,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Asks that the metadata can be kept; `field` names the request field in the violation.
+    /// Ensures that the metadata can be kept; `field` names the request field in the violation.
     ///
     /// # Errors
     /// - [`Reason::MetadataMalformed`] above 16 KiB written as JSON, or nested more than 32 deep.
@@ -43,7 +43,7 @@ impl Metadata {
         object_weight(&self.public) + object_weight(&self.private)
     }
 
-    /// Says whether nothing is kept.
+    /// Returns whether nothing is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.public.is_empty() && self.private.is_empty()

@@ -31,7 +31,8 @@ impl ResourceKey {
     /// Whether the catalog declares the type is not asked here.
     ///
     /// # Errors
-    /// - [`Reason::ResourceTypeMalformed`], [`Reason::ResourceIdMalformed`]: empty, too long or with control characters.
+    /// - [`Reason::ResourceTypeMalformed`], [`Reason::ResourceIdMalformed`]: empty, too long or with control
+    /// characters.
     pub fn parse(field: &str, kind: &str, id: &str) -> Result<Self, Error> {
         let mut violations = Violations::default();
         if !is_word(kind, RESOURCE_TYPE_BYTES_MAX) {
@@ -46,7 +47,7 @@ impl ResourceKey {
         Ok(Self { kind: kind.into(), id: id.into() })
     }
 
-    /// Says whether a type and an id could be those of a resource, as [`ResourceKey::parse`] has it.
+    /// Returns whether a type and an id could be those of a resource, as [`ResourceKey::parse`] has it.
     #[must_use]
     pub fn is_well_formed(kind: &str, id: &str) -> bool {
         is_word(kind, RESOURCE_TYPE_BYTES_MAX) && is_word(id, RESOURCE_ID_BYTES_MAX)
@@ -85,7 +86,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Gives the resource, if the place is one.
+    /// Returns the resource, if the place is one.
     #[must_use]
     pub fn resource(&self) -> Option<&ResourceKey> {
         match self {
@@ -158,7 +159,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Gives the principal that holds the subject's grants above the organization.
+    /// Returns the principal that holds the subject's grants above the organization.
     #[must_use]
     pub fn above(self) -> Principal {
         match self {

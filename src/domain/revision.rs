@@ -8,7 +8,7 @@ use super::id::OrganizationId;
 pub struct Revision(pub u64);
 
 impl Revision {
-    /// Gives the revision that follows.
+    /// Returns the revision that follows.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)

@@ -40,7 +40,7 @@ pub struct ApiKey {
 }
 
 impl ServiceAccount {
-    /// Asks that the account lives by itself, and is not bound to a resource.
+    /// Ensures that the account lives by itself, and is not bound to a resource.
     ///
     /// # Errors
     /// - [`Reason::ServiceAccountBound`].
@@ -54,7 +54,7 @@ impl ServiceAccount {
 }
 
 impl ApiKey {
-    /// Asks that the key is good still.
+    /// Ensures that the key is good still.
     ///
     /// # Errors
     /// - [`Reason::ApiKeyState`].

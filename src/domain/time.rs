@@ -23,8 +23,8 @@ impl Timestamp {
         Self(micros)
     }
 
-    /// Reads an instant of the years 1 to 9999 (RFC 3339), as in `2026-11-22T12:00:00.5+01:00`; what is below a microsecond
-    /// is cut off.
+    /// Reads an instant of the years 1 to 9999 (RFC 3339), as in `2026-11-22T12:00:00.5+01:00`; what is below a
+    /// microsecond is cut off.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         // The library takes any mark there.
@@ -35,13 +35,13 @@ impl Timestamp {
         i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok().map(Self)
     }
 
-    /// Gives microseconds since the Unix epoch.
+    /// Returns microseconds since the Unix epoch.
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// Gives whole milliseconds since the Unix epoch; zero before it.
+    /// Returns whole milliseconds since the Unix epoch; zero before it.
     #[must_use]
     pub fn as_millis(self) -> u64 {
         u64::try_from(self.0 / 1_000).unwrap_or(0)
@@ -59,7 +59,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// Gives the time from `earlier` to `self`, zero if it is not earlier.
+    /// Returns the time from `earlier` to `self`, zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -8,7 +8,8 @@ const WORDS_MAX: usize = 16;
 /// Most bytes of a query.
 const QUERY_BYTES_MAX: usize = 200;
 
-/// Gives the words of a name in lower case, each once, in bytewise order; what is neither letter nor digit divides them.
+/// Returns the words of a name in lower case, each once, in bytewise order; what is neither letter nor digit divides
+/// them.
 ///
 /// A name is found by its first 16 words.
 #[must_use]
@@ -29,8 +30,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// Takes a query as a person wrote it; `None` if it is empty. One without a letter or digit finds nothing. `field` names
-    /// the request field in the violation.
+    /// Takes a query as a person wrote it; `None` if it is empty. One without a letter or digit finds nothing. `field`
+    /// names the request field in the violation.
     ///
     /// # Errors
     /// - [`Reason::TextMalformed`] above 200 bytes.
@@ -49,7 +50,7 @@ impl Query {
         self.prefixes.is_empty()
     }
 
-    /// Gives the prefix that the fewest names are likely to have: the longest.
+    /// Returns the prefix that the fewest names are likely to have: the longest.
     #[must_use]
     pub fn leading(&self) -> &str {
         self.prefixes.first().map_or("", String::as_str)
@@ -62,8 +63,8 @@ impl Query {
         words.iter().find(|word| self.finds_at(&words, word)).cloned()
     }
 
-    /// Says whether a name with the words `words`, in order, is found at its word `at`: by the leading prefix there for
-    /// the first time, and by every other one anywhere.
+    /// Returns whether a name with the words `words`, in order, is found at its word `at`: by the leading prefix there
+    /// for the first time, and by every other one anywhere.
     #[must_use]
     pub fn finds_at(&self, words: &[String], at: &str) -> bool {
         !self.is_wordless()

@@ -76,7 +76,7 @@ pub enum MailError {
 }
 
 impl Mail {
-    /// Gives the address the mail goes to.
+    /// Returns the address the mail goes to.
     #[must_use]
     pub fn to(&self) -> &str {
         match self {
@@ -87,7 +87,7 @@ impl Mail {
         }
     }
 
-    /// Gives the mail to be sent once this one went out.
+    /// Returns the mail to be sent once this one went out.
     #[must_use]
     pub fn follow_up(&self) -> Option<Self> {
         match self {

@@ -43,8 +43,8 @@ impl Changed {
     }
 }
 
-/// Leaves out of `grants`, which are gone, what was held where the caller does not see: they are not told (CM-13). Of the
-/// places that `actor` was read before it is known that they are seen.
+/// Leaves out of `grants`, which are gone, what was held where the caller does not see: they are not told (CM-13). Of
+/// the places that `actor` was read before it is known that they are seen.
 ///
 /// # Errors
 /// Only what the database says.
@@ -101,13 +101,13 @@ impl Affected {
         Ok(())
     }
 
-    /// Gives what a plan begins with.
+    /// Returns what a plan begins with.
     pub fn before(&self, now: Timestamp) -> Before<'_> {
         Before { grants: &self.held, groups: &self.groups, now }
     }
 
-    /// Returns what has expired and must be swept for `plan` to be carried out: what stands under the key of a new grant, and
-    /// of a group, so that no more rows are its than one commit takes away.
+    /// Returns what has expired and must be swept for `plan` to be carried out: what stands under the key of a new
+    /// grant, and of a group, so that no more rows are its than one commit takes away.
     fn in_the_way_of(&self, plan: &Plan) -> Vec<Grant> {
         let new: HashSet<(Principal, &Place, &Held)> =
             plan.granted.iter().map(|(to, given)| (*to, &given.place, &given.held)).collect();
@@ -131,7 +131,7 @@ impl Affected {
         held + new - plan.gone().filter(|grant| grant.principal == principal).count()
     }
 
-    /// Gives the state of a membership; what is no membership is counted nowhere, whatever its state.
+    /// Returns the state of a membership; what is no membership is counted nowhere, whatever its state.
     fn state_of(&self, principal: Principal) -> MemberState {
         self.found.state_of(principal).unwrap_or(MemberState::Disabled)
     }
@@ -179,7 +179,7 @@ pub(super) async fn apply(
     Ok(Changed { granted, revoked, left: plan.left.clone() })
 }
 
-/// Tells which groups some members are in, if any role could take them out.
+/// Returns which groups some members are in, if any role could take them out.
 async fn groups_to_leave(
     tx: &Tx,
     catalog: &Catalog,
@@ -195,7 +195,7 @@ async fn groups_to_leave(
     tx.reads().groups_of(&members.collect::<Vec<_>>()).await
 }
 
-/// Asks that one commit takes the plan with what is swept for it, and that no group holds more than it may.
+/// Ensures that one commit takes the plan with what is swept for it, and that no group holds more than it may.
 fn must_be_within_bounds(plan: &Plan, affected: &Affected, swept: usize, field: &str) -> Result<(), Error> {
     if plan.gone().count() + plan.granted.len() + plan.left.len() + swept > CHANGES_MAX {
         let message = format!("come to more than {CHANGES_MAX} changes at once");

@@ -311,8 +311,8 @@ impl Mutation for Follow {
     }
 }
 
-/// Ensures that the open invitations to mailboxes could be made anew under `catalog`. What they bring are grants, which others
-/// look after.
+/// Ensures that the open invitations to mailboxes could be made anew under `catalog`. What they bring are grants, which
+/// others look after.
 async fn mails_must_fit(reads: OrgReads<'_>, catalog: &Catalog, now: Timestamp) -> Result<(), Error> {
     let policy = catalog.invitation();
     let is_closed = !policy.kinds.contains(&InvitationKind::Email);
@@ -329,7 +329,7 @@ async fn mails_must_fit(reads: OrgReads<'_>, catalog: &Catalog, now: Timestamp) 
     }
 }
 
-/// Gives the catalog's default role, if it has one, to every member who holds no role at the organization.
+/// Returns the catalog's default role, if it has one, to every member who holds no role at the organization.
 async fn give_default_role(tx: &mut Tx, catalog: &Catalog) -> Result<(), Error> {
     let Some(role) = catalog.default_role() else { return Ok(()) };
     let (role, now) = (&catalog.role(role).name, tx.now());
@@ -349,7 +349,7 @@ async fn give_default_role(tx: &mut Tx, catalog: &Catalog) -> Result<(), Error> 
     tx.grants_insert(&given).await
 }
 
-/// Asks that nobody holds two roles that the catalog keeps apart, or one without what it needs beside it.
+/// Ensures that nobody holds two roles that the catalog keeps apart, or one without what it needs beside it.
 async fn must_fit_together(reads: OrgReads<'_>, catalog: &Catalog, now: Timestamp) -> Result<(), Error> {
     let name = |id: &RoleId| catalog.role(*id).name.to_string();
     for set in catalog.sets() {

@@ -42,7 +42,7 @@ impl Context {
         Self { caller: None, rpc, call_id, replay: None, validate_only: false, deadline: None, activity: None }
     }
 
-    /// Gives who calls.
+    /// Returns who calls.
     ///
     /// # Errors
     /// - [`Reason::CredentialMissing`].
@@ -60,7 +60,7 @@ impl Context {
         }
     }
 
-    /// Gives who makes the commit, for the log.
+    /// Returns who makes the commit, for the log.
     #[must_use]
     pub fn author(&self) -> Author {
         let actor = self.caller.as_ref().map(|caller| caller.subject);
@@ -69,8 +69,8 @@ impl Context {
 }
 
 impl Services {
-    /// Returns the refusal of a caller: where they do not see the organization, the one of an organization that is not there,
-    /// found in the same way.
+    /// Returns the refusal of a caller: where they do not see the organization, the one of an organization that is not
+    /// there, found in the same way.
     pub(super) async fn refusal(
         &self,
         organization: OrganizationId,

@@ -8,7 +8,7 @@ use crate::domain::error::{Error, Reason};
 /// Bytes of the hash that stand in a tag.
 const BYTES: usize = 8;
 
-/// Gives the tag of `noun` as it stands: 16 hexadecimal digits that depend on nothing but its content.
+/// Returns the tag of `noun` as it stands: 16 hexadecimal digits that depend on nothing but its content.
 ///
 /// # Errors
 /// Only what the noun's own serialization says.
@@ -18,7 +18,7 @@ pub fn etag(noun: &impl Serialize) -> Result<String, Error> {
     Ok(format!("{head:016x}"))
 }
 
-/// Asks that `noun` still looks as it did when `expected` was told; an empty tag asks nothing.
+/// Ensures that `noun` still looks as it did when `expected` was told; an empty tag asks nothing.
 ///
 /// # Errors
 /// - [`Reason::EtagMismatch`].

@@ -1,5 +1,5 @@
-//! Counts what was refused, in memory: a refused try writes nothing. About once a second what was counted is added to the
-//! database, all in one go, and whatever is read there takes the place of what this process knew of it.
+//! Counts what was refused, in memory: a refused try writes nothing. About once a second what was counted is added to
+//! the database, all in one go, and whatever is read there takes the place of what this process knew of it.
 //!
 //! So each replica counts by itself for up to a second, and lets through as many tries as the limits say; and what a
 //! process counted in its last second is lost if it is killed. docs/reliability.md says what that comes to.
@@ -136,7 +136,8 @@ impl Throttle {
         &self.shared.limits
     }
 
-    /// Refuses what is known to be over a limit, by what was read of the database just now: nothing else is done for it.
+    /// Refuses what is known to be over a limit, by what was read of the database just now: nothing else is done for
+    /// it.
     ///
     /// # Errors
     /// - [`Reason::RateLimited`].
@@ -146,7 +147,7 @@ impl Throttle {
         self.shared.judge(&self.shared.counts.lock(), tried, is_fresh)
     }
 
-    /// Tells where the counting stands, to be taken before the database is read.
+    /// Returns where the counting stands, to be taken before the database is read.
     pub fn mark(&self) -> Mark {
         Mark(self.shared.counts.lock().written)
     }
@@ -190,7 +191,8 @@ impl Throttle {
         settled
     }
 
-    /// Takes in that the database knows what was [taken](Self::take), or that it does not, and drops what nobody asks about.
+    /// Takes in that the database knows what was [taken](Self::take), or that it does not, and drops what nobody asks
+    /// about.
     fn end(&self, settled: &Settled, is_written: bool) {
         let since = self.shared.env.clock.monotonic().0.saturating_sub(KEPT);
         let mut counts = self.shared.counts.lock();
@@ -254,8 +256,8 @@ impl Counts {
         self.entries.range((subject, Key([u8::MIN; 16]))..=(subject, Key([u8::MAX; 16])))
     }
 
-    /// Puts what was read in the place of what was known. Where this process has told the database of an entry only after
-    /// the reading began, what it read may be from before, and what it knows is newer.
+    /// Puts what was read in the place of what was known. Where this process has told the database of an entry only
+    /// after the reading began, what it read may be from before, and what it knows is newer.
     fn take_in(&mut self, tried: &[Tried], mark: Mark, read: &[RefusalsRow], now: Monotonic) {
         for tried in tried {
             let subject = tried.subject();

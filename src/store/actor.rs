@@ -39,8 +39,8 @@ impl OrgReads<'_> {
     /// Gathers a caller before `targets`, whatever state they are in.
     ///
     /// # Errors
-    /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization, or the caller does not stand
-    ///   to it in any way: by the same statements, so that nobody finds out which.
+    /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization, or the caller does not
+    /// stand   to it in any way: by the same statements, so that nobody finds out which.
     pub async fn actor(&self, caller: Subject, targets: &[ResourceKey], now: Timestamp) -> Result<Actor, Error> {
         let gathered = self.gathered(caller, targets).await?;
         let Gathered { found, grants, .. } = &gathered;
@@ -51,8 +51,8 @@ impl OrgReads<'_> {
         self.acting(caller, gathered, now).await
     }
 
-    /// Gathers somebody else than the caller before `targets`, whatever state they are in, and whether or not they stand to the
-    /// organization.
+    /// Gathers somebody else than the caller before `targets`, whatever state they are in, and whether or not they
+    /// stand to the organization.
     ///
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
@@ -79,8 +79,8 @@ impl OrgReads<'_> {
         Ok(Actor { organization, subject, now, catalog, organization_is_active, standing, chains, grants })
     }
 
-    /// Gathers an owner before `targets` as if they were in force, whatever state they are in: a membership as ACTIVE, one
-    /// that nobody has accepted yet included, and a service account as enabled.
+    /// Gathers an owner before `targets` as if they were in force, whatever state they are in: a membership as ACTIVE,
+    /// one that nobody has accepted yet included, and a service account as enabled.
     ///
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization.
@@ -317,7 +317,7 @@ impl Reads<'_> {
         })
     }
 
-    /// Says whether `subject` holds a role at the installation, by its name.
+    /// Returns whether `subject` holds a role at the installation, by its name.
     ///
     /// # Errors
     /// Only what the database says.

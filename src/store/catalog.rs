@@ -28,7 +28,7 @@ pub struct CatalogRow {
 }
 
 impl Reads<'_> {
-    /// Gives the catalog that stands under a key.
+    /// Returns the catalog that stands under a key.
     ///
     /// # Errors
     /// Only what the database says; a key that nothing stands under is INTERNAL.

@@ -13,7 +13,8 @@ use crate::domain::organization::Organization;
 use crate::domain::place::{Place, Principal, ResourceKey, Subject};
 use crate::domain::time::Timestamp;
 
-/// What stands for a member who was never active: before any instant that a filter can name, so that the order has no holes.
+/// What stands for a member who was never active: before any instant that a filter can name, so that the order has no
+/// holes.
 pub(super) const NEVER_ACTIVE: i64 = -(1 << 62);
 
 /// The states of a service account.
@@ -22,7 +23,7 @@ pub(super) const ACCOUNT_DISABLED: &str = "disabled";
 /// Of an account that is no more. Its row stays, so that its keys are known for revoked.
 pub(super) const ACCOUNT_DELETED: &str = "deleted";
 
-/// Gives the kind and the id of a principal.
+/// Returns the kind and the id of a principal.
 pub(super) fn principal_columns(principal: Principal) -> (&'static str, Uuid) {
     match principal {
         Principal::Membership(id) => ("membership", id.0),
@@ -45,7 +46,7 @@ pub(super) fn principal(kind: &str, id: Uuid) -> Result<Principal, Error> {
     }
 }
 
-/// Gives the kind, and the type and id of a resource (or the product's catalog as the id).
+/// Returns the kind, and the type and id of a resource (or the product's catalog as the id).
 pub(super) fn place_columns(place: &Place) -> (&'static str, &str, &str) {
     match place {
         Place::Installation => ("installation", "", ""),
@@ -66,7 +67,7 @@ pub(super) fn place(kind: &str, resource_kind: &str, id: &str) -> Result<Place, 
     }
 }
 
-/// Gives the role's name; empty for a list entry.
+/// Returns the role's name; empty for a list entry.
 pub(super) fn held_column(held: &Held) -> &str {
     match held {
         Held::Role(role) => role,
@@ -79,7 +80,7 @@ pub(super) fn held(role: &str) -> Held {
     if role.is_empty() { Held::AsMember } else { Held::Role(role.into()) }
 }
 
-/// Gives the kind and the id of a subject.
+/// Returns the kind and the id of a subject.
 pub(super) fn subject_columns(subject: Subject) -> (&'static str, Uuid) {
     match subject {
         Subject::User(id) => ("user", id.0),
@@ -111,7 +112,7 @@ pub(super) fn state<T>(read: fn(&str) -> Option<T>, word: &str) -> Result<T, Err
     read(word).ok_or_else(|| unreadable("state", word))
 }
 
-/// Gives metadata as JSON; nothing for none.
+/// Returns metadata as JSON; nothing for none.
 pub(super) fn metadata_column(metadata: &Metadata) -> Result<Option<String>, Error> {
     let is_kept = !metadata.is_empty();
     is_kept.then(|| serde_json::to_string(metadata).map_err(Error::internal)).transpose()

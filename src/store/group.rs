@@ -173,7 +173,7 @@ impl OrgReads<'_> {
         Ok(rows.await?.into_iter().map(|row| row.membership_id.into()).collect())
     }
 
-    /// Tells which of `members` are in a group, and how many are in it altogether.
+    /// Returns which of `members` are in a group, and how many are in it altogether.
     ///
     /// # Errors
     /// Only what the database says.
@@ -190,7 +190,7 @@ impl OrgReads<'_> {
         Ok((among, usize::try_from(count).unwrap_or(usize::MAX)))
     }
 
-    /// Tells which groups some memberships are in.
+    /// Returns which groups some memberships are in.
     ///
     /// # Errors
     /// Only what the database says.
@@ -305,7 +305,7 @@ impl Tx {
     }
 }
 
-/// Gives the columns that making and changing a group write.
+/// Returns the columns that making and changing a group write.
 fn written(group: &Group) -> Result<groups::ActiveModel, Error> {
     Ok(groups::ActiveModel {
         name_key: Set(group.name_key()),

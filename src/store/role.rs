@@ -35,7 +35,7 @@ impl OrgReads<'_> {
         rows.iter().map(|row| serde_json::from_str(&row.definition).map_err(Error::internal)).collect()
     }
 
-    /// Gives the catalog under `key` with the roles that the organization has made.
+    /// Returns the catalog under `key` with the roles that the organization has made.
     ///
     /// # Errors
     /// Only what the database says.
@@ -101,7 +101,7 @@ impl OrgReads<'_> {
         Ok(held)
     }
 
-    /// Says whether an organization has a member who is ACTIVE.
+    /// Returns whether an organization has a member who is ACTIVE.
     ///
     /// # Errors
     /// Only what the database says.
@@ -125,7 +125,7 @@ impl OrgReads<'_> {
         rows.iter().map(|row| Ok(row.try_get::<Uuid>("", "id")?.into())).collect()
     }
 
-    /// Says whether some membership holds none of some roles at the organization at `now`.
+    /// Returns whether some membership holds none of some roles at the organization at `now`.
     ///
     /// # Errors
     /// Only what the database says.
@@ -142,7 +142,7 @@ impl OrgReads<'_> {
         Ok(!self.above().rows(&sql, values).await?.is_empty())
     }
 
-    /// Says whether somebody holds more than one of some roles at one place, without end.
+    /// Returns whether somebody holds more than one of some roles at one place, without end.
     ///
     /// # Errors
     /// Only what the database says.
@@ -155,7 +155,7 @@ impl OrgReads<'_> {
         Ok(!self.above().rows(&sql, values).await?.is_empty())
     }
 
-    /// Says whether somebody holds a role at `now` without another beside it at the same place.
+    /// Returns whether somebody holds a role at `now` without another beside it at the same place.
     ///
     /// # Errors
     /// Only what the database says.
@@ -240,7 +240,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Removes a role of the locked organization, of which no grant is left, expired or not: its number is given to others.
+    /// Removes a role of the locked organization, of which no grant is left, expired or not: its number is given to
+    /// others.
     ///
     /// # Errors
     /// Only what the database says.
@@ -251,7 +252,7 @@ impl Tx {
     }
 }
 
-/// Gives the organization and the roles as values, and how a statement names the roles.
+/// Returns the organization and the roles as values, and how a statement names the roles.
 fn parameters(organization: OrganizationId, roles: &[String]) -> (Vec<Value>, String) {
     let values = std::iter::once(organization.0.into()).chain(roles.iter().map(|role| role.as_str().into()));
     let names: Vec<String> = (2..).take(roles.len()).map(|number| format!("${number}")).collect();

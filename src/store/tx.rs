@@ -89,7 +89,8 @@ pub(super) const WRITING: TransactionOptions = TransactionOptions {
 };
 
 impl Store {
-    /// Waits for the write permit, begins, and takes the lock; on `users` before that. One that is dry is never committed.
+    /// Waits for the write permit, begins, and takes the lock; on `users` before that. One that is dry is never
+    /// committed.
     ///
     /// # Errors
     /// - [`Reason::NotFound`] if there is no such organization.
@@ -239,13 +240,13 @@ impl Tx {
         self.author.reason = Some(reason);
     }
 
-    /// Tells how far the organization's log had come when it was locked.
+    /// Returns how far the organization's log had come when it was locked.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.log.as_ref().map(|log| log.head.position)
     }
 
-    /// Gives the organization that is locked.
+    /// Returns the organization that is locked.
     ///
     /// # Panics
     /// In a transaction on the installation, which writes no organization's rows.
@@ -256,7 +257,7 @@ impl Tx {
         }
     }
 
-    /// Gives the holders of bounded roles, to be judged and counted on.
+    /// Returns the holders of bounded roles, to be judged and counted on.
     pub fn counters(&mut self) -> &mut Counters {
         &mut self.counters
     }

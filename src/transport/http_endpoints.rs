@@ -17,7 +17,7 @@ use crate::workers::{Condition, Workers};
 pub struct Health(Arc<AtomicBool>);
 
 impl Health {
-    /// Says whether the server takes calls from now on.
+    /// Returns whether the server takes calls from now on.
     pub fn set(&self, is_ready: bool) {
         self.0.store(is_ready, Ordering::Release);
     }
@@ -45,8 +45,8 @@ pub fn router(server: ServerState, health: Health, workers: Arc<Workers>) -> Rou
         .with_state(Endpoints { server, health, workers })
 }
 
-/// Answers whether the server takes calls, and below that how it is. Nothing of the detail changes the status: a replica
-/// that is taken out because the database is away answers nobody.
+/// Answers whether the server takes calls, and below that how it is. Nothing of the detail changes the status: a
+/// replica that is taken out because the database is away answers nobody.
 async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, String) {
     let is_ready = endpoints.health.is_ready();
     let (status, word) =

@@ -86,7 +86,7 @@ impl Incoming {
         }
     }
 
-    /// Gives the context of a call that changes nothing, or has no request id.
+    /// Returns the context of a call that changes nothing, or has no request id.
     pub fn reading(&self) -> Context {
         Context {
             caller: self.caller,
@@ -139,8 +139,8 @@ pub(super) trait Mutating: Message + Clone {
 
 include!(concat!(env!("OUT_DIR"), "/requests.rs"));
 
-/// Hashes a method and a request, so that a request id stands for one request only. The id itself is a UUID, whatever case
-/// it is written in.
+/// Hashes a method and a request, so that a request id stands for one request only. The id itself is a UUID, whatever
+/// case it is written in.
 fn request_hash<T: Mutating>(rpc: Rpc, message: &T, request: RequestId) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(rpc.path());

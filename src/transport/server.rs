@@ -19,7 +19,7 @@ pub async fn health() -> (HealthReporter, HealthServer<impl HealthService>) {
     (reporter, server)
 }
 
-/// Tells whether the services take calls.
+/// Returns whether the services take calls.
 pub async fn set_serving(reporter: &HealthReporter, is_serving: bool) {
     let state = if is_serving { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
     for service in std::iter::once("").chain(SERVICES.iter().copied()) {

@@ -69,7 +69,7 @@ pub(super) fn status(error: &Error, rpc: &'static str, call_id: Uuid) -> Status 
     Status::with_error_details(code, message, details)
 }
 
-/// Gives the beginning of a text that would not fit.
+/// Returns the beginning of a text that would not fit.
 fn clipped(text: &str, bytes_max: usize) -> String {
     if text.len() <= bytes_max {
         return text.to_owned();

@@ -89,7 +89,7 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
-        // Nobody but the feed pauses for less than half a second.
+        // Nobody but the poller pauses for less than half a second.
         let (data_dir, machine) = (TempDir::new().unwrap(), ManualClock::counting(Duration::from_millis(500)));
         let config = Database::Postgres.config(data_dir.path()).await;
         let clock = Arc::new(AnchoredClock::new(machine.clone()));

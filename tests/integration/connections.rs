@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::harness::messages::register;
 use crate::harness::{Database, ManualClock, TestApp, execute, project, reason};
 
-/// Gives the name of a server's database.
+/// Returns the name of a server's database.
 fn name(config: &Config) -> String {
     config.database_url().rsplit_once('/').expect("a URL with a database").1.to_owned()
 }

@@ -85,12 +85,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// Modules of `service`, `transport` and `store` that are named for a noun: none of them names another. What two nouns share is
-/// a rule, and stands in `domain`, or stands beside the nouns: how every use case runs, how a plan of grants is carried out,
-/// how rows are read.
+/// Modules of `service`, `transport` and `store` that are named for a noun: none of them names another. What two nouns
+/// share is a rule, and stands in `domain`, or stands beside the nouns: how every use case runs, how a plan of grants
+/// is carried out, how rows are read.
 ///
-/// `domain` is not held to it. Its nouns are made of one another: an invitation offers assignments, a member's place is in an
-/// organization, every noun has a catalog's types. A seam between them would hold identifiers and nothing else.
+/// `domain` is not held to it. Its nouns are made of one another: an invitation offers assignments, a member's place is
+/// in an organization, every noun has a catalog's types. A seam between them would hold identifiers and nothing else.
 const NOUNS: &[&str] = &[
     "catalog",
     "check",
@@ -323,7 +323,7 @@ fn text(token: &TokenTree) -> Option<String> {
     }
 }
 
-/// Gives every path that the tokens name, `use` groups spread out: `a::{b, c::d}` is `a::b` and `a::c::d`.
+/// Returns every path that the tokens name, `use` groups spread out: `a::{b, c::d}` is `a::b` and `a::c::d`.
 ///
 /// Modules written in the file are stepped into: what `super` means there is made right.
 fn paths(tokens: &TokenStream, depth: usize, found: &mut BTreeSet<Vec<String>>) {
@@ -374,7 +374,7 @@ fn spread(tokens: &[TokenTree], mut at: usize) -> (Vec<Vec<String>>, usize) {
     }
 }
 
-/// Gives what a file names of ours, from the crate's root down; and the crates that it names.
+/// Returns what a file names of ours, from the crate's root down; and the crates that it names.
 fn named(source: &Source, crates: &BTreeSet<String>) -> (BTreeSet<Vec<String>>, BTreeSet<String>) {
     let mut all = BTreeSet::new();
     paths(&source.tokens, 0, &mut all);
@@ -485,8 +485,8 @@ fn no_noun_uses_another() {
     assert_eq!(unused, BTreeSet::new(), "nouns that are no more");
 }
 
-/// Returns which module an item belongs to that the layer's `mod.rs` exports: `pub use invitation::Offer` makes `Offer` the
-/// name of something in `invitation`.
+/// Returns which module an item belongs to that the layer's `mod.rs` exports: `pub use invitation::Offer` makes `Offer`
+/// the name of something in `invitation`.
 fn owners(index: &str) -> BTreeMap<String, String> {
     let index = sources().into_iter().find(|source| source.path == index).unwrap();
     let mut exported = BTreeSet::new();

@@ -81,7 +81,7 @@ async fn call(app: &App, tls: Option<ClientTlsConfig>) -> Result<Status, tonic::
     Ok(SessionServiceClient::new(channel).sign_in(request).await.unwrap_err())
 }
 
-/// Says whether a call got through to the service.
+/// Returns whether a call got through to the service.
 fn is_through(answer: &Result<Status, tonic::transport::Error>) -> bool {
     answer.as_ref().is_ok_and(|status| status.code() == Code::Unauthenticated && reason(status) == "SIGN_IN_REFUSED")
 }

@@ -47,7 +47,7 @@ fn services() -> BTreeSet<String> {
     methods().into_iter().map(|(path, _)| path[1..].split('/').next().unwrap().to_owned()).collect()
 }
 
-/// Gives the path of every field that some request has, at any depth, as `ListMembersRequest.page_size`.
+/// Returns the path of every field that some request has, at any depth, as `ListMembersRequest.page_size`.
 pub fn fields_of_requests() -> BTreeSet<String> {
     let messages: Vec<DescriptorProto> = contract().into_iter().flat_map(|file| file.message_type).collect();
     let mut paths = BTreeSet::new();

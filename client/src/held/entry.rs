@@ -18,7 +18,8 @@ pub(crate) enum Known {
     Denied(DenialReason),
     /// It was allowed on the stream that is current. Counts while the lease runs, and before this moment.
     Leased(Moment),
-    /// It was allowed on a stream that is no more. Counts before this moment, in which that stream's last lease went in.
+    /// It was allowed on a stream that is no more. Counts before this moment, in which that stream's last lease went
+    /// in.
     Until(Moment),
 }
 
@@ -101,10 +102,10 @@ impl Entry {
         })
     }
 
-    /// Gives what is known, and says by it whether the subject may; `None` if nothing counts at the moment.
+    /// Returns what is known, and says by it whether the subject may; `None` if nothing counts at the moment.
     ///
-    /// The word is read again after lease and clock. Were it not, a reader that was stopped between the two could join an
-    /// "allow" of one stream with the lease of the next.
+    /// The word is read again after lease and clock. Were it not, a reader that was stopped between the two could join
+    /// an "allow" of one stream with the lease of the next.
     #[inline]
     pub(crate) fn read(&self, lease: &Lease, clock: &dyn Clock) -> Option<Result<(), DenialReason>> {
         let mut word = self.known.load(Ordering::Acquire);
@@ -126,7 +127,7 @@ impl Entry {
         }
     }
 
-    /// Gives the moment at which what is known stops to count if nothing more is heard.
+    /// Returns the moment at which what is known stops to count if nothing more is heard.
     pub(crate) fn counts_until(&self, lease: &Lease) -> Option<Moment> {
         match self.known() {
             Known::Nothing | Known::Denied(_) => None,
@@ -150,7 +151,7 @@ impl Entry {
         }
     }
 
-    /// Gives until when the last "allow" stood by itself.
+    /// Returns until when the last "allow" stood by itself.
     pub(crate) fn valid_until(&self) -> Moment {
         Moment::from_nanos(self.valid_until.load(Ordering::Relaxed))
     }
@@ -163,7 +164,7 @@ impl Entry {
         }
     }
 
-    /// Gives what a new stream may be told to be known already, so that it sends a difference only.
+    /// Returns what a new stream may be told to be known already, so that it sends a difference only.
     pub(crate) fn known_allowed(&self, now: Moment) -> Option<bool> {
         match self.known() {
             Known::Nothing | Known::Denied(DenialReason::Refused) => None,

@@ -14,7 +14,8 @@ mod table;
 pub(crate) use entry::{Entry, Known, Lease};
 pub(crate) use table::Table;
 
-/// Holds a question: its answer is kept current by pushes. Dropped, it lets go; the last holder of a question unsubscribes.
+/// Holds a question: its answer is kept current by pushes. Dropped, it lets go; the last holder of a question
+/// unsubscribes.
 ///
 /// Holding the same question many times is one subscription.
 pub struct Held {
@@ -37,18 +38,19 @@ impl Held {
         Self { client, entry, seen: None }
     }
 
-    /// Gives the question.
+    /// Returns the question.
     pub fn question(&self) -> &Question {
         &self.entry.question
     }
 
-    /// Says whether the subject may, at this moment: denies as long as nothing is known, and once the lease has run out.
+    /// Returns whether the subject may, at this moment: denies as long as nothing is known, and once the lease has run
+    /// out.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         matches!(self.answer(), Some(Ok(())))
     }
 
-    /// Gives the answer; `None` as long as nothing is known, and for what was allowed once the lease has run out.
+    /// Returns the answer; `None` as long as nothing is known, and for what was allowed once the lease has run out.
     #[must_use]
     pub fn answer(&self) -> Option<Answer> {
         self.client.read(&self.entry)
@@ -71,9 +73,9 @@ impl Held {
     /// Waits until the answer is another than this guard gave last from here or from [`Held::answered`], and gives it.
     /// At first that is none, so that the first answer is given too.
     ///
-    /// `None` says that what was allowed counts no more, because the server has not been heard for the time of the lease:
-    /// whoever keeps a session open by this guard ends it, or asks. Turns that follow each other closely may be given as one.
-    /// Safe to drop while it waits.
+    /// `None` says that what was allowed counts no more, because the server has not been heard for the time of the
+    /// lease: whoever keeps a session open by this guard ends it, or asks. Turns that follow each other closely may be
+    /// given as one. Safe to drop while it waits.
     pub async fn changed(&mut self) -> Option<Answer> {
         loop {
             let turned = self.entry.turned.notified();

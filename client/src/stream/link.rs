@@ -51,7 +51,7 @@ impl Link {
     /// Waits for the next frame. Safe to drop while it waits.
     ///
     /// # Errors
-    /// Gives the status with which the stream has ended.
+    /// Returns the status with which the stream has ended.
     pub(super) async fn next(&mut self) -> Result<Told, Status> {
         loop {
             match &mut self.inbound {
@@ -78,7 +78,7 @@ impl Link {
         }
     }
 
-    /// Gives what waits for room, if there is something to say.
+    /// Returns what waits for room, if there is something to say.
     pub(super) fn room(&self, cx: &Context<'_>) -> Option<impl Future<Output = ()> + use<>> {
         let frames = self.session.has_frame(cx).then(|| self.frames.clone())?;
         Some(async move {

@@ -8,8 +8,8 @@ use crate::held::{Entry, Lease};
 
 /// The newest revisions that were told of one organization. They are opaque: only a server can compare them.
 ///
-/// A change names the revision that it was computed at. A progress names one up to which every turn has been sent: as a rule
-/// a newer one, but the first after a change may be older. So both are kept until the second.
+/// A change names the revision that it was computed at. A progress names one up to which every turn has been sent: as a
+/// rule a newer one, but the first after a change may be older. So both are kept until the second.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Told {
     change: Option<String>,
@@ -40,12 +40,12 @@ impl Told {
         }
     }
 
-    /// Gives what a stream must take in at the least.
+    /// Returns what a stream must take in at the least.
     pub(super) fn newest(&self) -> Option<&str> {
         self.progress.as_deref().or(self.change.as_deref())
     }
 
-    /// Gives what it must take in beside [`Told::newest`], if it is not known to.
+    /// Returns what it must take in beside [`Told::newest`], if it is not known to.
     pub(super) fn beside(&self) -> Option<&str> {
         self.progress.as_ref().and(self.change.as_deref())
     }

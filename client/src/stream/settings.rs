@@ -19,19 +19,19 @@ impl fmt::Debug for Backoff {
 }
 
 impl Backoff {
-    /// Gives how long to wait after `failures` in a row, of which the last has just been: twice as long each time, up to the
-    /// longest, of which a random half is taken off.
+    /// Returns how long to wait after `failures` in a row, of which the last has just been: twice as long each time, up
+    /// to the longest, of which a random half is taken off.
     pub(super) fn delay(&self, failures: u32) -> Duration {
         let longest = self.first.saturating_mul(1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX));
         self.jittered(longest.min(self.longest))
     }
 
-    /// Gives between half of `longest` and all of it.
+    /// Returns between half of `longest` and all of it.
     pub(super) fn jittered(&self, longest: Duration) -> Duration {
         longest.mul_f64(0.5 + self.random.lock().f64() / 2.0)
     }
 
-    /// Gives between nothing and `longest`.
+    /// Returns between nothing and `longest`.
     pub(super) fn spread(&self, longest: Duration) -> Duration {
         longest.mul_f64(self.random.lock().f64())
     }

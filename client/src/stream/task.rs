@@ -1,4 +1,5 @@
-//! The background task: one stream that holds everything, another beside it while it drains, and what comes when it is lost.
+//! The background task: one stream that holds everything, another beside it while it drains, and what comes when it is
+//! lost.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -160,7 +161,7 @@ impl Task {
         }
     }
 
-    /// Gives when a stream is to be opened, if one is.
+    /// Returns when a stream is to be opened, if one is.
     fn opens_at(&self) -> Option<Moment> {
         let is_wanted = match (&self.current, &self.following) {
             (None, _) => !self.roster.organizations.is_empty(),

@@ -38,7 +38,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Gives `count` milliseconds.
+/// Returns `count` milliseconds.
 pub const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }

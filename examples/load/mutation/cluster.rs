@@ -30,7 +30,7 @@ impl Cluster {
         Ok(Self { server: server.to_owned(), log, postmaster })
     }
 
-    /// Gives the URL of a database.
+    /// Returns the URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("{}/{database}", self.server)
     }
@@ -52,7 +52,7 @@ impl Cluster {
         psql(&self.url(database), sql)
     }
 
-    /// Says what makes a commit last here, and PostgreSQL's version.
+    /// Returns what makes a commit last here, and PostgreSQL's version.
     ///
     /// # Errors
     /// What PostgreSQL says.
@@ -62,7 +62,7 @@ impl Cluster {
         self.run("postgres", &format!("select concat_ws(', ', {})", shown.join(", ")))
     }
 
-    /// Says how long its log is.
+    /// Returns how long its log is.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -81,13 +81,13 @@ impl Cluster {
         Ok(text)
     }
 
-    /// Gives the processor time that all of its processes have spent so far, those that have ended included.
+    /// Returns the processor time that all of its processes have spent so far, those that have ended included.
     pub fn cpu_time(&self) -> Option<Duration> {
         let living = children(self.postmaster).into_iter().filter_map(cpu_time).sum::<Duration>();
         Some(cpu_time(self.postmaster)? + cpu_time_of_ended_children(self.postmaster)? + living)
     }
 
-    /// Gives the processor time that they spend in a window.
+    /// Returns the processor time that they spend in a window.
     pub async fn cpu_time_in(&self, window: Window) -> Option<Duration> {
         tokio::time::sleep_until(window.from.into()).await;
         let before = self.cpu_time();

@@ -1,8 +1,9 @@
 //! Mutations on PostgreSQL, beside pgbench running the same statements: `benches/mutations`.
 //!
-//! Organizations are made through the API, with service accounts that are given a role and lose it again, each in a call of
-//! its own. Some of these calls are recorded from PostgreSQL's log (`statement`) and become a script (`script`). Then the
-//! calls and the script (`replay`) take turns, on two databases of one `cluster` that began as copies of each other.
+//! Organizations are made through the API, with service accounts that are given a role and lose it again, each in a
+//! call of its own. Some of these calls are recorded from PostgreSQL's log (`statement`) and become a script
+//! (`script`). Then the calls and the script (`replay`) take turns, on two databases of one `cluster` that began as
+//! copies of each other.
 
 mod cluster;
 mod replay;
@@ -38,8 +39,8 @@ const RECORDINGS: usize = 6;
 const SERVED: &str = "served";
 const REPLAYED: &str = "replayed";
 
-/// Puts mutations on a Guildhall on PostgreSQL and, in turns, the statements of the same mutations by pgbench; the ratio of
-/// the two rates is the result. `benches/mutations` starts it with a cluster of its own.
+/// Puts mutations on a Guildhall on PostgreSQL and, in turns, the statements of the same mutations by pgbench; the
+/// ratio of the two rates is the result. `benches/mutations` starts it with a cluster of its own.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Organizations that the mutations are spread over.
@@ -238,7 +239,7 @@ async fn served(
     tokio::join!(measure(target, window, callers), cluster.cpu_time_in(window))
 }
 
-/// Gives and takes the role of one account in organizations that are drawn, one call after the other.
+/// Returns and takes the role of one account in organizations that are drawn, one call after the other.
 async fn call(founded: Arc<Vec<Accounts>>, account: usize, window: Window) -> Tally {
     let mut tally = Tally::new();
     for visit in 0_u64.. {

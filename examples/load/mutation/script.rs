@@ -1,9 +1,10 @@
-//! Makes a script for pgbench from recorded mutations: the same statements in the same order, every parameter a variable.
+//! Makes a script for pgbench from recorded mutations: the same statements in the same order, every parameter a
+//! variable.
 //!
 //! What a parameter is, is told by comparing recordings of different organizations: the organization, the account, the
-//! revision that the head's lock has given or the next, an id that the server made, a number like an instant or a tag, or
-//! a text in which these stand. Texts come from a table, a row for each client and organization, that a client looks into
-//! once in [`VISIT`] pairs of mutations.
+//! revision that the head's lock has given or the next, an id that the server made, a number like an instant or a tag,
+//! or a text in which these stand. Texts come from a table, a row for each client and organization, that a client looks
+//! into once in [`VISIT`] pairs of mutations.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -105,8 +106,8 @@ impl Script {
         })
     }
 
-    /// Writes the SQL that makes the table which clients look into. `targets` are an organization's id and the ids of its
-    /// accounts, of which each client takes another.
+    /// Writes the SQL that makes the table which clients look into. `targets` are an organization's id and the ids of
+    /// its accounts, of which each client takes another.
     pub fn table(&self, targets: &[(&str, Vec<&str>)]) -> String {
         let columns = (0..self.texts.len())
             .fold(String::new(), |columns, number| columns + ", text_" + &number.to_string() + " text not null");
@@ -143,7 +144,7 @@ fn made(recording: &Recording) -> HashMap<&str, usize> {
     made
 }
 
-/// Tells what parameters are.
+/// Returns what parameters are.
 struct Teller<'a> {
     recordings: &'a [Recording],
     made: Vec<HashMap<&'a str, usize>>,
@@ -209,14 +210,14 @@ impl Teller<'_> {
         format!("it cannot be told what ${} of {:?} is", parameter + 1, statement.text)
     }
 
-    /// Gives the number of a made id that the values are in all recordings.
+    /// Returns the number of a made id that the values are in all recordings.
     fn made_as(&self, values: &[&str]) -> Option<usize> {
         let mut numbers = self.made.iter().zip(values).map(|(made, value)| made.get(value).copied());
         let first = numbers.next()??;
         numbers.all(|number| number == Some(first)).then_some(first)
     }
 
-    /// Says whether texts differ only by the ids in them.
+    /// Returns whether texts differ only by the ids in them.
     fn are_alike(&self, values: &[&str]) -> bool {
         let plain = |((recording, made), text): ((&Recording, &HashMap<&str, usize>), &&str)| {
             let text = text.replace(&recording.organization, "organization").replace(&recording.account, "account");

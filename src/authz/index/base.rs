@@ -1,7 +1,8 @@
-//! The dense part of an index: everything as it stood when it was last compacted, laid out for look-ups and never changed.
+//! The dense part of an index: everything as it stood when it was last compacted, laid out for look-ups and never
+//! changed.
 //!
-//! Ids are stored once, in tables sorted by id; all else names them by [`Number`]. What a check reads of a member or of a
-//! resource stands in one record of at most one cache line.
+//! Ids are stored once, in tables sorted by id; all else names them by [`Number`]. What a check reads of a member or of
+//! a resource stands in one record of at most one cache line.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -10,7 +11,8 @@ use super::table::Table;
 use crate::domain::fact::MemberState;
 use crate::domain::place::DEPTH_MAX;
 
-/// A chain is the target and what it stands under; one node more than the deepest tree, as a longer one would be a loop.
+/// A chain is the target and what it stands under; one node more than the deepest tree, as a longer one would be a
+/// loop.
 pub(super) const CHAIN_MAX: usize = DEPTH_MAX + 1;
 
 /// The combination of no roles, which most holders have.
@@ -96,7 +98,7 @@ impl Holdings {
         Self::new(combination, state, entry.place, SINGLE | u32::from(entry.held))
     }
 
-    /// Tells where the entries begin.
+    /// Returns where the entries begin.
     pub fn start(self) -> usize {
         if self.count & SINGLE == 0 { self.start as usize } else { 0 }
     }
@@ -189,13 +191,13 @@ impl Base {
         self.by_key.find(hash, |number| self.is_resource(number, kind, id))
     }
 
-    /// Says whether a resource is the one of this type and id.
+    /// Returns whether a resource is the one of this type and id.
     pub fn is_resource(&self, number: Number, kind: u16, id: &str) -> bool {
         let resource = &self.resources[number as usize];
         resource.kind == kind && self.key(resource) == id
     }
 
-    /// Gives the id of a resource.
+    /// Returns the id of a resource.
     pub fn key(&self, resource: &Resource) -> &str {
         let start = resource.key_start as usize;
         &self.keys[start..start + usize::from(resource.key_bytes)]
@@ -219,7 +221,7 @@ impl Base {
         &table[from..from + count]
     }
 
-    /// Gives the groups of a member.
+    /// Returns the groups of a member.
     pub fn groups_of(&self, member: &Member) -> impl Iterator<Item = Number> {
         let mut at = member.groups as usize;
         let mut left = if member.groups == NOBODY { 0 } else { self.varint(&mut at) };
@@ -242,7 +244,7 @@ impl Base {
         }
     }
 
-    /// Says what a holder holds at the organization and at some places.
+    /// Returns what a holder holds at the organization and at some places.
     pub fn each_held_on(&self, holder: Holder, places: &[Number], mut each: impl FnMut(Number, Holding)) {
         let Some(held) = self.holdings(holder) else { return };
         if held.combination() != NO_ROLES {
@@ -278,7 +280,7 @@ impl Base {
         }
     }
 
-    /// Says what a holder holds at one place.
+    /// Returns what a holder holds at one place.
     pub fn each_held(&self, holder: Holder, place: Number, mut each: impl FnMut(Holding)) {
         let Some(held) = self.holdings(holder) else { return };
         if place == ORGANIZATION {
@@ -291,14 +293,14 @@ impl Base {
         }
     }
 
-    /// Gives the roles that are held at the organization without expiry.
+    /// Returns the roles that are held at the organization without expiry.
     pub fn combination(&self, held: Holdings) -> &[u16] {
         let (starts, roles) = &self.combinations;
         let combination = held.combination();
         &roles[starts[combination] as usize..starts[combination + 1] as usize]
     }
 
-    /// Gives everything else that is held, each with its place.
+    /// Returns everything else that is held, each with its place.
     pub fn elsewhere(&self, held: Holdings) -> impl Iterator<Item = (Number, Holding)> {
         let single = held.as_single();
         let (start, count) = if single.is_some() { (0, 0) } else { (held.start as usize, held.count as usize) };
@@ -315,7 +317,7 @@ impl Base {
         found.map_or(FOREVER, |at| self.expiries[at].1)
     }
 
-    /// Gives what a holder holds; `None` for one that came later.
+    /// Returns what a holder holds; `None` for one that came later.
     pub fn holdings(&self, holder: Holder) -> Option<Holdings> {
         match holder.kind() {
             HolderKind::Membership(number) => self.members.get(number as usize).map(|member| member.held),

@@ -68,7 +68,7 @@ impl<K: Hash + Eq + Ord, V: Default> Interned<K, V> {
         &mut self.values[number as usize]
     }
 
-    /// Gives everything in the order of the keys, and where each went.
+    /// Returns everything in the order of the keys, and where each went.
     fn sorted(self) -> (Vec<(K, V)>, Vec<Number>) {
         let mut keys: Vec<(K, Number)> = self.numbers.into_iter().collect();
         keys.sort_unstable();

@@ -46,8 +46,8 @@ impl OrganizationIndex {
         self.answer_asked(installation, &question.asked(), now)
     }
 
-    /// Says whether the organization exists in the eyes of a subject: of whoever is in it, and of who holds something
-    /// there or above it.
+    /// Returns whether the organization exists in the eyes of a subject: of whoever is in it, and of who holds
+    /// something there or above it.
     #[must_use]
     pub fn is_seen_by(&self, installation: &InstallationIndex, subject: Subject, now: Timestamp) -> bool {
         let Some(standing) = self.standing(installation, subject).filter(|_| self.is_active) else { return false };
@@ -67,7 +67,7 @@ impl OrganizationIndex {
         holds
     }
 
-    /// Says how long a subject that stands here may do something on a target.
+    /// Returns how long a subject that stands here may do something on a target.
     pub(super) fn evaluate(
         &self,
         installation: &InstallationIndex,
@@ -97,7 +97,7 @@ impl OrganizationIndex {
         tally.outright.max(tally.if_listed.min(tally.listed))
     }
 
-    /// Says what a holder holds at the organization and at some places now.
+    /// Returns what a holder holds at the organization and at some places now.
     fn each_held_on(&self, holder: Holder, places: &[Number], mut each: impl FnMut(Number, Holding)) {
         if !self.overlay.has_spots(holder) {
             return self.base.each_held_on(holder, places, each);
@@ -122,7 +122,7 @@ impl OrganizationIndex {
         }
     }
 
-    /// Gives the grants above the organization that count for the subject, each with its role.
+    /// Returns the grants above the organization that count for the subject, each with its role.
     pub(super) fn counting_above<'a>(
         &'a self,
         installation: &'a InstallationIndex,
@@ -232,7 +232,7 @@ impl OrganizationIndex {
         chain
     }
 
-    /// Says whether a resource is registered, and what it stands under.
+    /// Returns whether a resource is registered, and what it stands under.
     pub(super) fn parent_of(&self, number: Number) -> (bool, Option<Number>) {
         match self.overlay.resource(number) {
             Some(resource) => (resource.is_registered, resource.parent),
@@ -250,7 +250,7 @@ impl OrganizationIndex {
         }
     }
 
-    /// Gives how long a subject holds a permission at the organization itself.
+    /// Returns how long a subject holds a permission at the organization itself.
     pub(in crate::authz) fn held_here(
         &self,
         installation: &InstallationIndex,
@@ -264,20 +264,20 @@ impl OrganizationIndex {
         span.unwrap_or_default().answer()
     }
 
-    /// Says whether a member is in a group.
+    /// Returns whether a member is in a group.
     pub(in crate::authz) fn is_in_group(&self, user: UserId, group: GroupId) -> bool {
         let Some(number) = self.member_of(user.0.as_u128()) else { return false };
         self.member_now(number).groups.iter().any(|number| self.group_id(*number) == group)
     }
 
-    /// Says whether a resource is `place` or stands under it.
+    /// Returns whether a resource is `place` or stands under it.
     pub(in crate::authz) fn is_under(&self, key: &ResourceKey, place: &ResourceKey) -> bool {
         let place = self.find_resource(place);
         place.is_some_and(|place| self.chain(self.find_resource(key)).places.contains(&place))
     }
 }
 
-/// Says until when the session of a token may be spoken for at all.
+/// Returns until when the session of a token may be spoken for at all.
 pub(super) fn session_until(
     installation: &InstallationIndex,
     session: Option<Session>,

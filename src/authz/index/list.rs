@@ -1,7 +1,7 @@
 //! Enumerating: what a subject may do on a target, which resources they may act on, and who may act on one.
 //!
-//! A list agrees with a check of every pair, as both come from the same evaluation. Pages go by key, so that what changes
-//! between two of them neither repeats nor hides what stayed.
+//! A list agrees with a check of every pair, as both come from the same evaluation. Pages go by key, so that what
+//! changes between two of them neither repeats nor hides what stayed.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -70,7 +70,7 @@ pub struct Viewer {
 }
 
 impl OrganizationIndex {
-    /// Gives what a subject may do on a target, in the order of the catalog.
+    /// Returns what a subject may do on a target, in the order of the catalog.
     #[must_use]
     pub fn permissions(
         &self,
@@ -95,7 +95,7 @@ impl OrganizationIndex {
         held.collect()
     }
 
-    /// Gives the ids of the resources of one type on which a subject has a permission, those after `after`.
+    /// Returns the ids of the resources of one type on which a subject has a permission, those after `after`.
     #[must_use]
     #[expect(clippy::too_many_arguments, reason = "what is asked, of what, as seen by whom, and which page of it")]
     pub fn resources(
@@ -145,8 +145,8 @@ impl OrganizationIndex {
         found.expect("the type is one of the catalog")
     }
 
-    /// Returns the resources of a type in an extent, those after an id, in the order of their ids. Of an extent that is all
-    /// there are, some may not be registered.
+    /// Returns the resources of a type in an extent, those after an id, in the order of their ids. Of an extent that is
+    /// all there are, some may not be registered.
     pub(super) fn of_type<'a>(
         &'a self,
         extent: &Extent,
@@ -159,8 +159,8 @@ impl OrganizationIndex {
         }
     }
 
-    /// Gives who has a permission on a target, those after `after`: members of the organization, then service accounts
-    /// known in it, then who has it from above.
+    /// Returns who has a permission on a target, those after `after`: members of the organization, then service
+    /// accounts known in it, then who has it from above.
     #[must_use]
     pub fn subjects(
         &self,
@@ -196,7 +196,7 @@ impl OrganizationIndex {
         page
     }
 
-    /// Gives the resources of a type after an id, registered or not, in the order of their ids.
+    /// Returns the resources of a type after an id, registered or not, in the order of their ids.
     fn resources_after(&self, kind: u16, after: Option<&str>) -> impl Iterator<Item = (Arc<str>, Number)> {
         let base = &*self.base;
         let from = base.resources.partition_point(|resource| match resource.kind.cmp(&kind) {
@@ -218,7 +218,7 @@ impl OrganizationIndex {
         merged(old, new.map(|((_, id), number)| (Arc::clone(id), *number)))
     }
 
-    /// Gives the members after a key, each as a subject if somebody is bound and stands here by this membership.
+    /// Returns the members after a key, each as a subject if somebody is bound and stands here by this membership.
     fn members_after(&self, after: Option<SubjectKey>) -> impl Iterator<Item = (u128, Option<Subject>)> {
         let past = match after {
             None => Some(None),
@@ -245,7 +245,7 @@ impl OrganizationIndex {
         all.map(|(id, _)| (id, Subject::ServiceAccount(ServiceAccountId(Uuid::from_u128(id)))))
     }
 
-    /// Gives who holds something above the organization and was not met in it.
+    /// Returns who holds something above the organization and was not met in it.
     fn above_after(&self, installation: &InstallationIndex, after: Option<SubjectKey>) -> Vec<Subject> {
         let mut subjects: Vec<Subject> = installation
             .holders()
@@ -266,7 +266,7 @@ impl OrganizationIndex {
     }
 }
 
-/// Gives the ids past one, those of the base and those that came later, in their order.
+/// Returns the ids past one, those of the base and those that came later, in their order.
 fn ids_after<'a, Record>(
     old: &'a [Record],
     id: impl Fn(&Record) -> u128 + Copy + 'a,

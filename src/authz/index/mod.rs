@@ -1,8 +1,9 @@
 //! One organization in memory: a dense base that never changes under a small overlay that does.
 //!
 //! A clone is a snapshot and costs nothing; an apply changes one clone and publishes it whole, in a time that does not
-//! depend on how much the organization holds. When the overlay has grown to a sixteenth of the base, both are compacted into
-//! a new base beside the running one ([`OrganizationIndex::compacted`]). `evaluate` evaluates the rule on it, `list` enumerates.
+//! depend on how much the organization holds. When the overlay has grown to a sixteenth of the base, both are compacted
+//! into a new base beside the running one ([`OrganizationIndex::compacted`]). `evaluate` evaluates the rule on it,
+//! `list` enumerates.
 
 mod base;
 mod browse;
@@ -100,7 +101,7 @@ impl OrganizationIndex {
         Self { position: Position::default(), is_active, words, base, overlay, catalog_key: key, catalogs }
     }
 
-    /// Says whether the overlay has grown so much that it should be compacted.
+    /// Returns whether the overlay has grown so much that it should be compacted.
     #[must_use]
     pub fn wants_compaction(&self) -> bool {
         self.overlay.is_full()
@@ -361,7 +362,7 @@ impl OrganizationIndex {
         self.resource_now(number).key
     }
 
-    /// Says what a holder holds at one place now.
+    /// Returns what a holder holds at one place now.
     fn each_held(&self, holder: Holder, place: Number, mut each: impl FnMut(Holding)) {
         match self.overlay.spot(holder, place) {
             Some(spot) => spot.iter().copied().for_each(each),
@@ -371,19 +372,19 @@ impl OrganizationIndex {
 
     // What the outside asks.
 
-    /// Tells how far the log has been applied.
+    /// Returns how far the log has been applied.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Gives the catalog the organization follows.
+    /// Returns the catalog the organization follows.
     #[must_use]
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.words.catalog
     }
 
-    /// Gives the user behind a membership, if one is bound.
+    /// Returns the user behind a membership, if one is bound.
     #[must_use]
     pub fn user_of(&self, membership: MembershipId) -> Option<UserId> {
         let number = self.known_member(membership.0.as_u128())?;
@@ -394,13 +395,13 @@ impl OrganizationIndex {
         (user != 0).then(|| UserId(uuid::Uuid::from_u128(user)))
     }
 
-    /// Says whether a resource is registered.
+    /// Returns whether a resource is registered.
     #[must_use]
     pub fn has_resource(&self, key: &ResourceKey) -> bool {
         self.find_resource(key).is_some_and(|number| self.resource_now(number).is_registered)
     }
 
-    /// Gives everything as states, in an order in which what is named stands before what names it.
+    /// Returns everything as states, in an order in which what is named stands before what names it.
     ///
     /// The ids and sources of grants are not kept, so they come out empty.
     pub fn facts(&self) -> impl Iterator<Item = OrganizationFact> {
@@ -520,7 +521,7 @@ fn compaction_limit(base: &Base) -> usize {
     (base.len() / FOLD_SHARE).max(FOLD_LEAST)
 }
 
-/// Gives the number that follows so many, and so many more.
+/// Returns the number that follows so many, and so many more.
 fn number(count: usize, more: usize) -> Number {
     let number = Number::try_from(count + more).ok().filter(|number| (*number as usize) < NUMBERS_MAX);
     number.filter(|number| *number != NOBODY).expect("one organization has fewer than 2^30 of a kind")

@@ -55,7 +55,7 @@ impl Holder {
         }
     }
 
-    /// Gives the holder as it is stored where there may be none.
+    /// Returns the holder as it is stored where there may be none.
     pub fn stored(holder: Option<Self>) -> u32 {
         holder.map_or(NOBODY, |holder| holder.0)
     }

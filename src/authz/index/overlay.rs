@@ -87,7 +87,7 @@ impl Overlay {
         Self { limit, ..Self::default() }
     }
 
-    /// Says whether it has grown so much that it should be compacted.
+    /// Returns whether it has grown so much that it should be compacted.
     pub fn is_full(&self) -> bool {
         self.entries > self.limit
     }
@@ -173,18 +173,18 @@ impl Overlay {
         self.new_resources.get(&(kind, Arc::from(id))).copied()
     }
 
-    /// Gives a number to a resource that came later; `hash` is its key's.
+    /// Numbers a resource that came later; `hash` is its key's.
     pub fn put_new_resource(&mut self, hash: u64, key: Key, number: Number) {
         self.touch(KEY, hash.into());
         self.new_resources.insert(key, number);
     }
 
-    /// Says whether anything that a holder holds may have changed.
+    /// Returns whether anything that a holder holds may have changed.
     pub fn has_spots(&self, holder: Holder) -> bool {
         self.may_have(HOLDER, Holder::stored(Some(holder)).into())
     }
 
-    /// Gives everything that a holder holds at a place, if that has changed.
+    /// Returns everything that a holder holds at a place, if that has changed.
     pub fn spot(&self, holder: Holder, place: Number) -> Option<&Arc<[Holding]>> {
         self.may_have(SPOT, spot_value(holder, place)).then(|| self.spots.get(&(holder, place))).flatten()
     }
@@ -197,12 +197,12 @@ impl Overlay {
         self.spots.insert((holder, place), holdings.into());
     }
 
-    /// Gives the resources that came later, in the order of their keys.
+    /// Returns the resources that came later, in the order of their keys.
     pub fn new_resources(&self) -> &OrdMap<Key, Number> {
         &self.new_resources
     }
 
-    /// Gives all spots that have changed.
+    /// Returns all spots that have changed.
     pub fn spots(&self) -> impl Iterator<Item = (Holder, Number, &Arc<[Holding]>)> {
         self.spots.iter().map(|((holder, place), holdings)| (*holder, *place, holdings))
     }

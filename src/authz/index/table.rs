@@ -56,12 +56,12 @@ impl Table {
         }
     }
 
-    /// Gives the first slot that [`Table::find`] will read, for who wants it to be near by then.
+    /// Returns the first slot that [`Table::find`] will read, for who wants it to be near by then.
     pub fn peek(&self, hash: u64) -> Option<u32> {
         self.slots.get(self.slot(hash)).copied()
     }
 
-    /// Gives the number that is most likely meant: the first under a hash that looks the same.
+    /// Returns the number that is most likely meant: the first under a hash that looks the same.
     pub fn likely(&self, hash: u64) -> Option<Number> {
         self.find(hash, |_| true)
     }
@@ -79,7 +79,7 @@ impl Table {
         !(u32::MAX.unbounded_shl(self.number_bits))
     }
 
-    /// Gives the low bits of a hash, where the slot comes from the high ones.
+    /// Returns the low bits of a hash, where the slot comes from the high ones.
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
     fn tag(&self, hash: u64) -> u32 {
         (hash as u32).unbounded_shl(self.number_bits)

@@ -1,4 +1,5 @@
-//! What the overlay has something newer of: a Bloom filter, so that a look-up of what never changed does not pay for it.
+//! What the overlay has something newer of: a Bloom filter, so that a look-up of what never changed does not pay for
+//! it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +29,7 @@ impl Touched {
         }
     }
 
-    /// Says whether what hashes to `hash` may have been added.
+    /// Returns whether what hashes to `hash` may have been added.
     pub fn may_have(&self, hash: u64) -> bool {
         self.bits(hash).into_iter().all(|(word, bit)| self.words[word].load(Ordering::Relaxed) & bit != 0)
     }

@@ -33,17 +33,17 @@ impl Words {
         }
     }
 
-    /// Gives the catalog that the organization follows, without roles of its own.
+    /// Returns the catalog that the organization follows, without roles of its own.
     pub fn followed(&self) -> &Arc<Catalog> {
         &self.followed
     }
 
-    /// Gives the organization's own roles.
+    /// Returns the organization's own roles.
     pub fn roles(&self) -> impl Iterator<Item = &CustomRole> {
         self.roles.iter().flatten()
     }
 
-    /// Says whether to take `role` in would move numbers that were given: behind the catalog's roles and the
+    /// Returns whether to take `role` in would move numbers that were given: behind the catalog's roles and the
     /// organization's own stand those that neither declares, and `role` may be one of them.
     pub fn must_number_anew_for(&self, role: &CustomRole) -> bool {
         !self.undeclared_roles.is_empty() && self.roles().all(|known| known.name != role.name)
@@ -75,7 +75,7 @@ impl Words {
         self.catalog = Arc::new(self.followed.extended(self.roles.iter().map(Option::as_ref)));
     }
 
-    /// Gives the number of a type, a new one if need be.
+    /// Returns the number of a type, a new one if need be.
     pub fn kind(&mut self, name: &Arc<str>) -> u16 {
         match self.catalog.resource_type(name) {
             Some((id, _)) => id.0,
@@ -83,7 +83,7 @@ impl Words {
         }
     }
 
-    /// Gives the number of a type, if anything was ever said of one.
+    /// Returns the number of a type, if anything was ever said of one.
     pub fn known_kind(&self, name: &str) -> Option<u16> {
         match self.catalog.resource_type(name) {
             Some((id, _)) => Some(id.0),
@@ -91,7 +91,7 @@ impl Words {
         }
     }
 
-    /// Gives the name of a type.
+    /// Returns the name of a type.
     pub fn kind_name(&self, kind: u16) -> Arc<str> {
         let kind = usize::from(kind);
         let declared = self.catalog.resource_types().nth(kind).map(|(_, kind)| &kind.name);
@@ -99,7 +99,7 @@ impl Words {
         Arc::clone(declared.unwrap_or_else(|| &self.undeclared_kinds[kind - declared_count]))
     }
 
-    /// Gives a grant as a holding.
+    /// Returns a grant as a holding.
     pub fn holding(&mut self, grant: &Grant) -> Holding {
         let held = match &grant.held {
             Held::AsMember => AS_MEMBER,
@@ -111,12 +111,12 @@ impl Words {
         Holding { held, expires_at: grant.expires_at.map_or(FOREVER, Timestamp::as_micros) }
     }
 
-    /// Gives the role behind a holding, if it is one that the catalog declares.
+    /// Returns the role behind a holding, if it is one that the catalog declares.
     pub fn role(&self, held: u16) -> Option<&Role> {
         self.catalog.declared_role(RoleId(held))
     }
 
-    /// Gives what a holding says.
+    /// Returns what a holding says.
     pub fn held(&self, held: u16) -> Held {
         match self.role(held) {
             _ if held == AS_MEMBER => Held::AsMember,

@@ -1,8 +1,8 @@
 //! The subscriptions held on one organization.
 //!
-//! Each is a record of fixed size in one table, in two lists that go through the records: of those that ask about the same
-//! subject, and of those that ask about the same target, under the ids that the client gave, existing or not. A change
-//! marks records dirty; the stream that holds them evaluates them when it has room to write.
+//! Each is a record of fixed size in one table, in two lists that go through the records: of those that ask about the
+//! same subject, and of those that ask about the same target, under the ids that the client gave, existing or not. A
+//! change marks records dirty; the stream that holds them evaluates them when it has room to write.
 
 mod marking;
 
@@ -149,7 +149,7 @@ impl Registry {
         });
     }
 
-    /// Says whether nobody holds anything here.
+    /// Returns whether nobody holds anything here.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
@@ -342,36 +342,36 @@ impl Registry {
         left
     }
 
-    /// Gives the inboxes of all streams that hold something here.
+    /// Returns the inboxes of all streams that hold something here.
     pub fn inboxes(&self) -> impl Iterator<Item = &Arc<Inbox>> {
         self.streams.values().map(|holder| &holder.inbox)
     }
 
-    /// Marks one subscription, because its time has come. What was told of its end stays: that there is none any more is
-    /// news.
+    /// Marks one subscription, because its time has come. What was told of its end stays: that there is none any more
+    /// is news.
     pub fn mark_expired(&mut self, id: u32) {
         self.mark_one(id);
     }
 
-    /// Asks that the caller's right is looked at again.
+    /// Ensures that the caller's right is looked at again.
     pub fn mark_caller(&mut self, stream: StreamId) {
         if let Some(holder) = self.streams.get_mut(&stream) {
             holder.is_caller_dirty = true;
         }
     }
 
-    /// Says whether the right of a stream's caller is to be looked at, which the asker does now.
+    /// Returns whether the right of a stream's caller is to be looked at, which the asker does now.
     pub fn take_caller(&mut self, stream: StreamId) -> bool {
         self.streams.get_mut(&stream).is_some_and(|holder| std::mem::take(&mut holder.is_caller_dirty))
     }
 
-    /// Says whether a stream has anything to look at.
+    /// Returns whether a stream has anything to look at.
     pub fn has_work(&self, stream: StreamId) -> bool {
         self.streams.get(&stream).is_some_and(Holder::has_work)
     }
 
-    /// Takes up to `most` records that a stream must look at. Whoever takes them loads the snapshot after, so that a mark
-    /// that comes meanwhile is either of what is looked at, or waits for the next time.
+    /// Takes up to `most` records that a stream must look at. Whoever takes them loads the snapshot after, so that a
+    /// mark that comes meanwhile is either of what is looked at, or waits for the next time.
     pub fn take_dirty(&mut self, stream: StreamId, most: usize) -> Vec<u32> {
         let Some(holder) = self.streams.get_mut(&stream) else { return Vec::new() };
         let mut taken = holder.dirty.split_off(holder.dirty.len().saturating_sub(most));
@@ -388,7 +388,7 @@ impl Registry {
         taken
     }
 
-    /// Gives a record to look at.
+    /// Returns a record to look at.
     pub fn look(&self, id: u32) -> Looked<'_> {
         let record = &self.records[id as usize];
         let target = self.targets[record.target as usize].key.as_ref();
@@ -430,7 +430,8 @@ impl Holder {
 }
 
 impl Names {
-    /// Gives the number of a name, a new one if need be; `None` when there are too many to number. Clients choose them.
+    /// Returns the number of a name, a new one if need be; `None` when there are too many to number. Clients choose
+    /// them.
     fn number(&mut self, name: &Arc<str>) -> Option<u16> {
         let known = self.names.iter().position(|known| known == name);
         let number = known.unwrap_or(self.names.len());
@@ -456,7 +457,7 @@ fn count(count: usize) -> u32 {
 }
 
 impl Denial {
-    /// Says whether to look again when the index may be fresh enough.
+    /// Returns whether to look again when the index may be fresh enough.
     pub(super) fn is_stale(self) -> bool {
         self == Self::Stale
     }

@@ -120,7 +120,7 @@ impl<Q: Questions> Stream<Q> {
         self.held.capacity() * 8 / 7 * (size_of::<(u64, (u32, u32))>() + 1)
     }
 
-    /// Says whether another frame may be read.
+    /// Returns whether another frame may be read.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.waiting.len() < WAITING_MAX
@@ -157,12 +157,13 @@ impl<Q: Questions> Stream<Q> {
         Ok(())
     }
 
-    /// Answers checks that need not wait: nothing was asked before them that waits still, and a view is at hand. `None`:
-    /// they are to be taken in with [`Stream::take`]; so are those about an organization that the caller does not see, which
-    /// are refused as slowly as those about one that is not there.
+    /// Answers checks that need not wait: nothing was asked before them that waits still, and a view is at hand.
+    /// `None`: they are to be taken in with [`Stream::take`]; so are those about an organization that the caller does
+    /// not see, which are refused as slowly as those about one that is not there.
     ///
     /// # Errors
-    /// What [`may_ask`] says of the frame as a whole; that the caller's credential stands is asked before the next output.
+    /// What [`may_ask`] says of the frame as a whole; that the caller's credential stands is asked before the next
+    /// output.
     pub fn check_at_once<'a>(
         &self,
         organization: OrganizationId,
@@ -193,7 +194,7 @@ impl<Q: Questions> Stream<Q> {
         self.held.len() + waiting.sum::<usize>()
     }
 
-    /// Says whether everything that was taken in has been answered, first answers of subscriptions included.
+    /// Returns whether everything that was taken in has been answered, first answers of subscriptions included.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.ping.is_none() && self.resets.is_empty() && self.dirty.is_empty()
@@ -203,8 +204,8 @@ impl<Q: Questions> Stream<Q> {
     ///
     /// # Errors
     /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
-    ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`] once the caller's credential ends: the stream is to be
-    ///   ended.
+    ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`] once the caller's credential ends: the stream is
+    /// to be   ended.
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
             if let Some(output) = self.settle().await? {
@@ -350,10 +351,11 @@ impl<Q: Questions> Stream<Q> {
     }
 }
 
-/// Gives a view that is as fresh as asked at the moment that the stream is read again, to a caller who sees the organization.
+/// Returns a view that is as fresh as asked at the moment that the stream is read again, to a caller who sees the
+/// organization.
 ///
-/// Catching up takes place in a task of its own: it holds the organization's turn, which must not hang on whether anybody
-/// reads this stream. What it came to may be old when the stream is read, so the view is taken then.
+/// Catching up takes place in a task of its own: it holds the organization's turn, which must not hang on whether
+/// anybody reads this stream. What it came to may be old when the stream is read, so the view is taken then.
 async fn view_while_read(
     engine: Arc<Engine>,
     organization: OrganizationId,

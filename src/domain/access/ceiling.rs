@@ -2,9 +2,9 @@
 //!
 //! The facts are the actor's, with the place as the target. That the place is visible to the actor is asked before.
 //!
-//! What is given at a place is what can be asked there, or of what can stand below it. What can be asked below can be asked
-//! there, too, since what can stand above is transitive: so all of it is judged by what can be asked at the place, and no
-//! other permission counts.
+//! What is given at a place is what can be asked there, or of what can stand below it. What can be asked below can be
+//! asked there, too, since what can stand above is transitive: so all of it is judged by what can be asked at the
+//! place, and no other permission counts.
 
 use super::decide::{decide, on_the_list, owned};
 use super::facts::{Facts, Given};
@@ -17,8 +17,8 @@ use crate::domain::time::Timestamp;
 /// Asks whether the actor may give `held` at the place to `recipient`.
 ///
 /// A list entry, and a role that the type lists under `shares`: T.share there. Any other role: member.assign there, and
-/// a role held there that may grant it. To themselves, alone or as one of many, nobody gives what they do not hold: what
-/// would let them do there, or below, anything that they may not do now.
+/// a role held there that may grant it. To themselves, alone or as one of many, nobody gives what they do not hold:
+/// what would let them do there, or below, anything that they may not do now.
 ///
 /// # Errors
 /// Each names what was to be given, and where.
@@ -63,14 +63,14 @@ pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), E
     }
 }
 
-/// Asks whether the actor may have `role`, as it is to be, held by whoever holds it, by them as well or not: the ceiling of
-/// making and changing a role. The facts are at the organization, under the catalog as it stands before the change. What the
-/// role holds counts where it can be held, and asked.
+/// Asks whether the actor may have `role`, as it is to be, held by whoever holds it, by them as well or not: the
+/// ceiling of making and changing a role. The facts are at the organization, under the catalog as it stands before the
+/// change. What the role holds counts where it can be held, and asked.
 ///
 /// # Errors
 /// - [`Reason::PermissionMissing`] without member.assign.
-/// - [`Reason::RoleNotGrantable`] if it holds more than a role of the actor's may grant, includes what they may not grant,
-///   or would give themselves more than they hold.
+/// - [`Reason::RoleNotGrantable`] if it holds more than a role of the actor's may grant, includes what they may not
+/// grant,   or would give themselves more than they hold.
 pub fn may_shape(
     actor: &Facts,
     role: &Role,
@@ -96,8 +96,8 @@ pub fn may_shape(
     Ok(())
 }
 
-/// Returns the actor before each kind of place at which `role` can be held. At the organization everything can be asked that
-/// can be at any resource.
+/// Returns the actor before each kind of place at which `role` can be held. At the organization everything can be asked
+/// that can be at any resource.
 fn places_of(actor: &Facts, role: &Role) -> Vec<Facts> {
     if role.at.organization || role.at.product || role.at.types.is_empty() {
         return vec![actor.clone()];
@@ -106,9 +106,10 @@ fn places_of(actor: &Facts, role: &Role) -> Vec<Facts> {
     types.map(|(_, kind)| actor.before_any(&kind.name)).collect()
 }
 
-/// Says whether `held` at the place would let the actor do nothing there, or below, that they may not do now.
+/// Returns whether `held` at the place would let the actor do nothing there, or below, that they may not do now.
 ///
-/// What they may do at the place they may do below it: an owner of the place owns what is below, who is listed is listed.
+/// What they may do at the place they may do below it: an owner of the place owns what is below, who is listed is
+/// listed.
 #[must_use]
 pub fn gains_nothing(actor: &Facts, held: &Held, now: Timestamp) -> bool {
     match held {
@@ -132,13 +133,13 @@ fn gains_nothing_by_a_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
         && holds_ceilings(actor, role, now)
 }
 
-/// Says whether to own the place would let the actor do nothing there, or below, that they may not do now.
+/// Returns whether to own the place would let the actor do nothing there, or below, that they may not do now.
 #[must_use]
 pub fn gains_nothing_by_owning(actor: &Facts, now: Timestamp) -> bool {
     owned(actor).is_some() || opens_nothing(actor, actor, Reach::Own, now)
 }
 
-/// Says whether the actor may do nothing on a resource as it will stand, `after`, that they may not do as it stands,
+/// Returns whether the actor may do nothing on a resource as it will stand, `after`, that they may not do as it stands,
 /// `before`; nor below it.
 #[must_use]
 pub fn gains_nothing_by_moving(before: &Facts, after: &Facts, now: Timestamp) -> bool {
@@ -157,14 +158,14 @@ pub fn gains_nothing_by_moving(before: &Facts, after: &Facts, now: Timestamp) ->
         && takes_after.is_within(&takes_before)
 }
 
-/// Says whether the actor may do `before` all that they will hold, `after`, with this reach.
+/// Returns whether the actor may do `before` all that they will hold, `after`, with this reach.
 fn opens_nothing(before: &Facts, after: &Facts, by: Reach, now: Timestamp) -> bool {
     let may = |permission| !reach(after, permission, now).has(by) || decide(before, permission, now).is_allowed();
     after.asked().all(may)
 }
 
-/// Says whether being on the list of the place would open nothing: the actor is, or may do already all that they hold
-/// with the reach SHARED.
+/// Returns whether being on the list of the place would open nothing: the actor is, or may do already all that they
+/// hold with the reach SHARED.
 fn gains_nothing_by_a_list(actor: &Facts, now: Timestamp) -> bool {
     on_the_list(actor, now).is_some() || opens_nothing(actor, actor, Reach::Shared, now)
 }
@@ -195,7 +196,7 @@ fn must_have(actor: &Facts, permission: PermissionId, now: Timestamp) -> Result<
     Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
 }
 
-/// Gives the role that member.assign and the ceilings judge; `None` for what is shared instead.
+/// Returns the role that member.assign and the ceilings judge; `None` for what is shared instead.
 fn assigned_role(actor: &Facts, held: &Held) -> Option<RoleId> {
     let Held::Role(name) = held else { return None };
     // A role that the catalog does not declare is judged like the one that only who may give any role may give.
@@ -215,7 +216,7 @@ fn share_permission(actor: &Facts) -> Result<PermissionId, Error> {
     }
 }
 
-/// Says whether a role that the actor holds at the place allows `role`, by the ceiling that `of` picks.
+/// Returns whether a role that the actor holds at the place allows `role`, by the ceiling that `of` picks.
 fn allows(actor: &Facts, role: RoleId, now: Timestamp, of: fn(&Role) -> &Ceiling) -> bool {
     actor.counting(now).any(|(_, given)| {
         let Given::Role(mine) = given else { return false };
@@ -226,15 +227,15 @@ fn allows(actor: &Facts, role: RoleId, now: Timestamp, of: fn(&Role) -> &Ceiling
     })
 }
 
-/// Returns whether the actor holds at the place every permission of `role` that can be asked there with at least its reach, `as_member` counting as
-/// one more, and may grant and take no less.
+/// Returns whether the actor holds at the place every permission of `role` that can be asked there with at least its
+/// reach, `as_member` counting as one more, and may grant and take no less.
 fn holds_role(actor: &Facts, role: &Role, now: Timestamp) -> bool {
     actor.asked().all(|permission| role.reach(permission).is_within(reach(actor, permission, now)))
         && (!role.as_member || on_the_list(actor, now).is_some())
         && holds_ceilings(actor, role, now)
 }
 
-/// Says whether the actor may grant and take, by what they hold at the place, no less than `role` may.
+/// Returns whether the actor may grant and take, by what they hold at the place, no less than `role` may.
 fn holds_ceilings(actor: &Facts, role: &Role, now: Timestamp) -> bool {
     let (may_grant, may_take) = ceilings(actor, now);
     role.may_grant.is_within(&may_grant) && role.may_take.is_within(&may_take)
@@ -247,7 +248,7 @@ fn reach(actor: &Facts, permission: PermissionId, now: Timestamp) -> ReachSet {
     })
 }
 
-/// Gives what the actor may grant and what they may take, by all that they hold at the place.
+/// Returns what the actor may grant and what they may take, by all that they hold at the place.
 fn ceilings(actor: &Facts, now: Timestamp) -> (Ceiling, Ceiling) {
     let (mut may_grant, mut may_take) = (Ceiling::default(), Ceiling::default());
     for (_, given) in actor.counting(now) {

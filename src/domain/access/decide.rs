@@ -22,7 +22,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Says whether the answer is yes.
+    /// Returns whether the answer is yes.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed { .. })
@@ -31,9 +31,10 @@ impl Decision {
 
 /// Decides whether the subject has `permission` on the target.
 ///
-/// It does if and only if some live grant of a role counts for it there and its reach is ANY; or SHARED, and the subject
-/// is on the list of the target or of something above it; or OWN, and the subject owns the target or something above it.
-/// And only where it can be asked: a permission of a type at that type, at what can stand above it, and at the organization.
+/// It does if and only if some live grant of a role counts for it there and its reach is ANY; or SHARED, and the
+/// subject is on the list of the target or of something above it; or OWN, and the subject owns the target or something
+/// above it. And only where it can be asked: a permission of a type at that type, at what can stand above it, and at
+/// the organization.
 #[must_use]
 pub fn decide(facts: &Facts, permission: PermissionId, now: Timestamp) -> Decision {
     if !facts.asks(permission) {
@@ -60,7 +61,7 @@ pub fn decide(facts: &Facts, permission: PermissionId, now: Timestamp) -> Decisi
     best.map_or(Decision::Denied, |(by, until)| Decision::Allowed { by, until })
 }
 
-/// Says until when the subject is on the list of the target or of something above it: `Some(None)` is without end.
+/// Returns until when the subject is on the list of the target or of something above it: `Some(None)` is without end.
 ///
 /// On a list puts an `AS_MEMBER` grant there, or a grant, there or above, of a role marked `as_member`.
 #[must_use]
@@ -68,7 +69,7 @@ pub fn on_the_list(facts: &Facts, now: Timestamp) -> Option<Option<Timestamp>> {
     listing(facts, now).map(|grant| grant.expires_at)
 }
 
-/// Gives the grant that puts the subject on the list; where several do, the one that stands longest.
+/// Returns the grant that puts the subject on the list; where several do, the one that stands longest.
 pub(super) fn listing(facts: &Facts, now: Timestamp) -> Option<&Grant> {
     let mut listing: Option<&Grant> = None;
     for (grant, given) in facts.counting(now) {
@@ -79,7 +80,7 @@ pub(super) fn listing(facts: &Facts, now: Timestamp) -> Option<&Grant> {
     listing
 }
 
-/// Says whether a grant puts its holder on the list of its place.
+/// Returns whether a grant puts its holder on the list of its place.
 pub(super) fn lists(grant: &Grant, given: Given<'_>) -> bool {
     match given {
         Given::AsMember => matches!(grant.place, Place::Resource(_)),
@@ -87,7 +88,7 @@ pub(super) fn lists(grant: &Grant, given: Given<'_>) -> bool {
     }
 }
 
-/// Says whether the organization, or the resource that is the target, exists in the eyes of the subject.
+/// Returns whether the organization, or the resource that is the target, exists in the eyes of the subject.
 ///
 /// The organization exists for whoever is in it, and for who holds a grant there or above it that counts. A resource
 /// exists for who has the permission that its type is visible by. The organization is the target of who asks about a
@@ -103,7 +104,7 @@ pub fn is_visible(facts: &Facts, now: Timestamp) -> bool {
     }
 }
 
-/// Gives what the subject owns of the target and what it stands under, the nearest first.
+/// Returns what the subject owns of the target and what it stands under, the nearest first.
 pub(super) fn owned(facts: &Facts) -> Option<&ResourceKey> {
     let me = match facts.standing {
         Standing::Stranger => None,
@@ -113,7 +114,7 @@ pub(super) fn owned(facts: &Facts) -> Option<&ResourceKey> {
     me.and_then(|_| facts.chain.iter().find(|node| node.owner == me)).map(|node| &node.key)
 }
 
-/// Gives the earlier of two ends, where `None` is without end.
+/// Returns the earlier of two ends, where `None` is without end.
 fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -121,7 +122,7 @@ fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp>
     }
 }
 
-/// Says whether `one` ends later than `other`, where `None` is without end.
+/// Returns whether `one` ends later than `other`, where `None` is without end.
 fn is_later(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
     match (one, other) {
         (_, None) => false,

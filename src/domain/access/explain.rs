@@ -86,8 +86,8 @@ pub enum Missing {
 
 /// Explains what [`decide`] answers for `permission`, by its name, on `target`, which `facts` were gathered before.
 ///
-/// A denial names everything that stands in the way: first what keeps the subject from using anything, and then, if that
-/// alone would not do, what would still be missing without it.
+/// A denial names everything that stands in the way: first what keeps the subject from using anything, and then, if
+/// that alone would not do, what would still be missing without it.
 #[must_use]
 pub fn explain(facts: &Facts, permission: &str, target: Option<&ResourceKey>, now: Timestamp) -> Explanation {
     let Some(permission) = facts.catalog.permission(permission) else {
@@ -154,7 +154,7 @@ fn blocks(facts: &Facts) -> Vec<Missing> {
     missing
 }
 
-/// Gives the facts as they would be if nothing kept the subject from using what it holds.
+/// Returns the facts as they would be if nothing kept the subject from using what it holds.
 fn unblocked(facts: &Facts) -> Facts {
     let mut free = Facts { organization_is_active: true, ..facts.clone() };
     match &mut free.standing {

@@ -51,7 +51,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Gives the facts before one target; `None` is the organization.
+    /// Returns the facts before one target; `None` is the organization.
     #[must_use]
     pub fn at(&self, target: Option<&ResourceKey>) -> Facts {
         Facts {
@@ -64,7 +64,7 @@ impl Actor {
         }
     }
 
-    /// Gives the facts before what `target` stands under; the organization if it stands under nothing.
+    /// Returns the facts before what `target` stands under; the organization if it stands under nothing.
     #[must_use]
     pub fn above(&self, target: &ResourceKey) -> Facts {
         self.at(Some(target)).above(1)
@@ -109,7 +109,7 @@ impl Actor {
         Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
     }
 
-    /// Says whether `target` is registered.
+    /// Returns whether `target` is registered.
     #[must_use]
     pub fn knows(&self, target: &ResourceKey) -> bool {
         self.chains.contains_key(target)
@@ -153,7 +153,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Says whether the subject is among the members of `principal`.
+    /// Returns whether the subject is among the members of `principal`.
     #[must_use]
     pub fn is_among(&self, principal: Principal) -> bool {
         match (self, principal) {
@@ -170,13 +170,13 @@ impl Standing {
         }
     }
 
-    /// Says whether `principal` is the subject and nobody besides.
+    /// Returns whether `principal` is the subject and nobody besides.
     #[must_use]
     pub fn is_alone(&self, principal: Principal) -> bool {
         !matches!(principal, Principal::Group(_) | Principal::Everyone) && self.is_among(principal)
     }
 
-    /// Says whether the subject may use what it holds at `place`.
+    /// Returns whether the subject may use what it holds at `place`.
     #[must_use]
     pub fn stands_at(&self, place: &Place) -> bool {
         match self {
@@ -189,8 +189,8 @@ impl Standing {
         }
     }
 
-    /// Returns whether the subject stands to an organization of a product in any way, whatever counts of that: by a place in
-    /// it, or by what it holds there or above. For who does not, the organization is not there.
+    /// Returns whether the subject stands to an organization of a product in any way, whatever counts of that: by a
+    /// place in it, or by what it holds there or above. For who does not, the organization is not there.
     #[must_use]
     pub fn has_any(&self, grants: &[Grant], product: &str) -> bool {
         let is_in = match self {
@@ -205,7 +205,7 @@ impl Standing {
         is_in || grants.iter().any(|grant| self.is_among(grant.principal) && counts_here(&grant.place))
     }
 
-    /// Gives the membership, in whatever state.
+    /// Returns the membership, in whatever state.
     #[must_use]
     pub fn membership(&self) -> Option<MembershipId> {
         match self {
@@ -214,7 +214,7 @@ impl Standing {
         }
     }
 
-    /// Says whether the subject has a place in the organization that is in force.
+    /// Returns whether the subject has a place in the organization that is in force.
     #[must_use]
     pub fn is_in(&self) -> bool {
         match self {
@@ -260,7 +260,7 @@ impl Facts {
         self.catalog.permissions().filter(move |id| askable.has(*id))
     }
 
-    /// Gives the grants that count for the subject on the target, each with what it gives.
+    /// Returns the grants that count for the subject on the target, each with what it gives.
     ///
     /// A grant counts if it is live, the subject is among its principal and stands, and its place is the target or
     /// above it.
@@ -268,7 +268,7 @@ impl Facts {
         self.counting_ever().filter(move |(grant, _)| !grant.is_expired(now))
     }
 
-    /// Gives the grants that would count if they were live, those that do count included.
+    /// Returns the grants that would count if they were live, those that do count included.
     pub(super) fn counting_ever(&self) -> impl Iterator<Item = (&Grant, Given<'_>)> {
         self.grants
             .iter()
@@ -278,7 +278,7 @@ impl Facts {
             .filter_map(|grant| self.given(&grant.held).map(|given| (grant, given)))
     }
 
-    /// Says whether the target is `place` or stands under it.
+    /// Returns whether the target is `place` or stands under it.
     fn is_under(&self, place: &Place) -> bool {
         match place {
             Place::Installation | Place::Organization => true,
@@ -287,7 +287,7 @@ impl Facts {
         }
     }
 
-    /// Gives the role behind a grant; a role that the catalog no longer declares gives nothing.
+    /// Returns the role behind a grant; a role that the catalog no longer declares gives nothing.
     fn given(&self, held: &Held) -> Option<Given<'_>> {
         match held {
             Held::AsMember => Some(Given::AsMember),

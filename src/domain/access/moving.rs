@@ -23,7 +23,7 @@ pub enum Move {
 }
 
 impl Move {
-    /// Gives the state before it, the one after it, and the word for it.
+    /// Returns the state before it, the one after it, and the word for it.
     #[must_use]
     pub fn states(self) -> (MemberState, MemberState, &'static str) {
         match self {
@@ -33,8 +33,8 @@ impl Move {
     }
 }
 
-/// Asks the ceiling of everything that a member holds, what their groups hold included: who is shut out loses every role, who
-/// is let in gets everything again.
+/// Asks the ceiling of everything that a member holds, what their groups hold included: who is shut out loses every
+/// role, who is let in gets everything again.
 ///
 /// # Errors
 /// - [`SelfRemoval`](crate::domain::error::Reason::SelfRemoval), and what [`may_shut_out`] and [`may_let_in`] refuse.

@@ -1,7 +1,7 @@
 //! Acts over all that somebody holds, wherever that is, by an actor who does not see every place.
 //!
-//! What no answer may tell can decide none (CM-13). So such an act is judged as if at places that the actor does not see
-//! everything were held that can be: it comes out alike whether there is such a place or not.
+//! What no answer may tell can decide none (CM-13). So such an act is judged as if at places that the actor does not
+//! see everything were held that can be: it comes out alike whether there is such a place or not.
 
 use super::ceiling::may_take_role;
 use super::decide::decide;
@@ -12,8 +12,8 @@ use crate::domain::fact::Held;
 use crate::domain::place::Principal;
 use crate::domain::time::Timestamp;
 
-/// Asks that the actor sees every resource on which `principal`, or a group of theirs, can hold anything: what is held at a
-/// place that they do not see is not theirs to give, nor to take by itself.
+/// Ensures that the actor sees every resource on which `principal`, or a group of theirs, can hold anything: what is
+/// held at a place that they do not see is not theirs to give, nor to take by itself.
 ///
 /// # Errors
 /// - [`Reason::PermissionMissing`], which names the first T.view that the actor lacks at the organization.
@@ -28,7 +28,7 @@ pub fn must_see_all_held_by(actor: &Actor, principal: Principal, now: Timestamp)
     }
 }
 
-/// Asks that the actor sees every resource on which `role` can be held.
+/// Ensures that the actor sees every resource on which `role` can be held.
 ///
 /// # Errors
 /// - [`Reason::PermissionMissing`], as [`must_see_all_held_by`].
@@ -50,8 +50,8 @@ pub fn must_see_all(actor: &Actor, now: Timestamp) -> Result<(), Error> {
     }
 }
 
-/// Asks that the actor may take away whatever `principal`, or a group of theirs, can hold where the actor does not see: who
-/// is shut out or removed loses all of it.
+/// Ensures that the actor may take away whatever `principal`, or a group of theirs, can hold where the actor does not
+/// see: who is shut out or removed loses all of it.
 ///
 /// # Errors
 /// - [`Reason::PermissionMissing`], as [`must_see_all_held_by`].
@@ -71,7 +71,7 @@ pub fn may_take_unseen(actor: &Actor, principal: Principal, now: Timestamp) -> R
     Ok(())
 }
 
-/// Gives the types of which there may be resources that the actor does not see.
+/// Returns the types of which there may be resources that the actor does not see.
 fn unseen(actor: &Actor, now: Timestamp) -> impl Iterator<Item = (TypeId, &ResourceType)> {
     let everywhere = actor.at(None);
     actor.catalog.resource_types().filter(move |(_, kind)| !decide(&everywhere, kind.visible_by, now).is_allowed())

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Catalog, CatalogError, parse, presets};
 
-/// Gives the key of an operator's catalog, from its name, its version and the SHA-256 of its text, of which it holds the
-/// first 16 hexadecimal digits.
+/// Returns the key of an operator's catalog, from its name, its version and the SHA-256 of its text, of which it holds
+/// the first 16 hexadecimal digits.
 #[must_use]
 pub fn key_of(name: &str, version: u32, hash: &[u8; 32]) -> String {
     let digits = u64::from_be_bytes(hash.first_chunk().copied().unwrap_or_default());
@@ -30,8 +30,8 @@ pub fn named_by(key: &str) -> (&str, u32) {
     }
 }
 
-/// The catalogs that a server knows: the presets, and those of operators that it has learned. A clone has the same ones, then
-/// and ever after.
+/// The catalogs that a server knows: the presets, and those of operators that it has learned. A clone has the same
+/// ones, then and ever after.
 #[derive(Clone, Default)]
 pub struct Catalogs {
     learned: Arc<RwLock<HashMap<Arc<str>, Arc<Catalog>>>>,

@@ -1,7 +1,7 @@
 //! Custom roles: what an organization adds to the catalog it follows (AX-23).
 //!
-//! A custom role is kept by names, as it was written, and compiled against whatever catalog the organization follows. It
-//! has no cardinality, set or transfer, and includes roles of the catalog only.
+//! A custom role is kept by names, as it was written, and compiled against whatever catalog the organization follows.
+//! It has no cardinality, set or transfer, and includes roles of the catalog only.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub enum CeilingNames {
 }
 
 impl CustomRole {
-    /// Asks that the role can stand beside those of `catalog`; `field` is the path of the role in the request.
+    /// Ensures that the role can stand beside those of `catalog`; `field` is the path of the role in the request.
     ///
     /// # Errors
     /// Every violation at once:
@@ -223,7 +223,7 @@ impl Catalog {
         Err(Error::new(Reason::FeatureOff, message).about("feature", "custom_roles"))
     }
 
-    /// Gives this catalog with an organization's own roles after its own, in their order, so that no number of the
+    /// Returns this catalog with an organization's own roles after its own, in their order, so that no number of the
     /// catalog moves. Nothing stands where there is none, and its number is not used.
     #[must_use]
     pub fn extended<'a>(&self, roles: impl Iterator<Item = Option<&'a CustomRole>>) -> Self {

@@ -24,11 +24,11 @@ pub struct InUse {
 }
 
 impl InUse {
-    /// Asks that `catalog` has a place for all of it, and gives it with the organization's own roles.
+    /// Ensures that `catalog` has a place for all of it, and gives it with the organization's own roles.
     ///
     /// # Errors
-    /// - [`Reason::CatalogIncompatible`], about the first thing that has none; [`Reason::ParentTypeNotAllowed`] for resources
-    ///   that stand otherwise.
+    /// - [`Reason::CatalogIncompatible`], about the first thing that has none; [`Reason::ParentTypeNotAllowed`] for
+    /// resources   that stand otherwise.
     pub fn must_fit(&self, catalog: &Catalog) -> Result<Catalog, Error> {
         let refuse = |kind: &'static str, name: &str, why: &str| {
             let message = format!("the organization has the {kind} {name}, {why}");
@@ -74,7 +74,7 @@ impl InUse {
         Ok(extended)
     }
 
-    /// Asks that `role`, as it is to be beside those of `catalog`, can be held wherever and by whomever it is held.
+    /// Ensures that `role`, as it is to be beside those of `catalog`, can be held wherever and by whomever it is held.
     ///
     /// # Errors
     /// - [`Reason::RoleInUse`].
@@ -90,7 +90,7 @@ impl InUse {
         Ok(())
     }
 
-    /// Gives a key that stands for every resource of a type.
+    /// Returns a key that stands for every resource of a type.
     #[must_use]
     pub fn any_of(kind: &str) -> ResourceKey {
         ResourceKey { kind: kind.into(), id: "any".into() }

@@ -75,30 +75,31 @@ pub struct ResourceType {
     pub parents: Parents,
     /// What can stand above one, directly or through others.
     pub above: TypeSet,
-    /// What can be asked of one: the permissions of this type and of those that can stand below it, and those of no type.
+    /// What can be asked of one: the permissions of this type and of those that can stand below it, and those of no
+    /// type.
     pub asked: PermissionSet,
 }
 
 impl Catalog {
-    /// Gives the catalog's name.
+    /// Returns the catalog's name.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Gives the catalog's version.
+    /// Returns the catalog's version.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// Gives what the catalog says of itself, for people; may be empty.
+    /// Returns what the catalog says of itself, for people; may be empty.
     #[must_use]
     pub fn description(&self) -> &Arc<str> {
         &self.description
     }
 
-    /// Gives the optional parts that organizations have.
+    /// Returns the optional parts that organizations have.
     #[must_use]
     pub fn features(&self) -> Features {
         self.features
@@ -110,13 +111,13 @@ impl Catalog {
         self.permissions_by_name.get(name).copied()
     }
 
-    /// Gives the name of a permission of this catalog.
+    /// Returns the name of a permission of this catalog.
     #[must_use]
     pub fn permission_name(&self, id: PermissionId) -> &Arc<str> {
         &self.permissions[usize::from(id.0)]
     }
 
-    /// Gives every permission of the catalog, reserved ones first.
+    /// Returns every permission of the catalog, reserved ones first.
     pub fn permissions(&self) -> impl Iterator<Item = PermissionId> {
         (0..self.permissions.len()).map(|index| PermissionId(u16::try_from(index).unwrap_or(u16::MAX)))
     }
@@ -128,13 +129,13 @@ impl Catalog {
         Some((id, &self.types[usize::from(id.0)]))
     }
 
-    /// Gives every resource type, in the order of the catalog.
+    /// Returns every resource type, in the order of the catalog.
     pub fn resource_types(&self) -> impl ExactSizeIterator<Item = (TypeId, &ResourceType)> {
         self.types.iter().enumerate().map(|(index, kind)| (TypeId(u16::try_from(index).unwrap_or(u16::MAX)), kind))
     }
 
-    /// Returns whether a permission can be asked of resources of a type, or of the organization, of which all can. Where it
-    /// cannot, nobody has it.
+    /// Returns whether a permission can be asked of resources of a type, or of the organization, of which all can.
+    /// Where it cannot, nobody has it.
     #[must_use]
     pub fn asks(&self, permission: PermissionId, at: Option<TypeId>) -> bool {
         at.is_none_or(|kind| self.types.get(usize::from(kind.0)).is_some_and(|kind| kind.asked.has(permission)))
@@ -156,77 +157,77 @@ impl Catalog {
         self.roles_by_name.get(name).copied()
     }
 
-    /// Gives a role by its number, if the catalog has so many.
+    /// Returns a role by its number, if the catalog has so many.
     #[must_use]
     pub fn declared_role(&self, id: RoleId) -> Option<&Role> {
         self.roles.get(usize::from(id.0))
     }
 
-    /// Gives a role of this catalog.
+    /// Returns a role of this catalog.
     #[must_use]
     pub fn role(&self, id: RoleId) -> &Role {
         &self.roles[usize::from(id.0)]
     }
 
-    /// Gives every role, the built-in ones first.
+    /// Returns every role, the built-in ones first.
     pub fn roles(&self) -> impl ExactSizeIterator<Item = (RoleId, &Role)> {
         self.roles.iter().enumerate().map(|(index, role)| (RoleId(u16::try_from(index).unwrap_or(u16::MAX)), role))
     }
 
-    /// Gives every exclusive set, in the order of the catalog.
+    /// Returns every exclusive set, in the order of the catalog.
     pub fn sets(&self) -> impl ExactSizeIterator<Item = &RoleSet> {
         self.sets.iter()
     }
 
-    /// Gives an exclusive set of this catalog.
+    /// Returns an exclusive set of this catalog.
     #[must_use]
     pub fn set(&self, id: SetId) -> &RoleSet {
         &self.sets[usize::from(id.0)]
     }
 
-    /// Gives the roles of whoever founds an organization.
+    /// Returns the roles of whoever founds an organization.
     #[must_use]
     pub fn founder_roles(&self) -> &[RoleId] {
         &self.founder_roles
     }
 
-    /// Gives the role of a member who holds no other at the organization.
+    /// Returns the role of a member who holds no other at the organization.
     #[must_use]
     pub fn default_role(&self) -> Option<RoleId> {
         self.default_role
     }
 
-    /// Gives the policy of invitations.
+    /// Returns the policy of invitations.
     #[must_use]
     pub fn invitation(&self) -> &InvitationPolicy {
         &self.invitation
     }
 
-    /// Gives the policy of passwords.
+    /// Returns the policy of passwords.
     #[must_use]
     pub fn password(&self) -> &PasswordPolicy {
         &self.password
     }
 
-    /// Gives the plans that an operator can put an organization on.
+    /// Returns the plans that an operator can put an organization on.
     #[must_use]
     pub fn plans(&self) -> &[Plan] {
         &self.plans
     }
 
-    /// Gives who is waited for before a removed member is gone for good.
+    /// Returns who is waited for before a removed member is gone for good.
     #[must_use]
     pub fn removal(&self) -> &RemovalPolicy {
         &self.removal
     }
 
-    /// Gives what takes a seat, if seats are counted.
+    /// Returns what takes a seat, if seats are counted.
     #[must_use]
     pub fn seats(&self) -> Option<&SeatPolicy> {
         self.seats.as_ref()
     }
 
-    /// Gives the roles whose holders cannot leave, nor remove themselves (AX-32).
+    /// Returns the roles whose holders cannot leave, nor remove themselves (AX-32).
     #[must_use]
     pub fn never_leave(&self) -> &[RoleId] {
         &self.never_leave

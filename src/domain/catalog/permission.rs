@@ -71,7 +71,7 @@ impl Verb {
     pub const ALL: &[Self] =
         &[Self::View, Self::Create, Self::Update, Self::Delete, Self::Share, Self::SetOwner, Self::Notify];
 
-    /// Gives the word after the dot.
+    /// Returns the word after the dot.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl Verb {
 pub struct TypeId(pub u16);
 
 impl PermissionId {
-    /// Gives the id of `verb` on `kind`.
+    /// Returns the id of `verb` on `kind`.
     #[must_use]
     pub fn of_type(kind: TypeId, verb: Verb) -> Self {
         let verbs = Verb::ALL.len();
@@ -130,25 +130,25 @@ impl ReachSet {
         })
     }
 
-    /// Says whether `reach` is in the set.
+    /// Returns whether `reach` is in the set.
     #[must_use]
     pub const fn has(self, reach: Reach) -> bool {
         self.0 & Self::of(reach).0 != 0
     }
 
-    /// Gives what is in either set.
+    /// Returns what is in either set.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Says whether nothing is in the set.
+    /// Returns whether nothing is in the set.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Says whether every target that `self` reaches is reached by `other`; ANY covers SHARED and OWN.
+    /// Returns whether every target that `self` reaches is reached by `other`; ANY covers SHARED and OWN.
     #[must_use]
     pub const fn is_within(self, other: Self) -> bool {
         other.has(Reach::Any) || self.0 & !other.0 == 0

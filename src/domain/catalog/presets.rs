@@ -29,7 +29,7 @@ static PRESETS: LazyLock<Vec<Arc<Catalog>>> = LazyLock::new(|| {
     TEXTS.iter().map(read).collect()
 });
 
-/// Gives every preset, compiled at the first call.
+/// Returns every preset, compiled at the first call.
 #[must_use]
 pub fn presets() -> &'static [Arc<Catalog>] {
     &PRESETS

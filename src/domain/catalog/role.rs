@@ -66,7 +66,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// Gives how far the role reaches with `permission`.
+    /// Returns how far the role reaches with `permission`.
     #[must_use]
     pub fn reach(&self, permission: PermissionId) -> ReachSet {
         self.reaches.get(usize::from(permission.0)).copied().unwrap_or(ReachSet::NONE)
@@ -82,7 +82,7 @@ impl Role {
         self.may_take.widen(&included.may_take);
     }
 
-    /// Says whether the role gives nothing that `other`, a role of the same catalog, does not.
+    /// Returns whether the role gives nothing that `other`, a role of the same catalog, does not.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.reaches.iter().zip(&other.reaches).all(|(mine, others)| mine.is_within(*others))
@@ -91,7 +91,7 @@ impl Role {
             && self.may_take.is_within(&other.may_take)
     }
 
-    /// Gives a role that nobody can hold and that gives nothing.
+    /// Returns a role that nobody can hold and that gives nothing.
     pub(super) fn nothing() -> Self {
         Self {
             name: "".into(),
@@ -112,7 +112,8 @@ impl Role {
         }
     }
 
-    /// Says whether the role is bounded in number or handed on only: granted directly to memberships, without expiry.
+    /// Returns whether the role is bounded in number or handed on only: granted directly to memberships, without
+    /// expiry.
     #[must_use]
     pub fn is_bound_to_membership(&self) -> bool {
         self.least > 0 || self.most.is_some() || self.set.is_some() || self.is_transfer_only
@@ -146,7 +147,7 @@ pub struct Holders {
 }
 
 impl Holders {
-    /// Says whether a principal of this kind can hold the role.
+    /// Returns whether a principal of this kind can hold the role.
     #[must_use]
     pub fn has(self, principal: Principal) -> bool {
         match principal {
@@ -157,7 +158,7 @@ impl Holders {
         }
     }
 
-    /// Says whether a principal of this kind can hold the role, or be a member of what can.
+    /// Returns whether a principal of this kind can hold the role, or be a member of what can.
     #[must_use]
     pub fn has_or_contains(self, principal: Principal) -> bool {
         let is_by_others = matches!(principal, Principal::Membership(_)) && (self.groups || self.everyone);
@@ -184,7 +185,7 @@ impl Ceiling {
         self.list.extend(&other.list);
     }
 
-    /// Says whether `self` allows nothing that `other` does not.
+    /// Returns whether `self` allows nothing that `other` does not.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         other.any || (!self.any && (!self.subset || other.subset) && self.list.is_subset(&other.list))

@@ -56,7 +56,8 @@ pub struct Plan {
 /// What a batch is planned over.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
-    /// Everything that the principals of the batch hold in the organization, and the groups in `groups`. What has expired by
+    /// Everything that the principals of the batch hold in the organization, and the groups in `groups`. What has
+    /// expired by
     /// `now` is not held, whether or not it stands here.
     pub grants: &'a [Grant],
     /// Which groups the memberships of the batch are in; asked only where [`takes_along`] says so.
@@ -65,15 +66,15 @@ pub struct Before<'a> {
     pub now: Timestamp,
 }
 
-/// Says whether some role of the catalog takes things along when it is left.
+/// Returns whether some role of the catalog takes things along when it is left.
 #[must_use]
 pub fn takes_along(catalog: &Catalog) -> bool {
     catalog.roles().any(|(_, role)| role.on_leave == OnLeave::Clear)
 }
 
 impl Assignment {
-    /// Ensures that the resource is of a type that the catalog declares, so that a misspelt one is told from a resource that
-    /// is not there; `field` names the request field in the violation.
+    /// Ensures that the resource is of a type that the catalog declares, so that a misspelt one is told from a resource
+    /// that is not there; `field` names the request field in the violation.
     ///
     /// # Errors
     /// - [`Reason::ResourceTypeUnknown`].
@@ -87,7 +88,7 @@ impl Assignment {
         }
     }
 
-    /// Asks that a principal can hold this at all; `field` names the request field in the violation.
+    /// Ensures that a principal can hold this at all; `field` names the request field in the violation.
     ///
     /// # Errors
     /// - [`Reason::RoleUnknown`] if the catalog declares no such role.
@@ -128,7 +129,8 @@ impl Assignment {
 }
 
 impl Assignment {
-    /// Ensures that a principal can be given this `now`: it is assignable, and its end, if it has one, is still to come.
+    /// Ensures that a principal can be given this `now`: it is assignable, and its end, if it has one, is still to
+    /// come.
     ///
     /// # Errors
     /// As [`Assignment::must_be_assignable`]; [`Reason::OutOfRange`] under `{field}.expire_time`.
@@ -147,8 +149,8 @@ impl Assignment {
 }
 
 impl Held {
-    /// Asks that it is shared by T.share on a resource of the type `kind`: a list entry, or a role that the type lists
-    /// under `shares`.
+    /// Ensures that it is shared by T.share on a resource of the type `kind`: a list entry, or a role that the type
+    /// lists under `shares`.
     ///
     /// # Errors
     /// - [`Reason::RoleUnknown`], [`Reason::RoleNotShareable`].
@@ -166,10 +168,10 @@ impl Held {
 
 /// Plans a batch over what there is before it.
 ///
-/// Deltas apply in order. A role of an exclusive set replaces the others of its set at the same place; one that is given
-/// with an expiry stands beside them. A membership that is left without a role at the organization gets the catalog's
-/// default role. Leaving a role that clears takes along direct grants on resources, and the membership of every group
-/// that holds something on one (CE-29).
+/// Deltas apply in order. A role of an exclusive set replaces the others of its set at the same place; one that is
+/// given with an expiry stands beside them. A membership that is left without a role at the organization gets the
+/// catalog's default role. Leaving a role that clears takes along direct grants on resources, and the membership of
+/// every group that holds something on one (CE-29).
 ///
 /// # Errors
 /// - [`Reason::RoleTransferOnly`] for a role that changes hands by a transfer only.
@@ -223,10 +225,11 @@ pub fn plan_founder(catalog: &Catalog, principal: Principal) -> Result<Plan, Err
     planner.finish(std::iter::once(principal))
 }
 
-/// Plans that `role`, which changes hands by a transfer only, goes from `giver` to `taker`, over everything that both hold.
+/// Plans that `role`, which changes hands by a transfer only, goes from `giver` to `taker`, over everything that both
+/// hold.
 ///
-/// Whoever gets it gets what it requires first. What the old holder holds beside it stays theirs, but for what leaving it
-/// takes along (CE-31, CE-32, CE-34).
+/// Whoever gets it gets what it requires first. What the old holder holds beside it stays theirs, but for what leaving
+/// it takes along (CE-31, CE-32, CE-34).
 ///
 /// # Errors
 /// - [`Reason::RoleRequired`] as in [`plan`].
@@ -413,7 +416,7 @@ impl<'a> Planner<'a> {
         Ok(self.plan)
     }
 
-    /// Asks that a membership holds one role of every set that says so (CV-09).
+    /// Ensures that a membership holds one role of every set that says so (CV-09).
     fn must_hold_required_sets(&self, principal: Principal) -> Result<(), Error> {
         if !matches!(principal, Principal::Membership(_)) {
             return Ok(());
@@ -452,7 +455,7 @@ impl<'a> Planner<'a> {
 }
 
 impl Plan {
-    /// Gives everything that goes.
+    /// Returns everything that goes.
     pub fn gone(&self) -> impl Iterator<Item = &Grant> {
         self.revoked.iter().chain(&self.cleared)
     }
@@ -473,7 +476,7 @@ impl Plan {
         names
     }
 
-    /// Says whether nothing changes.
+    /// Returns whether nothing changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.granted.is_empty() && self.gone().next().is_none() && self.left.is_empty()

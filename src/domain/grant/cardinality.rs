@@ -38,7 +38,7 @@ impl Counters {
         counters
     }
 
-    /// Tells how many hold `role`.
+    /// Returns how many hold `role`.
     #[must_use]
     pub fn of(&self, role: &str) -> Holding {
         self.holders.get(role).copied().unwrap_or_default()
@@ -63,7 +63,7 @@ impl Counters {
     }
 }
 
-/// Asks that a change leaves every role of the catalog within its bounds.
+/// Ensures that a change leaves every role of the catalog within its bounds.
 ///
 /// `most` counts all holders. `least` counts ACTIVE ones and is asked only of a change that brings them below it: an
 /// organization whose founder has not come yet has none.
@@ -83,7 +83,7 @@ pub fn judge(catalog: &Catalog, before: &Counters, after: &Counters) -> Result<(
     Ok(())
 }
 
-/// Asks that every role of the catalog is within its bounds, whatever the bounds were before: what is asked of an
+/// Ensures that every role of the catalog is within its bounds, whatever the bounds were before: what is asked of an
 /// organization that comes to follow another catalog. `least` is asked once somebody is ACTIVE.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ impl Matrix {
         self.principals.len().saturating_mul(self.places.len())
     }
 
-    /// Gives a delta for each cell, row by row.
+    /// Returns a delta for each cell, row by row.
     pub fn deltas(&self) -> impl Iterator<Item = Delta> {
         let cells =
             self.principals.iter().flat_map(|principal| self.places.iter().map(move |place| (principal, place)));

@@ -63,13 +63,13 @@ impl Member {
         }
     }
 
-    /// Gives what its etag depends on: all but the roles, which no edit writes.
+    /// Returns what its etag depends on: all but the roles, which no edit writes.
     #[must_use]
     pub fn tagged(&self) -> Self {
         Self { roles: Vec::new(), ..self.clone() }
     }
 
-    /// Asks that the membership is in `state`, so that it can be what `act` names.
+    /// Ensures that the membership is in `state`, so that it can be what `act` names.
     ///
     /// # Errors
     /// - [`Reason::MemberState`].
@@ -82,12 +82,12 @@ impl Member {
     }
 }
 
-/// Ensures that nobody is in the organization under an address: `found` is who holds it there, and `invited` says who of
-/// such was invited to it.
+/// Ensures that nobody is in the organization under an address: `found` is who holds it there, and `invited` says who
+/// of such was invited to it.
 ///
 /// # Errors
-/// - [`Reason::InvitationPending`] for an address whose membership is PENDING and was invited, [`Reason::MemberExists`] for
-///   any other.
+/// - [`Reason::InvitationPending`] for an address whose membership is PENDING and was invited, [`Reason::MemberExists`]
+/// for   any other.
 pub fn must_be_free<S: BuildHasher>(found: Option<&Member>, invited: &HashSet<MembershipId, S>) -> Result<(), Error> {
     match found {
         None => Ok(()),

@@ -35,7 +35,7 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// Says whether nobody is waited for any more.
+    /// Returns whether nobody is waited for any more.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.awaiting.is_empty() || now >= self.due_at
@@ -62,14 +62,14 @@ pub struct Inventory {
     pub invitations: Vec<InvitationId>,
     /// Whether the account goes with the membership: the organization manages it, and it is in no other (X13).
     pub deletes_user: bool,
-    /// Whether others own something below that whoever asks does not see. It keeps what stands above from being deleted,
-    /// and is told in no other way.
+    /// Whether others own something below that whoever asks does not see. It keeps what stands above from being
+    /// deleted, and is told in no other way.
     #[serde(skip)]
     pub hides_others: bool,
 }
 
 impl Inventory {
-    /// Asks that it is decided what becomes of what the member owns.
+    /// Ensures that it is decided what becomes of what the member owns.
     ///
     /// # Errors
     /// - [`Reason::FeatureOff`] for a decision where the catalog knows no assets.

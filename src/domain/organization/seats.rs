@@ -13,8 +13,8 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// Asks that a change which leads from `before` to `self` takes no seat that is not there. More may sit than may if
-    /// the limit was lowered, but none is added then.
+    /// Ensures that a change which leads from `before` to `self` takes no seat that is not there. More may sit than may
+    /// if the limit was lowered, but none is added then.
     ///
     /// # Errors
     /// - [`Reason::SeatsExhausted`], about the resource, or the organization if none is named.

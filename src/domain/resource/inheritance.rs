@@ -26,7 +26,7 @@ pub enum InheritedBy {
     Ownership,
 }
 
-/// Gives what is inherited from the places of `above`: by the live ones of `grants` there, and by owning one of them.
+/// Returns what is inherited from the places of `above`: by the live ones of `grants` there, and by owning one of them.
 #[must_use]
 pub fn inherited(above: &[Node], grants: &[Grant], now: Timestamp) -> BTreeSet<Inherited> {
     let is_there = |grant: &&Grant| match &grant.place {

@@ -45,7 +45,7 @@ pub enum Under {
 }
 
 impl Under {
-    /// Says whether what stands under `parent` is looked for.
+    /// Returns whether what stands under `parent` is looked for.
     #[must_use]
     pub fn takes(&self, parent: Option<&ResourceKey>) -> bool {
         match self {
@@ -56,8 +56,8 @@ impl Under {
     }
 }
 
-/// Says whether the subject sees every resource of a type that there is, those included that they know nothing of: who
-/// does may choose the ids of new ones, and learns that one is taken.
+/// Returns whether the subject sees every resource of a type that there is, those included that they know nothing of:
+/// who does may choose the ids of new ones, and learns that one is taken.
 #[must_use]
 pub fn sees_every(actor: &Actor, kind: &str, now: Timestamp) -> bool {
     actor
@@ -66,7 +66,7 @@ pub fn sees_every(actor: &Actor, kind: &str, now: Timestamp) -> bool {
         .is_some_and(|(_, kind)| decide(&actor.at(None), kind.visible_by, now).is_allowed())
 }
 
-/// Says whether the subject has T's `verb` on the target, for T the type `kind`.
+/// Returns whether the subject has T's `verb` on the target, for T the type `kind`.
 #[must_use]
 pub fn may(facts: &Facts, kind: &str, verb: Verb, now: Timestamp) -> bool {
     let permission = facts.catalog.resource_type(kind).map(|(id, _)| PermissionId::of_type(id, verb));
@@ -85,7 +85,7 @@ pub fn must_have(facts: &Facts, kind: &str, verb: Verb, now: Timestamp) -> Resul
     Err(Error::new(Reason::PermissionMissing, format!("lacks {name}")).about("permission", name))
 }
 
-/// Gives what the catalog says that whoever registers `key` holds there from then on (X17).
+/// Returns what the catalog says that whoever registers `key` holds there from then on (X17).
 #[must_use]
 pub fn creator_assignments(catalog: &Catalog, key: &ResourceKey) -> Vec<Assignment> {
     let roles = catalog.resource_type(&key.kind).map(|(_, kind)| kind.creator_roles.as_slice()).unwrap_or_default();
@@ -97,7 +97,7 @@ pub fn creator_assignments(catalog: &Catalog, key: &ResourceKey) -> Vec<Assignme
     roles.iter().copied().map(assignment).collect()
 }
 
-/// Asks that a principal can own something: it is a membership or a service account, and not among those that are
+/// Ensures that a principal can own something: it is a membership or a service account, and not among those that are
 /// `absent` from the organization. `field` names the request field in the violation.
 ///
 /// # Errors
@@ -113,8 +113,8 @@ pub fn must_be_fit_to_own(field: &str, principal: Principal, absent: &[Principal
     }
 }
 
-/// Ensures that the catalog lets a resource of the type `kind` stand under one of the type `parent`; under the organization
-/// if there is none. Of types that it does not declare it says nothing.
+/// Ensures that the catalog lets a resource of the type `kind` stand under one of the type `parent`; under the
+/// organization if there is none. Of types that it does not declare it says nothing.
 ///
 /// # Errors
 /// - [`Reason::ParentTypeNotAllowed`].
@@ -132,7 +132,8 @@ pub fn must_fit_under(catalog: &Catalog, kind: &str, parent: Option<&str>) -> Re
     Err(Error::new(Reason::ParentTypeNotAllowed, message).about("type", kind).with("type", kind).with("parent", parent))
 }
 
-/// Asks that `key`, which is `height` levels high with all that stands below it, can stand under `parent`, whose chain is
+/// Ensures that `key`, which is `height` levels high with all that stands below it, can stand under `parent`, whose
+/// chain is
 /// `above`, itself first.
 ///
 /// # Errors

@@ -42,7 +42,7 @@ pub struct ListSubjects {
 }
 
 impl Services {
-    /// Gives what a subject may do on a target. About oneself everyone may ask, about others access.check is needed.
+    /// Returns what a subject may do on a target. About oneself everyone may ask, about others access.check is needed.
     ///
     /// # Errors
     /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::IndexStale`].
@@ -60,7 +60,8 @@ impl Services {
         Ok((held, view))
     }
 
-    /// Gives a page of the resources on which a subject has a permission; about oneself, of those the caller may view.
+    /// Returns a page of the resources on which a subject has a permission; about oneself, of those the caller may
+    /// view.
     ///
     /// # Errors
     /// - As [`Services::list_permissions`], and [`Reason::PermissionUnknown`], [`Reason::ResourceTypeUnknown`].
@@ -81,7 +82,7 @@ impl Services {
         Ok((page, view))
     }
 
-    /// Gives a page of who has a permission on a target. Needs access.check.
+    /// Returns a page of who has a permission on a target. Needs access.check.
     ///
     /// # Errors
     /// - As [`Services::list_permissions`], and [`Reason::PermissionUnknown`].
@@ -97,8 +98,8 @@ impl Services {
         Ok((page, view))
     }
 
-    /// Gives a view that is fresh enough to list from, and as whom the caller may look at it. `subject` is nobody where
-    /// others are asked about in any case.
+    /// Returns a view that is fresh enough to list from, and as whom the caller may look at it. `subject` is nobody
+    /// where others are asked about in any case.
     async fn viewed(
         &self,
         context: &Context,

@@ -120,7 +120,7 @@ async fn make(path: &Path) -> Result<(), OpenError> {
     private::sync_name(path).map_err(refuse)
 }
 
-/// Says whether there is a schema of ours in the file. Changes nothing in it.
+/// Returns whether there is a schema of ours in the file. Changes nothing in it.
 async fn has_schema(path: &Path) -> Result<bool, OpenError> {
     let unreadable = |error: SqlxError| OpenError::Unreadable(DbErr::Conn(RuntimeErr::SqlxError(error.into())));
     let options = SqliteConnectOptions::new().filename(path).read_only(true).disable_statement_logging();
@@ -130,7 +130,7 @@ async fn has_schema(path: &Path) -> Result<bool, OpenError> {
     Ok(count.map_err(unreadable)? > 0)
 }
 
-/// Gives the path of what SQLite puts beside a database.
+/// Returns the path of what SQLite puts beside a database.
 fn beside_of(path: &Path, companion: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(companion);

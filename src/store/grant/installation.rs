@@ -45,7 +45,7 @@ impl Reads<'_> {
         Ok(row.map(|row| row.try_get("", "operators")).transpose()?.unwrap_or_default())
     }
 
-    /// Says whether a user holds anything above organizations.
+    /// Returns whether a user holds anything above organizations.
     ///
     /// # Errors
     /// Only what the database says.

@@ -19,7 +19,7 @@ pub struct Principals {
 }
 
 impl Principals {
-    /// Tells where a membership stands.
+    /// Returns where a membership stands.
     #[must_use]
     pub fn state_of(&self, principal: Principal) -> Option<MemberState> {
         match principal {

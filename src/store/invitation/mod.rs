@@ -30,8 +30,8 @@ use crate::domain::time::Timestamp;
 const LINKS_AT_ONCE: u64 = 100;
 
 impl OrgReads<'_> {
-    /// Finds an invitation to a mailbox that is open at `now`, and not a founder's; if `without_role`, one that brings no role
-    /// at the organization.
+    /// Finds an invitation to a mailbox that is open at `now`, and not a founder's; if `without_role`, one that brings
+    /// no role at the organization.
     ///
     /// # Errors
     /// Only what the database says.
@@ -102,8 +102,8 @@ impl OrgReads<'_> {
         Ok(rows.all(&self.db).await?.into_iter().map(MembershipId).collect())
     }
 
-    /// Finds the open invitations of an organization that somebody answers for, in the order in which they were made, at
-    /// most `limit` of them, from after `after` on.
+    /// Finds the open invitations of an organization that somebody answers for, in the order in which they were made,
+    /// at most `limit` of them, from after `after` on.
     ///
     /// # Errors
     /// Only what the database says.
@@ -256,7 +256,7 @@ fn open_invitations(organization: OrganizationId, kind: InvitationKind, now: Tim
         .filter(invitations::Column::ExpiresAt.gt(now.as_micros()))
 }
 
-/// Gives the word that is stored.
+/// Returns the word that is stored.
 fn kind_column(kind: InvitationKind) -> &'static str {
     match kind {
         InvitationKind::Email => "email",

@@ -1,8 +1,8 @@
 //! What the poller asks again and again: what moved, in which history, and how far the heads have come.
 //!
-//! PostgreSQL has an order of transactions and names its cluster, database and timeline; all of it comes with the poll's own
-//! statement, so that no other server can have answered a part of it. SQLite has one writer, so commits are numbered; of
-//! its history the last commit's tag is the name.
+//! PostgreSQL has an order of transactions and names its cluster, database and timeline; all of it comes with the
+//! poll's own statement, so that no other server can have answered a part of it. SQLite has one writer, so commits are
+//! numbered; of its history the last commit's tag is the name.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::store::Store;
 use crate::store::database::pool::{Bound, Pool};
 use crate::store::error::unavailable;
 
-/// How long a poll of the log may take. Above it nothing is proven, and the next one asks on new connections if nobody else
-/// was answered either.
+/// How long a poll of the log may take. Above it nothing is proven, and the next one asks on new connections if nobody
+/// else was answered either.
 const POLL: Bound = Bound { wait: Duration::from_secs(2), is_generous: false };
 
 /// Who answers, as PostgreSQL tells everybody.
@@ -32,8 +32,8 @@ const LINEAGE: &str = "(select system_identifier from pg_control_system()) as cl
 
 impl Store {
     /// Finds commits by the transaction that wrote them. What the previous poll could not see was written by a
-    /// transaction that had not ended then, so its id is at or above that poll's `xmin`. Ids at or above `xmax` are of no
-    /// transaction that has ended here: they came with a restore from another cluster.
+    /// transaction that had not ended then, so its id is at or above that poll's `xmin`. Ids at or above `xmax` are of
+    /// no transaction that has ended here: they came with a restore from another cluster.
     pub(in crate::store) async fn moved_since_transaction(&self, cursor: Cursor) -> Result<Moved, Error> {
         let rows = naming_history(&self.reader.within(POLL), cursor.lineage.is_some(), |here| {
             let sql = format!(
@@ -62,8 +62,9 @@ impl Store {
         Ok(moved)
     }
 
-    /// Finds commits by their number: SQLite has one writer at a time, so numbers become visible in order. The history is
-    /// the one of the cursor if the commit that it came to is still there, with the same tag: all before it are, too.
+    /// Finds commits by their number: SQLite has one writer at a time, so numbers become visible in order. The history
+    /// is the one of the cursor if the commit that it came to is still there, with the same tag: all before it are,
+    /// too.
     pub(in crate::store) async fn moved_since_sequence(&self, cursor: Cursor) -> Result<Moved, Error> {
         // Beside max(), SQLite gives the other columns of the row that has it.
         let sql = "select last.sequence as last, last.tag as last_tag, \
@@ -170,7 +171,7 @@ async fn naming_history(
     reader.query_all_raw(statement(&format!("{HERE}, null::bigint as cluster"))).await
 }
 
-/// Asks that the database takes writes: a standby may lag, and proves nothing current.
+/// Ensures that the database takes writes: a standby may lag, and proves nothing current.
 pub(in crate::store) async fn must_take_writes(db: &impl ConnectionTrait) -> Result<(), Error> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(());
@@ -217,7 +218,8 @@ fn named(row: &QueryResult) -> Result<Option<(Scope, Position)>, DbErr> {
     Ok(Some((scope_of(scope), position)))
 }
 
-/// Says whether a server does not tell which history it has: the function is not this role's to call, or there is none.
+/// Returns whether a server does not tell which history it has: the function is not this role's to call, or there is
+/// none.
 fn is_withheld(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return false;

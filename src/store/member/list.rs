@@ -1,8 +1,8 @@
 //! The list of members: a page at a time, from an index, whatever the order and the depth.
 //!
-//! A page is found in one of two ways. Where something that every member of it must be is true of few, as a word that few
-//! begin with, those few are read from its index and sorted. Where not, the index of the order is walked, at most so many
-//! rows; what does not fit the filter is left out, and the page may come back short.
+//! A page is found in one of two ways. Where something that every member of it must be is true of few, as a word that
+//! few begin with, those few are read from its index and sorted. Where not, the index of the order is walked, at most
+//! so many rows; what does not fit the filter is left out, and the page may come back short.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement, Value};
 use uuid::Uuid;
@@ -107,7 +107,8 @@ impl OrgReads<'_> {
         Ok(count.unsigned_abs())
     }
 
-    /// Tells how the database goes about a page: each statement, and its plan. For tests, and for docs/performance.md.
+    /// Returns how the database goes about a page: each statement, and its plan. For tests, and for
+    /// docs/performance.md.
     ///
     /// # Errors
     /// Only what the database says.
@@ -151,7 +152,7 @@ impl OrgReads<'_> {
         Ok(None)
     }
 
-    /// Tells how far the walk for a page has come, if the order goes on there.
+    /// Returns how far the walk for a page has come, if the order goes on there.
     async fn walked_to(&self, query: &MemberQuery) -> Result<Option<Position>, Error> {
         let mut text = Text::default();
         let inner = text.ordered(self.organization, query);
@@ -166,13 +167,13 @@ impl OrgReads<'_> {
 }
 
 impl MemberQuery {
-    /// Gives what must be true of every member of the list, words first.
+    /// Returns what must be true of every member of the list, words first.
     fn probes(&self) -> impl Iterator<Item = Probe<'_>> {
         let words = self.words.prefixes().iter().map(Probe::Word);
         words.chain(self.filter.required().into_iter().map(Probe::Term))
     }
 
-    /// Says whether every member is listed.
+    /// Returns whether every member is listed.
     pub(super) fn is_plain(&self) -> bool {
         self.words.is_empty() && self.filter.is_empty()
     }

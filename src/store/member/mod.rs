@@ -95,7 +95,7 @@ impl OrgReads<'_> {
         rows.into_iter().map(|row| member(row, Vec::new())).collect()
     }
 
-    /// Tells which of some users have a place in another organization than this one.
+    /// Returns which of some users have a place in another organization than this one.
     ///
     /// # Errors
     /// Only what the database says.

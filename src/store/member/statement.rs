@@ -209,7 +209,7 @@ impl Text {
     }
 }
 
-/// Gives a text after which nothing begins with `prefix`; both databases compare bytewise.
+/// Returns a text after which nothing begins with `prefix`; both databases compare bytewise.
 fn past(prefix: &str) -> String {
     format!("{prefix}{}", char::MAX)
 }

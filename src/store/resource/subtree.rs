@@ -39,7 +39,7 @@ pub struct Branch {
 }
 
 impl OrgReads<'_> {
-    /// Tells how many levels a resource is high with all that stands below it: 1 if nothing does, 0 if it is none.
+    /// Returns how many levels a resource is high with all that stands below it: 1 if nothing does, 0 if it is none.
     ///
     /// # Errors
     /// Only what the database says.
@@ -86,8 +86,8 @@ impl OrgReads<'_> {
         rows.iter().map(grant).collect()
     }
 
-    /// Reads what some principals own in an organization, at most `count`; last what service accounts are bound to, which
-    /// are judged by what their owner has besides.
+    /// Reads what some principals own in an organization, at most `count`; last what service accounts are bound to,
+    /// which are judged by what their owner has besides.
     ///
     /// # Errors
     /// Only what the database says.
@@ -144,8 +144,8 @@ impl OrgReads<'_> {
 }
 
 impl Tx {
-    /// Takes resources out of the locked organization's tree; their grants and contacts have gone before, and what stood
-    /// below them.
+    /// Takes resources out of the locked organization's tree; their grants and contacts have gone before, and what
+    /// stood below them.
     ///
     /// # Errors
     /// Only what the database says.

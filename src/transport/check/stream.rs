@@ -162,7 +162,7 @@ impl Dialogue {
         Self { server, call, inbound, stream, waiting, is_half_closed: false, drains_at, ends_at: None }
     }
 
-    /// Gives the next frame; `None` once the client has half-closed and everything it asked is answered.
+    /// Returns the next frame; `None` once the client has half-closed and everything it asked is answered.
     async fn next(&mut self) -> Result<Option<Answered>, Error> {
         let clock = Arc::clone(&self.server.env.clock);
         let draining = self.server.draining.clone();
@@ -384,7 +384,7 @@ fn unreadable() -> Error {
     Error::new(Reason::RequestInvalid, "a message of the stream cannot be read, or is too large")
 }
 
-/// Asks that a frame is not empty; that it is not too large is asked by the stream.
+/// Ensures that a frame is not empty; that it is not too large is asked by the stream.
 fn must_hold_something(field: &str, count: usize) -> Result<(), Error> {
     if count == 0 {
         return Err(Error::invalid(field, Reason::OutOfRange, format!("must be from 1 to {ITEMS_MAX}")));

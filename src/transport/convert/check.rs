@@ -72,7 +72,7 @@ pub fn valid_for(until: Option<Timestamp>, now: Timestamp) -> Option<u64> {
     until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Gives a generated item as it would be read in place.
+/// Returns a generated item as it would be read in place.
 fn item_view(item: &proto::CheckItem) -> ItemView<'_> {
     let kind = item.subject.as_ref().and_then(|subject| subject.kind.as_ref());
     ItemView {

@@ -33,7 +33,7 @@ impl<'a> Mask<'a> {
         Err(Error::invalid("update_mask", Reason::UpdateMaskInvalid, message))
     }
 
-    /// Says whether `field` is written; `is_set` says whether the request gives it a value.
+    /// Returns whether `field` is written; `is_set` says whether the request gives it a value.
     #[must_use]
     pub fn takes(self, field: &str, is_set: bool) -> bool {
         match self {

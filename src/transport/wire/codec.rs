@@ -9,7 +9,7 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 
 /// An answer that needs no generated code to be written.
 pub trait Prepared {
-    /// Gives how many bytes it takes.
+    /// Returns how many bytes it takes.
     fn encoded_len(&self) -> usize;
 
     /// Writes exactly as many bytes.
@@ -67,7 +67,8 @@ where
     }
 }
 
-/// Gives each message as it came, without a copy: it is a part of what was read from the connection, and keeps that alive.
+/// Gives each message as it came, without a copy: it is a part of what was read from the connection, and keeps that
+/// alive.
 #[derive(Debug)]
 pub struct InPlaceDecoder {
     settings: BufferSettings,

@@ -16,7 +16,7 @@ const GROUP_START: u32 = 3;
 const GROUP_END: u32 = 4;
 const FIXED_32: u32 = 5;
 
-/// Gives the key of field `number` with wire type `wire`.
+/// Returns the key of field `number` with wire type `wire`.
 pub const fn key(number: u32, wire: u32) -> u64 {
     ((number << 3) | wire) as u64
 }
@@ -53,8 +53,8 @@ impl<'a> Reader<'a> {
 
     /// Looks whether everything that is left is UTF-8.
     ///
-    /// It mostly is, numbers and lengths below 128 included, and one pass over all of it costs a fraction of a pass over
-    /// each text. Where it is not, each text is looked at by itself.
+    /// It mostly is, numbers and lengths below 128 included, and one pass over all of it costs a fraction of a pass
+    /// over each text. Where it is not, each text is looked at by itself.
     pub fn with_text(mut self) -> Self {
         self.bytes = self.bytes.get(self.at..).unwrap_or_default();
         self.at = 0;
@@ -62,12 +62,12 @@ impl<'a> Reader<'a> {
         self
     }
 
-    /// Gives how many bytes were read.
+    /// Returns how many bytes were read.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Gives the same message between two of its fields' ends.
+    /// Returns the same message between two of its fields' ends.
     pub fn between(&self, from: usize, to: usize) -> Self {
         Self { bytes: self.bytes.get(..to).unwrap_or_default(), at: from, ..*self }
     }

@@ -56,7 +56,7 @@ impl<S, H> InPlace<S, H> {
         Self { generated, handler: Arc::new(handler), message_bytes_max, settings: BufferSettings::default() }
     }
 
-    /// Says how large the buffers of a stream are, and how much is gathered before it is sent.
+    /// Returns how large the buffers of a stream are, and how much is gathered before it is sent.
     #[must_use]
     pub fn with_buffers(self, settings: BufferSettings) -> Self {
         Self { settings, ..self }

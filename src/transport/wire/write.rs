@@ -171,7 +171,7 @@ impl<D: AsRef<[DecisionOut]>, S: AsRef<str>> Prepared for BatchAnswer<D, S> {
     }
 }
 
-/// Gives the key of a text or a message; all of these answers have fields below 16, whose keys are a byte.
+/// Returns the key of a text or a message; all of these answers have fields below 16, whose keys are a byte.
 const fn text_key(number: u8) -> u8 {
     (number << 3) | 2
 }
@@ -215,7 +215,7 @@ fn change_field_len(change: &ChangeOut) -> usize {
     2 + change_len(change)
 }
 
-/// Gives the bits of an enum's value; negative ones are written with all 64.
+/// Returns the bits of an enum's value; negative ones are written with all 64.
 fn enum_bits(value: i32) -> u64 {
     i64::from(value).cast_unsigned()
 }

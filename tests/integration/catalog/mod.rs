@@ -11,7 +11,7 @@ use crate::harness::{Organization, TestApp};
 /// A catalog of an operator's, version 1.
 pub const SHOP: &str = include_str!("shop.yaml");
 
-/// Gives the shop with some of its text replaced, which must be there.
+/// Returns the shop with some of its text replaced, which must be there.
 pub fn shop_with(changes: &[(&str, &str)]) -> String {
     changes.iter().fold(SHOP.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "the shop has no {from:?}");

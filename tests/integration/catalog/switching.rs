@@ -34,7 +34,7 @@ async fn scene(app: &TestApp) -> (Organization, Person) {
     (shop, bob)
 }
 
-/// Tells how far the organization's own log has come.
+/// Returns how far the organization's own log has come.
 async fn revision(call: &Caller, organization: &str) -> Position {
     at_revision(&call.get_organization(get_organization(organization)).await.expect("an organization").revision)
 }

@@ -46,11 +46,11 @@ pub fn house(id: &str) -> proto::ResourceRef {
 pub struct Scene<'a> {
     pub app: &'a TestApp,
     pub organization: Organization,
-    /// Gives and takes what they hold themselves.
+    /// Returns and takes what they hold themselves.
     clerk: Person,
     /// A clerk who sees every house.
     warden: Person,
-    /// Gives and takes anything.
+    /// Returns and takes anything.
     giver: Person,
     made: AtomicU32,
 }
@@ -79,7 +79,8 @@ impl<'a> Scene<'a> {
         self.organization.id.clone()
     }
 
-    /// Who acts: what is refused to the giver is refused for being theirs, and to the warden not for what they do not see.
+    /// Who acts: what is refused to the giver is refused for being theirs, and to the warden not for what they do not
+    /// see.
     pub fn actor(&self, path: &str, column: Column) -> &Person {
         match column {
             Column::Oneself => &self.giver,
@@ -97,7 +98,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Gives a name that nobody and nothing has.
+    /// Returns a name that nobody and nothing has.
     pub fn fresh(&self) -> String {
         format!("fresh-{}", self.made.fetch_add(1, Ordering::Relaxed))
     }
@@ -106,12 +107,12 @@ impl<'a> Scene<'a> {
         format!("{}@example.test", self.fresh())
     }
 
-    /// Gives the actor themselves where that is the column, and else somebody new.
+    /// Returns the actor themselves where that is the column, and else somebody new.
     pub async fn recipient(&self, column: Column) -> String {
         if column == Column::Oneself { self.giver.membership_id.clone() } else { self.pending().await }
     }
 
-    /// Gives the membership of somebody who has not come yet.
+    /// Returns the membership of somebody who has not come yet.
     pub async fn pending(&self) -> String {
         let request = create_member(&self.organization.id, new_member(&self.email(), vec![]));
         self.organization.owner.call.create_member(request).await.expect("a member").member.expect("them").id
@@ -123,7 +124,7 @@ impl<'a> Scene<'a> {
         self.app.invite_and_join(&self.organization.id, owner, &self.email(), held).await
     }
 
-    /// Gives the actor themselves where that is the column, and else somebody new who holds what the column says.
+    /// Returns the actor themselves where that is the column, and else somebody new who holds what the column says.
     pub async fn holder(&self, column: Column) -> String {
         match column {
             Column::Oneself => self.giver.membership_id.clone(),

@@ -51,7 +51,7 @@ fn later(app: &TestApp, duration: Duration) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_micros() / 1_000_000, nanos: 0 }
 }
 
-/// Gives the part of a revision token that names the organization's revision.
+/// Returns the part of a revision token that names the organization's revision.
 fn position(revision: &str) -> Position {
     Token::from_bytes(&URL_SAFE_NO_PAD.decode(revision).unwrap()).unwrap().position
 }

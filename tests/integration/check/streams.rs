@@ -323,8 +323,8 @@ async fn a_change_on_one_replica_is_pushed_on_another_by_the_poll_alone() {
     }
 }
 
-/// Gives the part of a revision token that names the organization's revision; the installation's may differ.
-/// Tells which commit of the organization a revision names.
+/// Returns the part of a revision token that names the organization's revision; the installation's may differ.
+/// Returns which commit of the organization a revision names.
 pub fn at(text: &str) -> Position {
     token(text).position
 }

@@ -64,7 +64,7 @@ impl<'a> Tenant<'a> {
         made.resource.unwrap().resource.unwrap()
     }
 
-    /// Gives one thing to one member.
+    /// Returns one thing to one member.
     pub async fn give(&self, by: &Caller, to: &Person, what: proto::Assignment) -> Result<Changed, Status> {
         self.change(by, vec![grant(membership(&to.membership_id), what)]).await
     }
@@ -119,7 +119,7 @@ impl<'a> Tenant<'a> {
         names
     }
 
-    /// Says whether a resource exists in a person's eyes; what does not is answered like one that nobody has.
+    /// Returns whether a resource exists in a person's eyes; what does not is answered like one that nobody has.
     pub async fn sees(&self, who: &Person, resource: &ResourceRef) -> bool {
         let answer = who.call.get_resource(get_resource(&self.id, resource.clone())).await;
         if let Err(status) = &answer {
@@ -131,7 +131,7 @@ impl<'a> Tenant<'a> {
         answer.is_ok()
     }
 
-    /// Tells how a member stands in the list, and with which roles.
+    /// Returns how a member stands in the list, and with which roles.
     pub async fn standing(&self, who: &Person) -> (MemberState, Vec<String>) {
         let member = self.app.operator().member(&self.id, &who.email).await;
         (member.state(), member.roles)
@@ -146,7 +146,7 @@ pub struct Changed {
     pub revoked: Vec<String>,
 }
 
-/// Says what a change is to bring.
+/// Returns what a change is to bring.
 pub fn changed(granted: &[&str], revoked: &[&str]) -> Changed {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     Changed { granted: words(granted), revoked: words(revoked) }

@@ -66,7 +66,7 @@ fn number_of(id: OrganizationId) -> usize {
     (0..ORGANIZATIONS).find(|number| organization(*number as u128) == id).expect("an organization of the play")
 }
 
-/// Gives the organization and the place among its questions.
+/// Returns the organization and the place among its questions.
 fn place(client: u64) -> (usize, usize) {
     let part = |number: u64| usize::try_from(number).expect("is below a usize");
     (part(client / NUMBERS), part(client % NUMBERS))
@@ -327,7 +327,7 @@ impl Client {
         }
     }
 
-    /// Says whether the stream has told of the newest revisions of an organization.
+    /// Returns whether the stream has told of the newest revisions of an organization.
     fn is_current(&self, line: &Line, number: usize) -> bool {
         line.told.get(&number).is_some_and(|token| self.play.is_newest(number, token))
     }

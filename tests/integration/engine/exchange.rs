@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(375);
 /// Heads of organizations that are compared with each poll.
 const SLICE: usize = 1_000;
 
-/// A stage whose feed polls when it is told to.
+/// A stage whose poller polls when it is told to.
 struct Followed {
     stage: Stage,
     _stop: DropGuard,
@@ -50,17 +50,17 @@ impl Followed {
         let pulse = Pulse::new("log", Duration::MAX, clock.clone());
         tokio::spawn(drive(LogPoller(engine.poller()), clock.clone(), pulse, stop.clone()));
         let this = Self { stage: Stage { engine, ledger, clock }, _stop: stop.drop_guard() };
-        this.clock.pauses().wait_for(|pauses| *pauses == 1).await.expect("a feed that waits");
+        this.clock.pauses().wait_for(|pauses| *pauses == 1).await.expect("a poller that waits");
         this
     }
 
-    /// Lets the feed poll once, to the end. Returns how many heads of organizations were compared.
+    /// Lets the poller poll once, to the end. Returns how many heads of organizations were compared.
     async fn poll(&self) -> usize {
         self.ledger.heads_read();
         let mut pauses = self.clock.pauses();
         let before = *pauses.borrow();
         self.clock.advance(PAUSE);
-        pauses.wait_for(|pauses| *pauses > before).await.expect("a feed that goes on");
+        pauses.wait_for(|pauses| *pauses > before).await.expect("a poller that goes on");
         // The installation's is always among them.
         self.ledger.heads_read().into_iter().sum::<usize>().saturating_sub(1)
     }
@@ -74,7 +74,7 @@ impl Followed {
         ids
     }
 
-    /// Says whether the one member may view a project that is not theirs.
+    /// Returns whether the one member may view a project that is not theirs.
     async fn allows(&self, id: OrganizationId) -> bool {
         self.view(id).await.expect("an organization").answer(&may_view(0, 1)).is_allowed()
     }

@@ -214,7 +214,7 @@ impl Ledger {
         (book.commits, book.names) = (copy.commits + ahead, names);
     }
 
-    /// Says from now on how much is told of which history it is.
+    /// Returns from now on how much is told of which history it is.
     pub fn name(&self, names: Names) {
         self.book.lock().names = names;
     }
@@ -254,7 +254,7 @@ impl Ledger {
         self.book.lock().head(scope).expect("a log")
     }
 
-    /// Says how often an organization was asked for.
+    /// Returns how often an organization was asked for.
     pub fn loads(&self, id: OrganizationId) -> usize {
         self.book.lock().loads.get(&Scope::Organization(id)).copied().unwrap_or(0)
     }
@@ -274,7 +274,7 @@ impl Ledger {
         self.is_open.send_replace(!hold);
     }
 
-    /// Says how many loads are under way, and how many there were at the most.
+    /// Returns how many loads are under way, and how many there were at the most.
     pub fn loading(&self) -> (usize, usize) {
         (self.loading.load(Ordering::SeqCst), self.loading_most.load(Ordering::SeqCst))
     }

@@ -1,4 +1,5 @@
-//! What is in memory: within its budget, loaded within bounds, and what does not exist is not asked for again and again.
+//! What is in memory: within its budget, loaded within bounds, and what does not exist is not asked for again and
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const ROOM: usize = 10;
 /// How long lies between two uses at the least, for one to count as the later.
 const A_WHILE: Duration = Duration::from_secs(1);
 
-/// Tells how many bytes an organization takes.
+/// Returns how many bytes an organization takes.
 async fn size() -> usize {
     let stage = Stage::new(Settings::default()).await;
     let id = stage.found(0, MEMBERS);

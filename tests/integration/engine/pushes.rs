@@ -2,7 +2,8 @@
 //! killed, resubscribe with what they hold, and are slow to read.
 //!
 //! Every answer is what the twin says at the pair of revisions that it names; on one stream none is older than one sent
-//! before it; and when all is quiet every stream holds what the twin says. `GUILDHALL_SOAK=20` plays twenty times as many.
+//! before it; and when all is quiet every stream holds what the twin says. `GUILDHALL_SOAK=20` plays twenty times as
+//! many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,7 +122,7 @@ impl Play {
         }
     }
 
-    /// Says whether a token names the newest of both logs.
+    /// Returns whether a token names the newest of both logs.
     pub fn is_newest(&self, number: usize, token: &Token) -> bool {
         let head = |scope| self.ledger.head(scope);
         token.position == head(scope(number)) && token.installation == head(Scope::Installation)

@@ -89,7 +89,7 @@ impl Truth {
         book.above.insert(position.tag, told);
     }
 
-    /// Says when the pair of revisions came to be.
+    /// Returns when the pair of revisions came to be.
     pub fn order(&self, number: usize, token: &Token) -> (Order, Order) {
         let book = self.book.lock();
         let here = book.here.get(&(number, token.position.tag)).expect("a revision that was committed");
@@ -97,7 +97,7 @@ impl Truth {
         (here.0, above.0)
     }
 
-    /// Gives what stood at a pair of revisions, and at a time.
+    /// Returns what stood at a pair of revisions, and at a time.
     pub fn at(&self, number: usize, token: &Token, now: Timestamp) -> World {
         let (here, above) = {
             let book = self.book.lock();

@@ -111,7 +111,7 @@ impl Cluster {
         db.close().await.expect("a connection that closes");
     }
 
-    /// Gives the counter of transactions.
+    /// Returns the counter of transactions.
     pub async fn counter(&self) -> u64 {
         self.ask("select pg_snapshot_xmax(pg_current_snapshot())::text").await.parse().expect("a number")
     }

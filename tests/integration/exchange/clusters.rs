@@ -1,5 +1,5 @@
 //! PostgreSQL clusters are exchanged behind an address: a standby that was promoted with loss, and a copy that has the
-//! original's names. Either's counter has overtaken the feed's, and no poll fails.
+//! original's names. Either's counter has overtaken the poller's, and no poll fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -66,7 +66,7 @@ on_both! {
         let store = app.app.services().store.clone();
         let before = store.cursor().await.unwrap();
         copy.restore().await;
-        // Until the counter has overtaken the feed's.
+        // Until the counter has overtaken the poller's.
         for number in 0.. {
             let resource = register(&elsewhere.id, project(&format!("p-{number}")));
             elsewhere.owner.call.register_resource(resource).await.unwrap();

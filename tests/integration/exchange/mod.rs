@@ -1,9 +1,10 @@
 //! A database is exchanged under a server that runs: for one that lacks the last commits, and in which others were made
-//! since, so that its counter has overtaken what the server knows. No poll fails. What was given in the lost part is not
-//! allowed, and credentials of the lost part are refused.
+//! since, so that its counter has overtaken what the server knows. No poll fails. What was given in the lost part is
+//! not allowed, and credentials of the lost part are refused.
 //!
 //! `contents` exchanges what is in the tables; `clusters` exchanges PostgreSQL clusters behind an address, with
-//! `cluster` and `proxy`; `withheld` follows a PostgreSQL that does not tell which one it is. The engine's own part is in
+//! `cluster` and `proxy`; `withheld` follows a PostgreSQL that does not tell which one it is. The engine's own part is
+//! in
 //! `engine/exchange`.
 
 mod cluster;
@@ -80,7 +81,7 @@ impl Scene {
         item(&self.bob.user_id, "project.view", Some(project("alpha")))
     }
 
-    /// Says whether Bob may, as far as memory knows.
+    /// Returns whether Bob may, as far as memory knows.
     async fn allows(&self, by: &Caller) -> Result<bool, Status> {
         let request = proto::CheckRequest {
             organization_id: self.organization.id.clone(),
@@ -90,7 +91,7 @@ impl Scene {
         Ok(by.check(request).await?.decision.expect("it is in the answer").allowed)
     }
 
-    /// Asserts that nothing of the lost part counts, once the feed has noticed, and all that was before does.
+    /// Asserts that nothing of the lost part counts, once the poller has noticed, and all that was before does.
     async fn must_have_lost(&self, app: &TestApp, mut lost: Lost) {
         eventually_finds("a denial", async || (!self.allows(&self.backend).await.unwrap()).then_some(())).await;
         assert!(app.app.services().engine.histories_replaced() > 0);
@@ -129,7 +130,7 @@ impl Scene {
     }
 }
 
-/// Says whether a credential is known, whatever its bearer may.
+/// Returns whether a credential is known, whatever its bearer may.
 async fn is_known(call: &Caller, organization: &str) -> bool {
     match call.get_organization(get_organization(organization)).await {
         Err(status) if status.code() == Code::Unauthenticated => {

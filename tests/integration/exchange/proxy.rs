@@ -58,7 +58,7 @@ async fn pass(mut client: TcpStream, mut target: watch::Receiver<u16>) {
     }
 }
 
-/// A source that hides from the feed that connections are cut, as a pool does that tests them before it gives them out:
+/// A source that hides from the poller that connections are cut, as a pool does that tests them before it gives them out:
 /// what fails is asked again at once.
 pub struct Patient {
     pub source: Arc<dyn Source>,

@@ -1,7 +1,7 @@
 //! Every call that changes something, as often as it is asked for, each time on something that is new.
 //!
-//! What the permission tables know how to ask is asked as there; what would change nothing the second time, and what nobody
-//! of the tables may do, is here. An RPC that is called as no read is must be one or the other.
+//! What the permission tables know how to ask is asked as there; what would change nothing the second time, and what
+//! nobody of the tables may do, is here. An RPC that is called as no read is must be one or the other.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -66,7 +66,7 @@ enum Way {
 }
 
 impl Act {
-    /// Gives all of them; those alone that `GUILDHALL_ACT` is a part of, if it is set.
+    /// Returns all of them; those alone that `GUILDHALL_ACT` is a part of, if it is set.
     pub fn all() -> Vec<Self> {
         let mut acts = Vec::new();
         for rpc in Rpc::ALL.iter().copied().filter(|rpc| changes(*rpc)) {
@@ -261,7 +261,7 @@ impl<'a> Stage<'a> {
         drop(ask.who.call.remove_member(message).await);
     }
 
-    /// Gives a member who has an account elsewhere: it stays when they go.
+    /// Returns a member who has an account elsewhere: it stays when they go.
     async fn guest(&self, ask: &Ask<'_>) -> Person {
         let app = self.scene.app;
         let person = app.somebody(&ask.email()).await;
@@ -295,7 +295,7 @@ pub fn may_be_repeated(call: &Recorded) -> bool {
     messages_of(call.rpc).0.get_field_by_name("request_id").is_some()
 }
 
-/// Gives the caller of a call on a server.
+/// Returns the caller of a call on a server.
 pub fn caller_on(app: &TestApp, call: &Recorded) -> Caller {
     Caller::new(app.anyone().channel(), call.credential.clone())
 }

@@ -1,7 +1,7 @@
 //! A disk without room: SQLite cannot write what it is to commit, and goes on once there is room again.
 //!
-//! A child process may write files of a certain length and no longer; and where file systems can be mounted, the disk is one
-//! that is really full. Growth is bounded by SQLite itself, too.
+//! A child process may write files of a certain length and no longer; and where file systems can be mounted, the disk
+//! is one that is really full. Growth is bounded by SQLite itself, too.
 
 use std::fs::File;
 use std::io::Write;
@@ -48,7 +48,7 @@ async fn ask(call: &Caller, organization: &str, number: usize) -> Asked {
     Asked { request, refused }
 }
 
-/// Gives the ids of the resources that are in the file, past the server.
+/// Returns the ids of the resources that are in the file, past the server.
 async fn stored(site: &Site) -> Vec<String> {
     let url = format!("{}?mode=ro", site.config.database_url());
     let connection = Connection::connect(url).await.expect("the file");
@@ -144,7 +144,7 @@ async fn after_files_that_could_not_grow_what_was_answered_is_there_and_writes_g
     run_out(&site, server, fill, |server| limit(server, "unlimited")).await;
 }
 
-/// Gives the length of the longest file in a directory.
+/// Returns the length of the longest file in a directory.
 fn longest(directory: &Path) -> u64 {
     let entries = std::fs::read_dir(directory).expect("a directory");
     let lengths = entries.map(|entry| entry.and_then(|entry| entry.metadata()).expect("a file").len());

@@ -1,5 +1,5 @@
-//! A network that drops all packets without a word: nobody waits longer than is promised, and nobody has to help the server
-//! afterwards.
+//! A network that drops all packets without a word: nobody waits longer than is promised, and nobody has to help the
+//! server afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Behind {
     }
 }
 
-/// Tells what calls came to, for whoever reads of a failure.
+/// Returns what calls came to, for whoever reads of a failure.
 fn told(made: &[Made]) -> String {
     let mut slowest: Vec<&Made> = made.iter().collect();
     slowest.sort_by_key(|made| std::cmp::Reverse(made.took));

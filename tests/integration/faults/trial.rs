@@ -1,5 +1,6 @@
-//! One call into which something breaks, held against what is in the database then: what was answered is all there, what was
-//! refused is not there at all, and what is not known is one or the other, and answered rightly when it is asked again.
+//! One call into which something breaks, held against what is in the database then: what was answered is all there,
+//! what was refused is not there at all, and what is not known is one or the other, and answered rightly when it is
+//! asked again.
 
 use guildhall::rpc::Rpc;
 use prost_reflect::{DynamicMessage, SerializeOptions};
@@ -53,7 +54,7 @@ impl Answer {
     }
 }
 
-/// Gives what an answer says that is the same whenever it is given.
+/// Returns what an answer says that is the same whenever it is given.
 fn lasting(rpc: Rpc, bytes: &[u8]) -> Value {
     let message = DynamicMessage::decode(messages_of(rpc).1, bytes).expect("an answer of the contract");
     let options = SerializeOptions::new();
@@ -71,8 +72,8 @@ pub async fn make(app: &TestApp, call: &Recorded) -> Answer {
 
 /// Makes a call while something breaks, which `shake` brings about and `calm` ends, and again when it is over.
 ///
-/// Says what is wrong with what was answered, if anything is; else gives what must be answered from now on, if the call may be
-/// made again. `expected` is what such a call changes when nothing breaks.
+/// Returns what is wrong with what was answered, if anything is; else gives what must be answered from now on, if the
+/// call may be made again. `expected` is what such a call changes when nothing breaks.
 pub async fn trial(
     servers: Servers<'_>,
     (act, call): (Act, Recorded),

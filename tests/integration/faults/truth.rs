@@ -1,4 +1,5 @@
-//! What is in the database, whatever a server says of it: all rows, read past every server; and the mails that have gone out.
+//! What is in the database, whatever a server says of it: all rows, read past every server; and the mails that have
+//! gone out.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,8 +29,8 @@ pub struct State {
     mails: usize,
 }
 
-/// What has changed between two states: by table, how many rows are gone and how many are new. Two acts of one kind change
-/// as much, whatever their ids.
+/// What has changed between two states: by table, how many rows are gone and how many are new. Two acts of one kind
+/// change as much, whatever their ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Change {
     tables: BTreeMap<String, (usize, usize)>,
@@ -46,7 +47,7 @@ pub struct Truth {
 }
 
 impl State {
-    /// Says what has changed since `before`.
+    /// Returns what has changed since `before`.
     pub fn since(&self, before: &Self) -> Change {
         let mut change = Change { mails: self.mails - before.mails, ..Change::default() };
         let nothing = BTreeMap::new();
@@ -117,7 +118,7 @@ impl Truth {
         }
     }
 
-    /// Gives the number `n` that a statement reads.
+    /// Returns the number `n` that a statement reads.
     pub async fn count(&self, sql: &str) -> i64 {
         let statement = Statement::from_string(self.connection.get_database_backend(), sql);
         let row = self.connection.query_one_raw(statement).await.expect("a count").expect("a row");

@@ -16,7 +16,7 @@ use super::{Caller, PATIENCE};
 static MESSAGES: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors of the protos"));
 
-/// Gives the messages that an RPC takes and gives.
+/// Returns the messages that an RPC takes and gives.
 pub fn messages_of(rpc: Rpc) -> (MessageDescriptor, MessageDescriptor) {
     let (service, method) = rpc.path()[1..].split_once('/').expect("a path of two parts");
     let service = MESSAGES.get_service_by_name(service).expect("a service of the contract");

@@ -154,7 +154,7 @@ impl Caller {
         Self { channel, credential, source: None }
     }
 
-    /// Says where the user sits on whose behalf is called.
+    /// Returns where the user sits on whose behalf is called.
     pub fn from(&self, source: &str) -> Self {
         Self { source: Some(source.to_owned()), ..self.clone() }
     }
@@ -172,7 +172,7 @@ impl Caller {
         request
     }
 
-    /// Gives the connection, for what this client does not do.
+    /// Returns the connection, for what this client does not do.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -188,7 +188,7 @@ impl Caller {
         members.find(|member| member.email == email).unwrap_or_else(|| panic!("no member {email}"))
     }
 
-    /// Says whether a user may, freshly.
+    /// Returns whether a user may, freshly.
     pub async fn allows(
         &self,
         organization: &str,

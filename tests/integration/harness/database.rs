@@ -25,7 +25,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// Gives the settings of a server on an empty database of its own.
+    /// Returns the settings of a server on an empty database of its own.
     pub async fn config(self, data_dir: &Path) -> Config {
         let mut config = Config::local(data_dir.to_owned());
         let key_file = data_dir.join("installation.key");
@@ -43,7 +43,7 @@ impl Database {
     }
 }
 
-/// Gives the URL of a database in the cluster of this run.
+/// Returns the URL of a database in the cluster of this run.
 ///
 /// # Panics
 /// Without a cluster: a test that cannot run fails.

@@ -482,7 +482,7 @@ pub fn check(organization: &str, item: proto::CheckItem) -> proto::CheckRequest 
     proto::CheckRequest { organization_id: organization.into(), item: Some(item), consistency: Some(fresh()) }
 }
 
-/// Gives a resource another name.
+/// Returns a resource another name.
 pub fn rename(organization: &str, resource: proto::ResourceRef, name: &str) -> proto::UpdateResourceRequest {
     proto::UpdateResourceRequest {
         organization_id: organization.into(),

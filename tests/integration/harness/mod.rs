@@ -43,7 +43,7 @@ pub const PASSWORD: &str = "Correct4Horses!";
 /// How long anything that must come is waited for, in real time.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Says how many times as much is to be tried as in a short run: `GUILDHALL_SOAK`, or 1.
+/// Returns how many times as much is to be tried as in a short run: `GUILDHALL_SOAK`, or 1.
 pub fn soak() -> u64 {
     std::env::var("GUILDHALL_SOAK").map_or(1, |soak| soak.parse().expect("GUILDHALL_SOAK is a number"))
 }
@@ -237,7 +237,7 @@ impl TestApp {
         self.with(&self.operator_key)
     }
 
-    /// Gives the operator's API key.
+    /// Returns the operator's API key.
     pub fn operator_key(&self) -> &str {
         &self.operator_key
     }
@@ -424,7 +424,7 @@ pub fn unsubscribe_token_in(mail: &str) -> String {
     rest.split_whitespace().next().expect("a token").to_owned()
 }
 
-/// Gives the texts of the mails to an address that lie in a directory, oldest first.
+/// Returns the texts of the mails to an address that lie in a directory, oldest first.
 pub fn mails_in(directory: &Path, email: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -456,7 +456,7 @@ pub async fn eventually_finds<T>(what: &str, mut look: impl AsyncFnMut() -> Opti
     }
 }
 
-/// Gives the machine-readable reason of a refusal.
+/// Returns the machine-readable reason of a refusal.
 pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
     let info = info.unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
@@ -471,7 +471,7 @@ pub fn assert_refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code,
     assert_eq!((status.code(), reason(&status).as_str()), (code, expected), "{status:?}");
 }
 
-/// Gives the field and the reason of every violation that a refusal names.
+/// Returns the field and the reason of every violation that a refusal names.
 pub fn violations(status: &Status) -> Vec<(String, String)> {
     let details = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
     details

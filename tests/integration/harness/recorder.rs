@@ -1,5 +1,5 @@
-//! A server that does nothing but take down what it is asked: for making a call that a test has prepared again, elsewhere or
-//! under another request id.
+//! A server that does nothing but take down what it is asked: for making a call that a test has prepared again,
+//! elsewhere or under another request id.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl Recorder {
         Caller::new(self.channel.clone(), caller.credential.clone())
     }
 
-    /// Gives the one call that has come.
+    /// Returns the one call that has come.
     pub fn taken(&self) -> Recorded {
         let mut heard = std::mem::take(&mut *self.heard.lock());
         assert_eq!(heard.len(), 1, "one call was to come: {heard:?}");

@@ -1,9 +1,10 @@
-//! What a run puts in the place of the presets, and how its tests, which speak of the presets, are understood all the same.
+//! What a run puts in the place of the presets, and how its tests, which speak of the presets, are understood all the
+//! same.
 //!
-//! `GUILDHALL_TEST_PRESETS=renamed` puts all presets under other names: of the catalog, its types, permissions, roles, sets,
-//! plans and listeners. What still holds then depends on no name. `GUILDHALL_TEST_PRESETS=FILE` puts one text in the place
-//! of the preset whose name it has. Either way the client of the tests says the new name wherever a message has a name, and
-//! gives the old one back: a new field with a name needs its line in [`kind`].
+//! `GUILDHALL_TEST_PRESETS=renamed` puts all presets under other names: of the catalog, its types, permissions, roles,
+//! sets, plans and listeners. What still holds then depends on no name. `GUILDHALL_TEST_PRESETS=FILE` puts one text in
+//! the place of the preset whose name it has. Either way the client of the tests says the new name wherever a message
+//! has a name, and gives the old one back: a new field with a name needs its line in [`kind`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -51,12 +52,12 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Gives what this run puts in the place of the presets, if anything.
+    /// Returns what this run puts in the place of the presets, if anything.
     pub fn of_this_run() -> Option<&'static Self> {
         OF_THIS_RUN.as_ref()
     }
 
-    /// Gives the catalogs to put, as YAML.
+    /// Returns the catalogs to put, as YAML.
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
@@ -204,7 +205,7 @@ fn rewrite_value(value: &mut Value, kind: Option<Kind>, say: &dyn Fn(Option<Kind
     }
 }
 
-/// Says what is named in a field of a message.
+/// Returns what is named in a field of a message.
 fn kind(message: &str, field: &str) -> Option<Kind> {
     Some(match (message, field) {
         (_, "permission") => Kind::Permission,

@@ -1,5 +1,5 @@
-//! How many invitations are mailed: to one address, by one sponsor, from one organization; and that nobody learns by it what
-//! other organizations do.
+//! How many invitations are mailed: to one address, by one sponsor, from one organization; and that nobody learns by it
+//! what other organizations do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn start(database: Database, set: impl FnOnce(&mut Config)) -> TestApp {
     TestApp::start_with(config, data_dir, ManualClock::new()).await.expect("a server that starts")
 }
 
-/// Tells which limit has refused a call, and how long it is to wait.
+/// Returns which limit has refused a call, and how long it is to wait.
 #[track_caller]
 fn limited<T: std::fmt::Debug>(result: Result<T, Status>) -> (String, Duration) {
     let status = result.expect_err("a refusal");
@@ -199,7 +199,7 @@ on_both! {
     }
 }
 
-/// Tells how an address is refused that was invited already.
+/// Returns how an address is refused that was invited already.
 #[track_caller]
 fn limited_or_pending<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
     let status = result.expect_err("a refusal");

@@ -1,5 +1,5 @@
-//! What is offered, and what has expired: the one is treated as held where a role or a catalog changes, the other is held
-//! nowhere; and what an acceptance asks.
+//! What is offered, and what has expired: the one is treated as held where a role or a catalog changes, the other is
+//! held nowhere; and what an acceptance asks.
 
 mod accepting;
 mod expired;
@@ -56,7 +56,7 @@ impl Scene {
         (made.invitation.expect("it is in the answer").id, token_in(&made.link))
     }
 
-    /// Gives a member something, as the owner.
+    /// Returns a member something, as the owner.
     async fn give(&self, member: &str, held: proto::Assignment) -> proto::ChangeGrantsResponse {
         let deltas = vec![grant(membership(member), held)];
         self.owner().change_grants(change(self.id(), deltas)).await.expect("a grant")
@@ -77,7 +77,7 @@ async fn come(person: &Person, token: &str) -> Result<proto::Member, Status> {
     Ok(person.call.accept_invitation(accept(token, "")).await?.member.expect("it is in the answer"))
 }
 
-/// Says what stands in the way of the state that a call asks for.
+/// Returns what stands in the way of the state that a call asks for.
 fn in_the_way(status: &Status) -> String {
     let failure = status.get_details_precondition_failure().expect("a precondition");
     failure.violations[0].subject.clone()

@@ -1,4 +1,5 @@
-//! The list of members, against a naive model of it; and that its pages come from an index, however many members there are.
+//! The list of members, against a naive model of it; and that its pages come from an index, however many members there
+//! are.
 
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ async fn pages(call: &Caller, request: &proto::ListMembersRequest) -> Vec<Member
 
 type Fits = Box<dyn Fn(&Member) -> bool>;
 
-/// Gives a filter as it is written, and as the model reads it.
+/// Returns a filter as it is written, and as the model reads it.
 fn filter(dice: &mut Dice, instants: &[prost_types::Timestamp], depth: usize) -> (String, Fits) {
     if depth > 0 && dice.roll(3) > 0 {
         let (one, fits_one) = filter(dice, instants, depth - 1);
@@ -109,7 +110,7 @@ fn filter(dice: &mut Dice, instants: &[prost_types::Timestamp], depth: usize) ->
     }
 }
 
-/// Says whether a word of the query begins, in the name or the address, after a space or a mark.
+/// Returns whether a word of the query begins, in the name or the address, after a space or a mark.
 fn is_found(member: &Member, query: &str) -> bool {
     let text = format!("{} {}", member.display_name, member.email).to_lowercase();
     let query = query.to_lowercase();
@@ -436,7 +437,7 @@ on_both! {
     }
 }
 
-/// Says whether no table is read from its beginning to its end.
+/// Returns whether no table is read from its beginning to its end.
 fn is_indexed(plan: &str) -> bool {
     plan.lines().all(|line| {
         let line = line.trim_start_matches([' ', '-', '>']);
@@ -445,7 +446,8 @@ fn is_indexed(plan: &str) -> bool {
     })
 }
 
-/// Says whether more rows are sorted than a page may read: PostgreSQL sorts those of a narrow range, if it takes them for few.
+/// Returns whether more rows are sorted than a page may read: PostgreSQL sorts those of a narrow range, if it takes
+/// them for few.
 fn sorts(plan: &str) -> bool {
     plan.lines().any(|line| {
         let line = line.trim_start_matches([' ', '-', '>']);

@@ -1,9 +1,9 @@
 //! Who has lost what allowed a call is not given its answer again.
 //!
-//! A request id that was used before is answered before the caller is authorized under the lock, so all depends on their
-//! being authorized before it. Every mutation is called here, twice while its caller may call it, and once more when they
-//! may not: as an operator, who is one no more, and as a member, whose role is taken away or who is disabled. Mutations that
-//! this is not true of are listed with the reason, and only they.
+//! A request id that was used before is answered before the caller is authorized under the lock, so all depends on
+//! their being authorized before it. Every mutation is called here, twice while its caller may call it, and once more
+//! when they may not: as an operator, who is one no more, and as a member, whose role is taken away or who is disabled.
+//! Mutations that this is not true of are listed with the reason, and only they.
 
 use guildhall::proto;
 use guildhall::rpc::{Required, Rpc};
@@ -85,7 +85,8 @@ async fn call_and_repeat(app: &TestApp, call: Recorded) -> Result<Done, String> 
     }
 }
 
-/// Makes a call again that its caller may not make any more, and ensures that it is refused as it would be under a new request id.
+/// Makes a call again that its caller may not make any more, and ensures that it is refused as it would be under a new
+/// request id.
 async fn replay(stage: &Stage<'_>, done: &Done) -> Result<(), String> {
     let anew = match make(stage.scene.app, &stage.named(done.call.clone())).await {
         Answer::Refused(status) => told(&status),
@@ -106,7 +107,7 @@ fn mutations() -> Vec<Rpc> {
     Rpc::ALL.iter().copied().filter(|rpc| !rpc.is_read()).collect()
 }
 
-/// Gives the organization that a call names.
+/// Returns the organization that a call names.
 fn organization_of(call: &Recorded) -> String {
     let message = DynamicMessage::decode(messages_of(call.rpc).0, call.messages[0].as_slice()).expect("a message");
     let id = message.get_field_by_name("organization_id").expect("a mutation of an organization names it");

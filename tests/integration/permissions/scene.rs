@@ -81,7 +81,7 @@ impl<'a> Scene<'a> {
         Self { app, catalog, tenant: here.tenant, standing, callers, elsewhere, made: AtomicU32::new(0) }
     }
 
-    /// Gives every cell of the table: who asks for what, and what it must come to.
+    /// Returns every cell of the table: who asks for what, and what it must come to.
     pub fn cells<'b>(&'b self, table: &'b Table) -> Vec<(Ask<'b>, Word)> {
         let cells = table.rows.iter().flat_map(|row| {
             let here = self.callers.iter().zip(row.words.iter().copied());
@@ -94,12 +94,12 @@ impl<'a> Scene<'a> {
         cells.collect()
     }
 
-    /// Gives who calls in a column.
+    /// Returns who calls in a column.
     pub fn caller(&self, name: &str) -> &Someone {
         self.callers.iter().find(|who| who.name == name).unwrap_or_else(|| panic!("no column {name:?}"))
     }
 
-    /// Gives a name that nobody and nothing has.
+    /// Returns a name that nobody and nothing has.
     pub fn fresh(&self) -> String {
         format!("fresh-{}", self.made.fetch_add(1, Ordering::Relaxed))
     }
@@ -112,13 +112,13 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Gives the text of a preset under another name.
+/// Returns the text of a preset under another name.
 pub fn copy_of(catalog: &Catalog, name: &str) -> String {
     let (_, text) = presets::text(catalog.name()).expect("a preset");
     text.replacen(&format!("name: {}\n", catalog.name()), &format!("name: {name}\n"), 1)
 }
 
-/// Gives the role at the organization that people are let in with, where the catalog asks for one.
+/// Returns the role at the organization that people are let in with, where the catalog asks for one.
 pub fn ordinary(catalog: &Catalog) -> Vec<proto::Assignment> {
     let is_asked = catalog.invitation().role_required || catalog.sets().any(|set| set.is_required);
     // The presets name the least of a set last.
@@ -126,12 +126,12 @@ pub fn ordinary(catalog: &Catalog) -> Vec<proto::Assignment> {
     least.map(|id| role(&catalog.role(*id).name)).into_iter().collect()
 }
 
-/// Gives a role of a catalog by its name.
+/// Returns a role of a catalog by its name.
 pub fn role_of<'a>(catalog: &'a Catalog, name: &str) -> &'a Role {
     catalog.role(catalog.role_id(name).unwrap_or_else(|| panic!("no role {name:?}")))
 }
 
-/// Says whether machines hold a role, and people do not.
+/// Returns whether machines hold a role, and people do not.
 pub fn is_for_machines(role: &Role) -> bool {
     role.to.service_accounts && !role.to.people
 }
@@ -234,7 +234,7 @@ impl<'a> Site<'a> {
         self.settled(someone(name, person, holding.clone())).await
     }
 
-    /// Gives what the founder and the creators of resources hold, on every list: as much as can be given.
+    /// Returns what the founder and the creators of resources hold, on every list: as much as can be given.
     fn strongest(&self) -> Holding {
         let founders = self.catalog.founder_roles().iter();
         let creators = self.catalog.resource_types().flat_map(|(_, kind)| &kind.creator_roles);

@@ -134,7 +134,7 @@ impl Elsewhere {
         Self { word, but: parts.map(exception).collect() }
     }
 
-    /// Gives the word for somebody who holds these there.
+    /// Returns the word for somebody who holds these there.
     pub fn of(&self, holding: &Holding) -> Word {
         let but = self.but.iter().find(|(role, _)| holding.roles.iter().any(|held| held == role));
         but.map_or(self.word, |(_, word)| *word)

@@ -112,7 +112,7 @@ impl Standing {
 }
 
 impl Ask<'_> {
-    /// Gives the organization.
+    /// Returns the organization.
     pub fn id(&self) -> &str {
         &self.scene.tenant.id
     }
@@ -129,33 +129,33 @@ impl Ask<'_> {
         &self.scene.standing
     }
 
-    /// Gives a name that nobody and nothing has.
+    /// Returns a name that nobody and nothing has.
     pub fn fresh(&self) -> String {
         self.scene.fresh()
     }
 
-    /// Gives an address that nobody has.
+    /// Returns an address that nobody has.
     pub fn email(&self) -> String {
         format!("{}@example.test", self.fresh())
     }
 
-    /// Gives the first type of the catalog, where one tells what all do.
+    /// Returns the first type of the catalog, where one tells what all do.
     pub fn any_kind(&self) -> String {
         let (_, kind) = self.catalog().resource_types().next().expect("a type");
         kind.name.to_string()
     }
 
-    /// Gives the resource in question.
+    /// Returns the resource in question.
     pub fn resource(&self, kind: &str) -> ResourceRef {
         self.one_of_two(kind, RESOURCES[0])
     }
 
-    /// Gives another one, to which the caller stands alike.
+    /// Returns another one, to which the caller stands alike.
     pub fn other_resource(&self, kind: &str) -> ResourceRef {
         self.one_of_two(kind, RESOURCES[1])
     }
 
-    /// Gives the resource in question, to be used up.
+    /// Returns the resource in question, to be used up.
     pub async fn resource_to_spend(&self, kind: &str) -> ResourceRef {
         if self.is_done { self.scene.resource_of(kind, self.who).await } else { self.resource(kind) }
     }
@@ -188,7 +188,7 @@ impl Ask<'_> {
         if is_machine { service_account(&self.account_to_spend().await.0) } else { membership(&self.pending().await) }
     }
 
-    /// Gives a PENDING member, to be used up.
+    /// Returns a PENDING member, to be used up.
     pub async fn pending(&self) -> String {
         if !self.is_done {
             return self.standing().pending.clone();
@@ -196,12 +196,12 @@ impl Ask<'_> {
         pending(&self.operator(), self.catalog(), self.id(), &self.email()).await
     }
 
-    /// Gives an ACTIVE member.
+    /// Returns an ACTIVE member.
     pub async fn active(&self) -> String {
         self.member_in(&self.standing().active, MemberState::Active).await
     }
 
-    /// Gives a DISABLED member.
+    /// Returns a DISABLED member.
     pub async fn disabled(&self) -> String {
         self.member_in(&self.standing().disabled, MemberState::Disabled).await
     }
@@ -224,7 +224,7 @@ impl Ask<'_> {
         member.clone()
     }
 
-    /// Gives the caller's own membership; who has none asks about somebody else's.
+    /// Returns the caller's own membership; who has none asks about somebody else's.
     pub fn own_membership(&self) -> String {
         match &self.who.principal {
             Some(principal::Kind::MembershipId(id)) => id.clone(),
@@ -232,7 +232,7 @@ impl Ask<'_> {
         }
     }
 
-    /// Gives whom the caller asks about as themselves; who knows no id of their own asks about somebody else.
+    /// Returns whom the caller asks about as themselves; who knows no id of their own asks about somebody else.
     pub fn own_subject(&self) -> subject::Kind {
         self.who.subject.clone().unwrap_or_else(|| self.another_subject())
     }
@@ -241,12 +241,12 @@ impl Ask<'_> {
         subject::Kind::UserId(self.standing().active.user_id.clone())
     }
 
-    /// Gives a service account, and its key.
+    /// Returns a service account, and its key.
     pub fn account(&self) -> (String, String) {
         (self.standing().account.clone(), self.standing().key.clone())
     }
 
-    /// Gives a service account, and its key, to be used up.
+    /// Returns a service account, and its key, to be used up.
     pub async fn account_to_spend(&self) -> (String, String) {
         if self.is_done { account(&self.operator(), self.id(), &self.fresh()).await } else { self.account() }
     }
@@ -255,17 +255,17 @@ impl Ask<'_> {
         self.standing().group.clone()
     }
 
-    /// Gives a group, to be used up.
+    /// Returns a group, to be used up.
     pub async fn group_to_spend(&self) -> String {
         if self.is_done { group(&self.operator(), self.id(), &self.fresh()).await } else { self.group() }
     }
 
-    /// Gives the name of a role of the organization's own.
+    /// Returns the name of a role of the organization's own.
     pub fn custom_role(&self) -> String {
         self.standing().custom.clone()
     }
 
-    /// Gives the name of a role of the organization's own, to be used up.
+    /// Returns the name of a role of the organization's own, to be used up.
     pub async fn custom_role_to_spend(&self) -> String {
         if !self.is_done {
             return self.custom_role();
@@ -273,7 +273,7 @@ impl Ask<'_> {
         custom(&self.operator(), self.catalog(), self.id(), &self.fresh()).await
     }
 
-    /// Gives a contact of the resource in question, to be used up.
+    /// Returns a contact of the resource in question, to be used up.
     pub async fn contact_to_spend(&self, kind: &str) -> String {
         if self.is_done {
             let request = add_contact(self.id(), self.resource(kind), &self.email());
@@ -285,7 +285,7 @@ impl Ask<'_> {
     }
 }
 
-/// Gives the type in "a TYPE" or "an TYPE".
+/// Returns the type in "a TYPE" or "an TYPE".
 pub fn kind_in(text: &str) -> &str {
     text.rsplit(' ').next().expect("a type")
 }

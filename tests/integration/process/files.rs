@@ -11,7 +11,7 @@ use super::program::{Process, Site};
 use super::refusals::assert_refused;
 use crate::harness::Database;
 
-/// Gives a file of a site.
+/// Returns a file of a site.
 fn file(site: &Site, name: &str) -> PathBuf {
     site.config.data_dir.join(name)
 }
@@ -33,7 +33,7 @@ fn contents(site: &Site) -> Vec<(PathBuf, usize, u64)> {
     files
 }
 
-/// Gives a place at which an installation was made.
+/// Returns a place at which an installation was made.
 async fn installed() -> (Site, String) {
     let site = Site::bare();
     let server = site.serve().await;

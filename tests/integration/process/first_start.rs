@@ -13,7 +13,7 @@ use crate::on_both;
 /// At how many moments a first start is killed, evenly spread over the work that it takes.
 const KILLS: u64 = 16;
 
-/// Gives a place for a first start: with no key for an embedded database, so that it makes that, too.
+/// Returns a place for a first start: with no key for an embedded database, so that it makes that, too.
 async fn place(database: Database) -> Site {
     match database {
         Database::Sqlite => Site::bare(),
@@ -21,7 +21,7 @@ async fn place(database: Database) -> Site {
     }
 }
 
-/// Gives the processor time that a process has taken so far, in nanoseconds.
+/// Returns the processor time that a process has taken so far, in nanoseconds.
 fn work(process: u32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let taken = |task: std::fs::DirEntry| {
@@ -31,7 +31,7 @@ fn work(process: u32) -> u64 {
     tasks.filter_map(taken).sum()
 }
 
-/// Gives the operator's key that was printed, if the whole of it was.
+/// Returns the operator's key that was printed, if the whole of it was.
 fn key_in(said: &str) -> Option<String> {
     let (_, rest) = said.split_once("GUILDHALL_KEY=")?;
     rest.split_once('\n').map(|(key, _)| key.to_owned())
@@ -69,7 +69,7 @@ fn spawn(mut command: Command) -> Child {
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary")
 }
 
-/// Gives the command by which a server of the site starts with `redirections`, after a shell has done `before`.
+/// Returns the command by which a server of the site starts with `redirections`, after a shell has done `before`.
 fn command(site: &Site, before: &str, redirections: &str) -> Command {
     let arguments = site.arguments("serve");
     shell(before, redirections, &arguments.iter().map(String::as_str).collect::<Vec<_>>())

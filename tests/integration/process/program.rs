@@ -20,7 +20,7 @@ use crate::harness::{Caller, Database, Organization, PASSWORD, Person, eventuall
 /// The binary.
 const BINARY: &str = env!("CARGO_BIN_EXE_guildhall");
 
-/// Gives the command of a shell that first does `before`, and then gives the binary its place with `redirections`.
+/// Returns the command of a shell that first does `before`, and then gives the binary its place with `redirections`.
 pub fn shell(before: &str, redirections: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &format!("{before}; exec \"$0\" \"$@\" {redirections}"), BINARY]).args(arguments);
@@ -61,7 +61,7 @@ impl Said {
         Self { text, reader: Some(std::thread::spawn(read)) }
     }
 
-    /// Gives all of it, once the process has ended.
+    /// Returns all of it, once the process has ended.
     fn all(&mut self) -> String {
         self.reader.take().expect("asked once").join().expect("a reader that does not panic");
         std::mem::take(&mut self.text.lock())
@@ -93,7 +93,7 @@ impl Process {
         Self { child, output, errors }
     }
 
-    /// Gives what it has said on standard output so far.
+    /// Returns what it has said on standard output so far.
     pub fn said(&self) -> String {
         self.output.text.lock().clone()
     }
@@ -109,7 +109,7 @@ impl Process {
         self.errors.text.lock().clone()
     }
 
-    /// Gives the number by which the system knows it.
+    /// Returns the number by which the system knows it.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -156,7 +156,7 @@ impl Process {
         self.output.all()
     }
 
-    /// Says whether the process runs no more.
+    /// Returns whether the process runs no more.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
     }
@@ -193,7 +193,7 @@ impl Site {
         Self { config: database.config(data_dir.path()).await, _data_dir: data_dir }
     }
 
-    /// Gives the arguments by which `command` finds the data, and takes any port that is free.
+    /// Returns the arguments by which `command` finds the data, and takes any port that is free.
     pub fn arguments(&self, command: &str) -> Vec<String> {
         let Config { data_dir, database_url, installation_key_file, .. } = &self.config;
         let mut arguments = vec![command.to_owned(), format!("--data-dir={}", data_dir.display())];

@@ -49,7 +49,7 @@ pub async fn execute(site: &Site, sql: &str) {
     db.close().await.unwrap();
 }
 
-/// Gives the embedded database's file, byte by byte.
+/// Returns the embedded database's file, byte by byte.
 fn bytes(site: &Site) -> Vec<u8> {
     std::fs::read(site.config.data_dir.join("guildhall.sqlite")).unwrap()
 }

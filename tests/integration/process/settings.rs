@@ -138,7 +138,7 @@ async fn a_misspelt_variable_is_refused_before_anything_is_made() {
     }
 }
 
-/// Gives the variables that Kubernetes puts into pods for a Service, as
+/// Returns the variables that Kubernetes puts into pods for a Service, as
 /// <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables> has it.
 fn of_service(name: &str, ports: &[(u16, &str, &str)]) -> Vec<(String, String)> {
     let (name, host) = (name.to_uppercase().replace('-', "_"), "10.0.0.11");

@@ -42,7 +42,7 @@ pub fn mixed_items(person: &Person) -> Vec<(CheckItem, bool, DecisionReason)> {
     ]
 }
 
-/// Says what a decision says.
+/// Returns what a decision says.
 pub fn said(decision: &proto::Decision) -> (bool, DecisionReason) {
     (decision.allowed, decision.reason())
 }

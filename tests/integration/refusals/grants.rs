@@ -16,7 +16,7 @@ use crate::harness::messages::{
 use crate::harness::{as_member, assert_refused, project, reason, role};
 use crate::on_both;
 
-/// Gives the reason of a refusal, and what stands beside it for machines.
+/// Returns the reason of a refusal, and what stands beside it for machines.
 fn told<T: std::fmt::Debug>(answer: Result<T, Status>) -> (String, BTreeMap<String, String>) {
     let status = answer.expect_err("a refusal");
     let info = status.get_details_error_info().expect("an ErrorInfo");

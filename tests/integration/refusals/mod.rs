@@ -32,7 +32,7 @@ use crate::harness::{Caller, TestApp, reason, violations};
 /// An id that nobody has.
 pub const NOBODY: &str = "018f4e9a-7b3c-7def-8a12-0123456789ab";
 
-/// Tells how far an organization's log has come: as long as this stays, nothing has happened in it.
+/// Returns how far an organization's log has come: as long as this stays, nothing has happened in it.
 pub async fn revision_of(call: &Caller, organization: &str) -> String {
     call.get_organization(get_organization(organization)).await.expect("an organization").revision
 }
@@ -48,7 +48,7 @@ pub fn assert_violates<T: std::fmt::Debug>(result: Result<T, Status>, expected: 
     assert_eq!(reason(&status), if is_one { expected[0].1 } else { "REQUEST_INVALID" });
 }
 
-/// Gives everything of a refusal that a client can tell it by, with an id blotted out.
+/// Returns everything of a refusal that a client can tell it by, with an id blotted out.
 pub fn blotted(status: &Status, id: &str) -> (Code, String, Vec<u8>) {
     let blot = "#".repeat(id.len());
     let mut details = status.details().to_vec();

@@ -39,7 +39,7 @@ roles:
 founder_roles: [keeper]
 ";
 
-/// Gives who stands in such a list, each with by what.
+/// Returns who stands in such a list, each with by what.
 fn told(list: &[proto::Inherited]) -> BTreeSet<(String, String)> {
     let name = |it: &proto::Inherited| (format!("{:?}", it.principal.clone().unwrap()), format!("{:?}", it.by));
     list.iter().map(name).collect()

@@ -14,12 +14,12 @@ const FOLDERS: &[&str] = &["presets", "tests/integration/rule"];
 
 static PRODUCTS: LazyLock<Vec<Product>> = LazyLock::new(|| NAMES.iter().map(|name| Product::read(name)).collect());
 
-/// Gives every catalog.
+/// Returns every catalog.
 pub fn products() -> &'static [Product] {
     &PRODUCTS
 }
 
-/// Gives the catalog of that name.
+/// Returns the catalog of that name.
 pub fn product(name: &str) -> &'static Product {
     PRODUCTS.iter().find(|product| product.name() == name).unwrap_or_else(|| panic!("there is a catalog {name}"))
 }
@@ -44,7 +44,7 @@ impl Product {
         Self { compiled: Arc::new(compiled), written }
     }
 
-    /// Gives the catalog's name.
+    /// Returns the catalog's name.
     pub fn name(&self) -> &str {
         self.compiled.name()
     }

@@ -33,7 +33,7 @@ impl Asked<'_> {
         explain(&self.facts, self.name, self.target.as_ref(), self.now)
     }
 
-    /// Says whether it would be allowed with one more grant of the subject's own.
+    /// Returns whether it would be allowed with one more grant of the subject's own.
     fn is_allowed_with(&self, facts: &Facts, principal: Principal, place: Place, held: Held) -> bool {
         let (id, expires_at, source) = (GrantId(Uuid::nil()), None, GrantSource::Manual);
         let one_more = Grant { id, principal, place, held, expires_at, source };
@@ -115,7 +115,7 @@ fn what_allows_is_enough_by_itself_and_less_is_not() {
     });
 }
 
-/// Says whether a grant puts its holder on a list.
+/// Returns whether a grant puts its holder on a list.
 fn is_listed_by(facts: &Facts, grant: &Grant) -> bool {
     match &grant.held {
         Held::AsMember => true,

@@ -166,12 +166,12 @@ impl History {
         self.rng = Rng::new(mix(seed));
     }
 
-    /// Gives what stood in the organization and in the installation at the beginning.
+    /// Returns what stood in the organization and in the installation at the beginning.
     pub fn initial(&self) -> (Vec<OrganizationFact>, Vec<InstallationFact>) {
         self.initial.clone()
     }
 
-    /// Gives the world as it is now.
+    /// Returns the world as it is now.
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -502,7 +502,8 @@ impl History {
         Some(OrganizationFact::Resource { key, parent, owner })
     }
 
-    /// What something as high as `height` can stand under, if anything; often the deepest, so that trees grow to the limit.
+    /// What something as high as `height` can stand under, if anything; often the deepest, so that trees grow to the
+    /// limit.
     fn parent_for(&mut self, kind: &str, height: usize, may: impl Fn(&World, &ResourceKey) -> bool) -> Option<Place> {
         let world = &self.world;
         let written = &world.product.written.types[kind];

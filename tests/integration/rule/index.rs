@@ -179,7 +179,7 @@ fn seeds(histories: u64) -> std::ops::Range<u64> {
     0..histories * soak()
 }
 
-/// Gives what an index says that stands, in an order of its own.
+/// Returns what an index says that stands, in an order of its own.
 pub fn standing(index: &OrganizationIndex) -> Vec<String> {
     let mut facts: Vec<String> = index.facts().map(|fact| format!("{fact:?}")).collect();
     facts.sort_unstable();

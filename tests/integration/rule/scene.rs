@@ -199,12 +199,12 @@ pub fn role(name: &str) -> Held {
     Held::Role(name.into())
 }
 
-/// Gives a resource as a place.
+/// Returns a resource as a place.
 pub fn at(key: &ResourceKey) -> Place {
     Place::Resource(key.clone())
 }
 
-/// Gives the product that the organization belongs to as a place.
+/// Returns the product that the organization belongs to as a place.
 pub fn product_place(scene: &Scene) -> Place {
     Place::Product(Arc::clone(scene.world.product.compiled.name()))
 }

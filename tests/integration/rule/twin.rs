@@ -11,8 +11,8 @@
 //! - One ceiling is no wider than another if it is among it as written, or the other is ANY.
 //! - The organization exists for its ACTIVE members, its own enabled machines, and whoever holds a live grant there or
 //!   above.
-//! - A permission whose noun is a type is asked of that type, of what may stand above it, and of the organization; any other,
-//!   anywhere. Where it is not asked nobody has it, and no role counts for it.
+//! - A permission whose noun is a type is asked of that type, of what may stand above it, and of the organization; any
+//! other,   anywhere. Where it is not asked nobody has it, and no role counts for it.
 //! - Nobody gives to themselves what would let them do, at the place, what they may not do now.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,7 @@ impl<'a> Twin<'a> {
         }
     }
 
-    /// Says whether `grant`, by itself, allows it.
+    /// Returns whether `grant`, by itself, allows it.
     pub fn gives(&self, grant: &Grant, subject: Subject, permission: &str, target: Option<&ResourceKey>) -> bool {
         let Some(role) = self.role(&grant.held) else { return false };
         let Some(reaches) = role.reaches.get(permission) else { return false };
@@ -118,7 +118,7 @@ impl<'a> Twin<'a> {
                 || (reaches.contains("OWN") && self.owns(subject, target)))
     }
 
-    /// Says whether the subject is on the list of the target or of something above it.
+    /// Returns whether the subject is on the list of the target or of something above it.
     pub fn on_list(&self, subject: Subject, target: Option<&ResourceKey>) -> bool {
         self.grants().any(|grant| {
             let lists = match &grant.held {
@@ -129,14 +129,14 @@ impl<'a> Twin<'a> {
         })
     }
 
-    /// Says whether the subject owns the target or any resource above it.
+    /// Returns whether the subject owns the target or any resource above it.
     pub fn owns(&self, subject: Subject, target: Option<&ResourceKey>) -> bool {
         self.path(target)
             .iter()
             .any(|key| self.world.resources[key].owner.is_some_and(|owner| self.members(owner).contains(&subject)))
     }
 
-    /// Says whether the organization, or a resource that is registered, exists in the eyes of the subject.
+    /// Returns whether the organization, or a resource that is registered, exists in the eyes of the subject.
     pub fn visible(&self, subject: Subject, target: Option<&ResourceKey>) -> bool {
         match target {
             Some(key) => {
@@ -194,7 +194,7 @@ impl<'a> Twin<'a> {
         }
     }
 
-    /// Says whether the subject holds at the place all that `held` gives there.
+    /// Returns whether the subject holds at the place all that `held` gives there.
     pub fn holds(&self, subject: Subject, held: &Held, place: Option<&ResourceKey>) -> bool {
         let Some(role) = self.role(held) else {
             return *held == Held::AsMember && self.on_list(subject, place);
@@ -215,7 +215,7 @@ impl<'a> Twin<'a> {
             && is_no_wider(&role.may_take, &all_of(|role| &role.may_take))
     }
 
-    /// Says whether `held` at the place would let the subject do nothing there that it may not do now.
+    /// Returns whether `held` at the place would let the subject do nothing there that it may not do now.
     pub fn gains_nothing(&self, subject: Subject, held: &Held, place: Option<&ResourceKey>) -> bool {
         let mine = self.roles_held(subject, place);
         let may = |permission: &str| self.may(subject, permission, place);
@@ -288,7 +288,7 @@ impl<'a> Twin<'a> {
         }
     }
 
-    /// Says whether the subject is in the organization itself, rather than above it.
+    /// Returns whether the subject is in the organization itself, rather than above it.
     fn is_in(&self, subject: Subject) -> bool {
         let is_at_home = match subject {
             Subject::User(_) => true,

@@ -87,7 +87,7 @@ pub struct Resource {
 }
 
 impl World {
-    /// Gives an organization that follows `product`, with nobody and nothing in it.
+    /// Returns an organization that follows `product`, with nobody and nothing in it.
     pub fn empty(product: &'static Product) -> Self {
         Self {
             product,
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// Gives the catalog that the organization follows, with the roles of its own.
+    /// Returns the catalog that the organization follows, with the roles of its own.
     pub fn catalog(&self) -> Arc<Catalog> {
         Arc::new(self.product.compiled.extended(self.roles.values().map(Some)))
     }
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    /// Gives all that stands in the organization, in an order in which a reader can take it in.
+    /// Returns all that stands in the organization, in an order in which a reader can take it in.
     pub fn facts(&self) -> Vec<OrganizationFact> {
         let catalog = Arc::clone(self.product.compiled.name());
         let mut facts = vec![OrganizationFact::Organization { state: self.organization, catalog }];
@@ -202,8 +202,8 @@ impl World {
         facts
     }
 
-    /// Returns all that stands above the organization. Of users it names only those who are disabled, as the store does:
-    /// all others are ACTIVE.
+    /// Returns all that stands above the organization. Of users it names only those who are disabled, as the store
+    /// does: all others are ACTIVE.
     pub fn facts_above(&self) -> Vec<InstallationFact> {
         let disabled = self.users.iter().filter(|(_, state)| **state == UserState::Disabled);
         let mut facts: Vec<_> = disabled.map(|(id, state)| InstallationFact::User { id: *id, state: *state }).collect();
@@ -228,46 +228,46 @@ impl World {
         1 + self.children(key).map(|child| self.height(child)).max().unwrap_or(0)
     }
 
-    /// Gives what stands directly under `key`.
+    /// Returns what stands directly under `key`.
     pub fn children(&self, key: &ResourceKey) -> impl Iterator<Item = &ResourceKey> {
         self.resources.iter().filter(|(_, resource)| resource.parent.as_ref() == Some(key)).map(|(child, _)| child)
     }
 
-    /// Says whether `key` is `other` or stands under it.
+    /// Returns whether `key` is `other` or stands under it.
     pub fn is_under(&self, key: &ResourceKey, other: &ResourceKey) -> bool {
         key == other || self.resources[key].parent.as_ref().is_some_and(|parent| self.is_under(parent, other))
     }
 
-    /// Gives everyone and everything that could ask, and a user whom nobody knows.
+    /// Returns everyone and everything that could ask, and a user whom nobody knows.
     pub fn subjects(&self) -> Vec<Subject> {
         let users = self.users.keys().copied().map(Subject::User);
         let accounts = self.service_accounts.keys().copied().map(Subject::ServiceAccount);
         users.chain(accounts).chain([Subject::User(UserId(uuid::Uuid::nil()))]).collect()
     }
 
-    /// Gives the organization (`None`), every resource, and names that are not registered.
+    /// Returns the organization (`None`), every resource, and names that are not registered.
     pub fn targets(&self) -> Vec<Option<ResourceKey>> {
         [None].into_iter().chain(self.names.iter().cloned().map(Some)).collect()
     }
 
-    /// Gives the organization (`None`) and every resource.
+    /// Returns the organization (`None`) and every resource.
     pub fn places(&self) -> Vec<Option<ResourceKey>> {
         [None].into_iter().chain(self.resources.keys().cloned().map(Some)).collect()
     }
 
-    /// Gives every permission of the catalog.
+    /// Returns every permission of the catalog.
     pub fn permissions(&self) -> Vec<PermissionId> {
         self.product.compiled.permissions().collect()
     }
 
-    /// Gives every role of the catalog, the built-in one, those of the organization's own, and `AS_MEMBER`.
+    /// Returns every role of the catalog, the built-in one, those of the organization's own, and `AS_MEMBER`.
     pub fn held(&self) -> Vec<Held> {
         let catalog = self.catalog();
         let roles = catalog.roles().map(|(_, role)| Held::Role(Arc::clone(&role.name)));
         roles.chain([Held::AsMember]).collect::<Vec<_>>()
     }
 
-    /// Gives everyone to whom something can be given.
+    /// Returns everyone to whom something can be given.
     pub fn principals(&self) -> Vec<Principal> {
         let memberships = self.memberships.keys().copied().map(Principal::Membership);
         let groups = self.groups.keys().copied().map(Principal::Group);
@@ -275,7 +275,7 @@ impl World {
         memberships.chain(groups).chain(accounts).chain([Principal::Everyone]).collect()
     }
 
-    /// Gives every question: each subject before each target, with each permission.
+    /// Returns every question: each subject before each target, with each permission.
     pub fn questions(&self) -> impl Iterator<Item = (Subject, PermissionId, Option<ResourceKey>)> {
         let (targets, permissions) = (self.targets(), self.permissions());
         self.subjects().into_iter().flat_map(move |subject| {
@@ -286,7 +286,7 @@ impl World {
         })
     }
 
-    /// Gives the name of a permission.
+    /// Returns the name of a permission.
     pub fn name(&self, permission: PermissionId) -> &str {
         self.product.compiled.permission_name(permission)
     }

@@ -1,7 +1,8 @@
 //! Every call, with every filter and order, and with much that is wrong.
 //!
-//! Requests are JSON. A name after `$` is put in by the world: `"$north"` is a place that some actors see, and the step is
-//! made about the hidden one first; `$each` makes it about everybody who holds something there; `organization_id` is put in.
+//! Requests are JSON. A name after `$` is put in by the world: `"$north"` is a place that some actors see, and the step
+//! is made about the hidden one first; `$each` makes it about everybody who holds something there; `organization_id` is
+//! put in.
 
 use guildhall::rpc::Rpc;
 
@@ -17,8 +18,8 @@ pub struct Step {
 const HOLDERS: [&str; 4] = ["bob", "cy", "dan", "pia"];
 
 impl Step {
-    /// Gives the requests of the step: for each person that it is about, of the hidden place before the one that is seen. What
-    /// is kept is of one.
+    /// Returns the requests of the step: for each person that it is about, of the hidden place before the one that is
+    /// seen. What is kept is of one.
     pub fn texts(&self) -> Vec<String> {
         let people: &[&str] = if self.ask.contains("$each") { &HOLDERS } else { &[""] };
         let places: &[&str] =

@@ -74,7 +74,7 @@ impl Told {
         self.lines.push(format!("told {shown}"));
     }
 
-    /// Gives a field of the last answer, by a path like `member.id`; an id that nobody has where it was refused.
+    /// Returns a field of the last answer, by a path like `member.id`; an id that nobody has where it was refused.
     pub fn last(&self, path: &str) -> String {
         let found = path.split('.').fold(&self.last, |value, name| &value[name]);
         found.as_str().map_or_else(|| super::world::ABSENT.to_owned(), str::to_owned)

@@ -273,7 +273,7 @@ impl World {
         self.product.actors.iter().map(|(name, ..)| actor(name)).collect()
     }
 
-    /// Gives the requests of a step, each that could be made as a dry run after that.
+    /// Returns the requests of a step, each that could be made as a dry run after that.
     pub fn asks(&self, actor: &Actor, step: &Step) -> Vec<Value> {
         let input = messages_of(step.rpc).0;
         let has = |field: &str| input.get_field_by_name(field).is_some();

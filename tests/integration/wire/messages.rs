@@ -83,7 +83,7 @@ pub fn other_frame() -> impl Strategy<Value = Frame> {
     ]
 }
 
-/// Gives the bytes of a message that a client sends, mostly a frame of checks.
+/// Returns the bytes of a message that a client sends, mostly a frame of checks.
 pub fn encoded() -> impl Strategy<Value = Vec<u8>> {
     let stream = |frame| proto::StreamChecksRequest { frame }.encode_to_vec();
     prop_oneof![

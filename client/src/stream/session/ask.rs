@@ -20,8 +20,8 @@ const BYTES_MAX: usize = 256 * 1024;
 const PINGS_MAX: usize = 256;
 
 impl Session {
-    /// Gives the next frame, if there is something to say. Called when there is room to write, so that nothing waits but what
-    /// is to be said, and that once.
+    /// Returns the next frame, if there is something to say. Called when there is room to write, so that nothing waits
+    /// but what is to be said, and that once.
     pub(in crate::stream) fn next_frame(&mut self, cx: &mut Context<'_>) -> Option<Frame> {
         if cx.now >= self.next_ping_at {
             return Some(self.ping(cx));
@@ -35,7 +35,7 @@ impl Session {
         Some(frame)
     }
 
-    /// Says whether [`Session::next_frame`] would give one.
+    /// Returns whether [`Session::next_frame`] would give one.
     pub(in crate::stream) fn has_frame(&self, cx: &Context<'_>) -> bool {
         cx.now >= self.next_ping_at || !self.leaving.is_empty() || self.next_organization(cx).is_some()
     }

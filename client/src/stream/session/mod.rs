@@ -1,4 +1,5 @@
-//! One stream, as a dialogue without a wire: frames come in, frames to send come out. The module above says why it is right.
+//! One stream, as a dialogue without a wire: frames come in, frames to send come out. The module above says why it is
+//! right.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -154,12 +155,12 @@ impl Session {
         }
     }
 
-    /// Says whether the stream has worked for so long that what ends it is no failure in a row.
+    /// Returns whether the stream has worked for so long that what ends it is no failure in a row.
     pub(super) fn has_lasted(&self, cx: &Context<'_>) -> bool {
         self.proof.is_some() && cx.now.since(self.opened_at) >= cx.settings.backoff.longest
     }
 
-    /// Says whether everything that it is to hold is held and covered.
+    /// Returns whether everything that it is to hold is held and covered.
     pub(super) fn is_complete(&self) -> bool {
         let is_owed = |it: &Subscription| it.is_owed && it.verdict.is_none();
         self.proof.is_some()
@@ -186,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Gives the moment at which something is to be done even if nothing is heard and there is no room to write.
+    /// Returns the moment at which something is to be done even if nothing is heard and there is no room to write.
     pub(super) fn deadline(&self, cx: &Context<'_>) -> Moment {
         let turn = self.turns.first().map(|(at, _)| at.plus(TURN_GRACE));
         let silence = self.heard_at.plus(cx.settings.silence_max);
@@ -199,7 +200,7 @@ impl Session {
         retries.fold(self.next_ping_at.min(next), Moment::min)
     }
 
-    /// Says whether the server has not been heard for so long that the stream is given up.
+    /// Returns whether the server has not been heard for so long that the stream is given up.
     pub(super) fn is_silent(&self, cx: &Context<'_>) -> bool {
         cx.now >= self.heard_at.plus(cx.settings.silence_max)
     }

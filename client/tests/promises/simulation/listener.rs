@@ -27,7 +27,7 @@ pub async fn serve_on(
     Ok(())
 }
 
-/// Gives what `listener` accepts.
+/// Returns what `listener` accepts.
 fn connections(listener: turmoil::net::TcpListener) -> impl tokio_stream::Stream<Item = io::Result<Connection>> {
     let (sender, connections) = mpsc::channel(1);
     tokio::task::spawn_local(async move {

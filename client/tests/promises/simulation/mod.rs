@@ -1,12 +1,13 @@
 //! The client on a simulated network, against a server whose truth is a list of timed changes.
 //!
-//! One run is one seed: delays, lost and held connections, resets by the server, a client host that is suspended, crashed and
-//! bounced. After every step of 5 simulated milliseconds the invariant is asked of every handle that was ever made, also of those whose host
-//! is gone: `held_answer` says "allow" only if the truth did at some instant not longer than the lease ago; and where the grants
-//! expire, only if it does now.
+//! One run is one seed: delays, lost and held connections, resets by the server, a client host that is suspended,
+//! crashed and bounced. After every step of 5 simulated milliseconds the invariant is asked of every handle that was
+//! ever made, also of those whose host is gone: `held_answer` says "allow" only if the truth did at some instant not
+//! longer than the lease ago; and where the grants expire, only if it does now.
 //!
-//! The server is a function that serves on a listener of the simulated network ([`Serve`]), so that another one can stand in its
-//! place: it is given the truth, the time and a seed, and must keep to the contract. `GUILDHALL_SOAK` multiplies the number of seeds;
+//! The server is a function that serves on a listener of the simulated network ([`Serve`]), so that another one can
+//! stand in its place: it is given the truth, the time and a seed, and must keep to the contract. `GUILDHALL_SOAK`
+//! multiplies the number of seeds;
 //! `GUILDHALL_SEED` runs one.
 
 use std::cell::{Cell, RefCell};
@@ -70,7 +71,7 @@ fn no_allow_outlives_its_lease_whatever_happens_to_network_and_processes() {
     assert!(total.allowed > 10_000 && total.lapsed > 100 && total.disturbed > 10, "{total:?}");
 }
 
-/// Gives the seeds to run.
+/// Returns the seeds to run.
 fn seeds(count: u64) -> Vec<u64> {
     match env::var("GUILDHALL_SEED").ok().and_then(|seed| seed.parse().ok()) {
         Some(seed) => vec![seed],
@@ -241,7 +242,7 @@ fn judge_all(
     handles.iter().enumerate().try_for_each(|(at, client)| judge(client, at + 1 == handles.len()))
 }
 
-/// Says whether the newest client knows all there is to know: what is disturbed before, is disturbed in vain.
+/// Returns whether the newest client knows all there is to know: what is disturbed before, is disturbed in vain.
 fn is_well(handles: &[Guildhall], truth: &Truth) -> bool {
     let knows_all = |client: &Guildhall| truth.questions().iter().all(|it| client.held_answer(it).is_some());
     handles.last().is_some_and(|client| client.lease_left() > LEASE / 2 && knows_all(client))

@@ -1,5 +1,6 @@
-//! A server that keeps to the contract of `StreamChecks` and otherwise behaves as badly as it may: it takes subscriptions in late,
-//! echoes pings before, answers from a snapshot that lags, writes slowly, resets, drains and ends.
+//! A server that keeps to the contract of `StreamChecks` and otherwise behaves as badly as it may: it takes
+//! subscriptions in late, echoes pings before, answers from a snapshot that lags, writes slowly, resets, drains and
+//! ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -123,7 +124,7 @@ impl Dialogue {
         }
     }
 
-    /// Says what there is to say; `None` once the stream has ended.
+    /// Returns what there is to say; `None` once the stream has ended.
     async fn work(&mut self) -> Option<()> {
         let now = self.clock.elapsed();
         if self.random.u8(..100) == 0 && now + QUIET < RUN {

@@ -18,7 +18,7 @@ pub struct Turn {
     pub is_foreseen: bool,
 }
 
-/// Says whether a server that is no further behind than `since` may answer so, although it never was the answer.
+/// Returns whether a server that is no further behind than `since` may answer so, although it never was the answer.
 pub type MaySay = Arc<dyn Fn(&Question, bool, Duration, Duration) -> bool + Send + Sync>;
 
 /// For each question the instants at which its answer turns, in order. At first all are denied.
@@ -29,7 +29,8 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Draws a truth that turns no more from `end` on. Every other question's grants expire, and all else is a surprise.
+    /// Draws a truth that turns no more from `end` on. Every other question's grants expire, and all else is a
+    /// surprise.
     pub fn new(random: &mut fastrand::Rng, end: Duration) -> Self {
         let turns = (0..QUESTIONS).map(|number| {
             let (mut at, mut turns) = (Duration::ZERO, Vec::new());
@@ -62,40 +63,40 @@ impl Truth {
         at.map_or(&[], |at| &self.turns[at])
     }
 
-    /// Says what is true at an instant.
+    /// Returns what is true at an instant.
     pub fn allows(&self, question: &Question, at: Duration) -> bool {
         self.turns(question).partition_point(|turn| turn.at <= at) % 2 == 1
     }
 
-    /// Says whether that was the answer at any instant from `since` to `now`.
+    /// Returns whether that was the answer at any instant from `since` to `now`.
     fn has_been(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
         let turned = |turn: &Turn| turn.at > since && turn.at <= now;
         self.allows(question, since) == allowed || self.turns(question).iter().any(turned)
     }
 
-    /// Says whether a server that is no further behind than `since` may answer so.
+    /// Returns whether a server that is no further behind than `since` may answer so.
     pub fn may_be_told(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
         let may_say = || self.may_say.as_ref().is_some_and(|may_say| may_say(question, allowed, since, now));
         self.has_been(question, allowed, since, now) || may_say()
     }
 
-    /// Says whether it is denied, and nobody may say otherwise from memory, however old.
+    /// Returns whether it is denied, and nobody may say otherwise from memory, however old.
     pub fn is_known_to_be_denied(&self, question: &Question, now: Duration) -> bool {
         let past = self.turns(question).iter().take_while(|turn| turn.at <= now);
         past.last().is_some_and(|turn| turn.is_foreseen)
     }
 
-    /// Says whether its answer turns because of expiries, which are known beforehand.
+    /// Returns whether its answer turns because of expiries, which are known beforehand.
     pub fn expires(&self, question: &Question) -> bool {
         self.questions.iter().position(|it| it == question).is_some_and(|at| at % 2 == 0)
     }
 
-    /// Gives the next instant at which the answer turns.
+    /// Returns the next instant at which the answer turns.
     pub fn next_turn(&self, question: &Question, after: Duration) -> Option<Duration> {
         self.turns(question).iter().map(|turn| turn.at).find(|turn| *turn > after)
     }
 
-    /// Gives how many turns there were in all: the revision.
+    /// Returns how many turns there were in all: the revision.
     pub fn revision(&self, at: Duration) -> u64 {
         self.turns.iter().map(|turns| turns.partition_point(|turn| turn.at <= at) as u64).sum()
     }

@@ -160,7 +160,7 @@ fn has_level(at: &At, level: Level) -> bool {
     }
 }
 
-/// Says whether `outer` has every place of `inner`.
+/// Returns whether `outer` has every place of `inner`.
 fn covers(outer: &At, inner: &At) -> bool {
     (outer.product || !inner.product)
         && (outer.organization || !inner.organization)

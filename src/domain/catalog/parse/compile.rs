@@ -89,7 +89,7 @@ fn permission_names(definition: &Definition, problems: &mut Problems) -> Vec<Arc
     names
 }
 
-/// Gives the built-in role: all that Guildhall itself asks, nothing that the catalog declares.
+/// Returns the built-in role: all that Guildhall itself asks, nothing that the catalog declares.
 fn operator(permissions: usize, tables: &Tables<'_>) -> Role {
     let own = RESERVED.len() + tables.types.len() * Verb::ALL.len();
     let mut reaches = vec![ReachSet::NONE; permissions];

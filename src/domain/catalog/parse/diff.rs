@@ -36,7 +36,7 @@ pub fn diff(before: &str, after: &str) -> Vec<Difference> {
     differences
 }
 
-/// Gives every value by its path; items of a list by what they are, too.
+/// Returns every value by its path; items of a list by what they are, too.
 fn leaves(yaml: &str) -> BTreeMap<(String, String), String> {
     let mut leaves = BTreeMap::new();
     if let Some(node) = node::read(yaml, &mut Problems::default()) {

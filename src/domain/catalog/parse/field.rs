@@ -241,7 +241,7 @@ pub(super) fn check_name(name: &Name, problems: &mut Problems) {
     }
 }
 
-/// Says whether `text` is a name: lower-case words joined by `-` or `_`, the first beginning with a letter, at most
+/// Returns whether `text` is a name: lower-case words joined by `-` or `_`, the first beginning with a letter, at most
 /// 64 bytes.
 #[must_use]
 pub fn is_name(text: &str) -> bool {

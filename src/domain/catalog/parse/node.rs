@@ -85,7 +85,7 @@ pub(super) fn read(yaml: &str, problems: &mut Problems) -> Option<Node> {
     }
 }
 
-/// Gives everything in `raw` its path, and notes the keys that are there twice.
+/// Returns everything in `raw` its path, and notes the keys that are there twice.
 fn locate(raw: Spanned<Raw>, field: String, problems: &mut Problems) -> Node {
     let value = match raw.value {
         Raw::Null => Value::Null,

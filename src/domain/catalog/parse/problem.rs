@@ -17,13 +17,13 @@ pub struct CatalogError {
 }
 
 impl CatalogError {
-    /// Gives the name of the text, as [`parse`](super::parse) was told it.
+    /// Returns the name of the text, as [`parse`](super::parse) was told it.
     #[must_use]
     pub fn source_name(&self) -> &str {
         &self.source_name
     }
 
-    /// Gives every problem, in the order of the text; there is at least one.
+    /// Returns every problem, in the order of the text; there is at least one.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -75,13 +75,13 @@ impl Mark {
         Self { line: 1, column: 1, field: String::new() }
     }
 
-    /// Gives the same spot under the path of a field below.
+    /// Returns the same spot under the path of a field below.
     pub fn below(&self, key: &str) -> Self {
         Self { field: join(&self.field, key), ..*self }
     }
 }
 
-/// Gives the path of `key` below `path`; what is no plain word is quoted, as in `permissions["task.view"]`.
+/// Returns the path of `key` below `path`; what is no plain word is quoted, as in `permissions["task.view"]`.
 pub(super) fn join(path: &str, key: &str) -> String {
     let is_word =
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -118,7 +118,7 @@ impl Problems {
         self.add(mark, format!("no {noun} {:?}{hint}", shorten(name)));
     }
 
-    /// Gives `value` if nothing was wrong.
+    /// Returns `value` if nothing was wrong.
     pub fn finish<T>(mut self, source_name: &str, value: Option<T>) -> Result<T, CatalogError> {
         self.0.sort_by_key(|problem| (problem.line, problem.column));
         match value {
@@ -128,7 +128,7 @@ impl Problems {
     }
 }
 
-/// Gives the known name that is fewest edits away, if a third of its letters at the most differ.
+/// Returns the known name that is fewest edits away, if a third of its letters at the most differ.
 fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let within = |other: &str| name.len() <= 129 && name.len().abs_diff(other.len()) <= other.len() / 3;
     let near = known.filter(|other| within(other)).map(|other| (strsim::levenshtein(name, other), other));

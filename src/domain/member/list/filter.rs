@@ -89,13 +89,13 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Says whether nothing is asked.
+    /// Returns whether nothing is asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::All(all) if all.is_empty())
     }
 
-    /// Gives what each member must be, whatever else is asked: the terms that stand alone or are joined by AND.
+    /// Returns what each member must be, whatever else is asked: the terms that stand alone or are joined by AND.
     #[must_use]
     pub fn required(&self) -> Vec<&Term> {
         match self {
@@ -118,8 +118,8 @@ impl Filter {
         groups
     }
 
-    /// Ensures that every role which is asked about is one of the catalog: nobody holds another, and so everybody would fit its
-    /// negation.
+    /// Ensures that every role which is asked about is one of the catalog: nobody holds another, and so everybody would
+    /// fit its negation.
     ///
     /// # Errors
     /// - [`Reason::RoleUnknown`] under `field`.

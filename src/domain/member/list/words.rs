@@ -12,7 +12,8 @@ const QUERY_BYTES_MAX: usize = 200;
 /// Most words of a query.
 const QUERY_WORDS_MAX: usize = 8;
 
-/// Gives the words that a membership is found by: whatever begins, in its name or its address, after a space or a mark.
+/// Returns the words that a membership is found by: whatever begins, in its name or its address, after a space or a
+/// mark.
 ///
 /// `ada.l@example.test` is found by the beginnings of itself, of `l@example.test`, of `example.test` and of `test`. At
 /// most 40 are kept, those of the name first.
@@ -56,7 +57,7 @@ impl Query {
         Ok(Self { is_wordless: words.is_empty() && !text.is_empty(), prefixes: words })
     }
 
-    /// Gives the prefixes.
+    /// Returns the prefixes.
     #[must_use]
     pub fn prefixes(&self) -> &[String] {
         &self.prefixes

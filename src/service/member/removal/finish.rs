@@ -43,10 +43,11 @@ impl Services {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Finishes a removal whose last hindrance a commit has just ended, and returns the revision at which it then stands.
+    /// Finishes a removal whose last hindrance a commit has just ended, and returns the revision at which it then
+    /// stands.
     ///
-    /// That commit is acknowledged whatever happens here: what cannot be finished now, [`finish_removals`](Self::finish_removals)
-    /// finishes.
+    /// That commit is acknowledged whatever happens here: what cannot be finished now,
+    /// [`finish_removals`](Self::finish_removals) finishes.
     pub(super) async fn finish_committed(
         self: &Arc<Self>,
         organization: OrganizationId,
@@ -160,8 +161,8 @@ impl FinishSlice {
         Ok(())
     }
 
-    /// Returns what others have come to own something below of since it was decided that it goes: theirs does not go with
-    /// it, so it stays, without an owner. Leaves those out of `owned` of which that is not known yet.
+    /// Returns what others have come to own something below of since it was decided that it goes: theirs does not go
+    /// with it, so it stays, without an owner. Leaves those out of `owned` of which that is not known yet.
     async fn below_which_others_own(&self, tx: &Tx, owned: &mut Vec<Resource>) -> Result<HashSet<ResourceKey>, Error> {
         let found = tx.reads().owned_by_others_below(self.membership, KEPT_MAX).await?;
         if found.len() as u64 == KEPT_MAX
@@ -173,7 +174,8 @@ impl FinishSlice {
     }
 }
 
-/// Gives a resource to another owner, or to nobody, and takes from the service account bound to it what they may not give.
+/// Sets another owner of a resource, or none, and takes from the service account bound to it what they may not
+/// give.
 ///
 /// # Errors
 /// Only what the database says.

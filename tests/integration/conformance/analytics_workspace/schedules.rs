@@ -37,7 +37,7 @@ impl Running {
         by.call.share_resource(request).await.unwrap();
     }
 
-    /// Says whether the schedule works on something, as the product asks before each run.
+    /// Returns whether the schedule works on something, as the product asks before each run.
     async fn reads(&self, workspace: &Tenant<'_>, chart: &ResourceRef) -> bool {
         let item = item_about(account(&self.runner), "asset.view", Some(chart.clone()));
         let answer = workspace.backend.check(check(&workspace.id, item)).await;

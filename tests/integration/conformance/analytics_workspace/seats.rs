@@ -12,7 +12,7 @@ use crate::harness::messages::{
 use crate::harness::{Caller, as_member, assert_refused, role};
 use crate::on_both;
 
-/// Tells how many may sit, and how many do.
+/// Returns how many may sit, and how many do.
 async fn seats(workspace: &Tenant<'_>, by: &Caller, resource: Option<ResourceRef>) -> (Option<u32>, u32) {
     let seats = by.get_seats(get_seats(&workspace.id, resource)).await.unwrap().seats.unwrap();
     (seats.limit, seats.used)

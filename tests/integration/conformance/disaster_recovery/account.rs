@@ -68,7 +68,7 @@ impl Account {
         names
     }
 
-    /// Tells how a member stands in the list, and with which roles.
+    /// Returns how a member stands in the list, and with which roles.
     pub async fn standing(&self, email: &str) -> (MemberState, Vec<String>) {
         let member = self.owner.call.member(&self.id, email).await;
         (member.state(), member.roles)

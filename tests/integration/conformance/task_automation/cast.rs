@@ -42,7 +42,7 @@ impl<'a> Cast<'a> {
         Self { tenant, admin, manager, user, viewer }
     }
 
-    /// Gives everybody, each with the name of their role.
+    /// Returns everybody, each with the name of their role.
     pub fn everybody(&self) -> [(&'static str, &Person); 5] {
         [
             ("owner", &self.tenant.founder),

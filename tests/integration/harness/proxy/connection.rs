@@ -214,7 +214,7 @@ impl Connection {
     }
 }
 
-/// Gives a message with those behind it, to the end of their batch.
+/// Returns a message with those behind it, to the end of their batch.
 async fn rest_of_batch(first: Frame, from_client: &mut Frames<ReadHalf<TcpStream>>) -> Vec<Frame> {
     let mut frames = vec![first];
     while !frames.last().is_some_and(Frame::ends_batch) {

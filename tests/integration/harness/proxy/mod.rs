@@ -1,5 +1,6 @@
-//! A network between a server and PostgreSQL that fails when it is told to. It knows the protocol: it counts the messages
-//! that the server sends, breaks or fails at the one that is asked for, and falls silent for all connections at once.
+//! A network between a server and PostgreSQL that fails when it is told to. It knows the protocol: it counts the
+//! messages that the server sends, breaks or fails at the one that is asked for, and falls silent for all connections
+//! at once.
 //!
 //! Every connection, and whatever waits in it, ends with the [`Proxy`].
 
@@ -80,7 +81,7 @@ struct Plan {
 /// What all connections share.
 struct Shared {
     server: String,
-    /// Says by its SQL whether a message counts.
+    /// Returns by its SQL whether a message counts.
     counts: fn(&str) -> bool,
     plan: Mutex<Plan>,
     network: watch::Sender<Network>,
@@ -115,7 +116,7 @@ impl Proxy {
         Self { address, shared, accepting, fillers: Vec::new() }
     }
 
-    /// Gives the URL that leads to the same database through here.
+    /// Returns the URL that leads to the same database through here.
     pub fn url(&self, url: &str) -> String {
         let (user, _, database) = parts(url);
         format!("{user}{}{database}", self.address)
@@ -126,12 +127,12 @@ impl Proxy {
         *self.shared.plan.lock() = Plan::default();
     }
 
-    /// Says how many messages there were since the mark.
+    /// Returns how many messages there were since the mark.
     pub fn count(&self) -> usize {
         self.shared.plan.lock().count
     }
 
-    /// Says which messages there were since the mark, in their order.
+    /// Returns which messages there were since the mark, in their order.
     pub fn seen(&self) -> Vec<String> {
         self.shared.plan.lock().seen.clone()
     }

@@ -52,7 +52,7 @@ async fn own(
     by.register_resource(request).await.expect("a resource");
 }
 
-/// Gives the membership that owns a resource; nothing if nobody does.
+/// Returns the membership that owns a resource; nothing if nobody does.
 async fn owner_of(by: &Caller, organization: &Organization, resource: proto::ResourceRef) -> Option<String> {
     let found = by.get_resource(get_resource(&organization.id, resource)).await.expect("a resource");
     match found.resource.unwrap().owner?.kind? {

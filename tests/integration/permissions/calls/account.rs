@@ -21,7 +21,7 @@ pub async fn prepare(ask: &Ask<'_>) -> Call {
     }
 }
 
-/// Gives a call after which an account, or its key, is not as it was.
+/// Returns a call after which an account, or its key, is not as it was.
 async fn spend(ask: &Ask<'_>) -> Call {
     let (id, (account, key)) = (ask.id(), ask.account_to_spend().await);
     match ask.row.rpc {

@@ -62,7 +62,7 @@ pub async fn prepare(ask: &Ask<'_>) -> Call {
     }
 }
 
-/// Gives a call about the end of a membership.
+/// Returns a call about the end of a membership.
 async fn end(ask: &Ask<'_>) -> Call {
     let id = ask.id();
     match (ask.row.rpc, ask.row.case) {
@@ -87,7 +87,7 @@ async fn end(ask: &Ask<'_>) -> Call {
     }
 }
 
-/// Gives whom a row is about.
+/// Returns whom a row is about.
 fn meant(ask: &Ask<'_>, case: &str) -> String {
     match case {
         "about oneself" => ask.own_membership(),

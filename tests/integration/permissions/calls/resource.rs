@@ -67,7 +67,7 @@ fn new(ask: &Ask<'_>) -> proto::RegisterResourceRequest {
     register(ask.id(), resource(ask.row.case, ""))
 }
 
-/// Gives the role by which the type is shared; where there is none, it is shared by its list.
+/// Returns the role by which the type is shared; where there is none, it is shared by its list.
 fn shared_as(ask: &Ask<'_>) -> String {
     let (_, kind) = ask.catalog().resource_type(ask.row.case).expect("a type of the catalog");
     let for_people = kind.shares.iter().map(|id| ask.catalog().role(*id)).find(|role| role.to.people);

@@ -22,7 +22,7 @@ use crate::harness::messages::{
 use crate::harness::{Caller, Organization, TestApp, project, role};
 use crate::refusals::NOBODY;
 
-/// Gives `bad` to the field that is asked for, and what is good to every other.
+/// Fills the field that is asked for with `bad`, and every other with what is good.
 pub struct Spoiler<'a> {
     pub field: &'a str,
     pub bad: &'a str,

@@ -64,7 +64,7 @@ async fn fail(call: &Caller, email: &str) {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unauthenticated, "SIGN_IN_REFUSED"), "{email}");
 }
 
-/// Tells by which limit a call was refused, and how long it is to wait.
+/// Returns by which limit a call was refused, and how long it is to wait.
 #[track_caller]
 fn limited<T: std::fmt::Debug>(result: Result<T, Status>) -> (String, Duration) {
     let status = result.expect_err("a refusal");

@@ -34,7 +34,7 @@ impl Recorder {
         (this, url)
     }
 
-    /// Gives what was sent since it was last asked.
+    /// Returns what was sent since it was last asked.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock())
     }

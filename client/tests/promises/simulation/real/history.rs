@@ -25,7 +25,7 @@ const PERMISSIONS: [&str; 4] = ["project.view", "project.view", "project.operate
 /// When the simulation begins, by the wall clock.
 const BEGINNING: Timestamp = Timestamp::from_micros(1_790_000_000_000_000);
 
-/// Gives the wall clock's time.
+/// Returns the wall clock's time.
 pub fn wall(elapsed: Duration) -> Timestamp {
     BEGINNING.plus(elapsed)
 }
@@ -125,17 +125,17 @@ impl History {
         self.commits.push(Timed { at, scope, position, log, is_own, world: world.clone() });
     }
 
-    /// Says whether the log cannot be read.
+    /// Returns whether the log cannot be read.
     pub fn is_out(&self, now: Duration) -> bool {
         self.outages.iter().any(|(from, to)| (*from..*to).contains(&now))
     }
 
-    /// Gives the commits that readers see.
+    /// Returns the commits that readers see.
     pub fn seen(&self, now: Duration) -> &[Timed] {
         &self.commits[..self.commits.partition_point(|commit| commit.at <= now)]
     }
 
-    /// Gives the last commit of a scope that readers see.
+    /// Returns the last commit of a scope that readers see.
     pub fn head(&self, scope: Scope, now: Duration) -> Option<&Timed> {
         self.seen(now).iter().rev().find(|commit| commit.scope == scope)
     }
@@ -198,7 +198,7 @@ impl History {
         Truth::of(self.asked.iter().map(turns).collect(), Some(may_say))
     }
 
-    /// Says whether that is the answer at this time in any state that stood at some instant from `since` to now.
+    /// Returns whether that is the answer at this time in any state that stood at some instant from `since` to now.
     pub fn may_say(&self, question: &Question, allowed: bool, since: Duration, now: Duration) -> bool {
         let (_, number, asked) =
             self.asked.iter().find(|(same, ..)| same == question).expect("a question that is asked");

@@ -1,4 +1,5 @@
-//! What one stream owes its client, looked at from beside the server: what was taken in, what was told, and what is true.
+//! What one stream owes its client, looked at from beside the server: what was taken in, what was told, and what is
+//! true.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -110,7 +111,8 @@ impl Witness {
         self.must_be_true(id, age);
     }
 
-    /// Hears a progress: every subscription before that ping is answered, and everything that turned before that age is told.
+    /// Hears a progress: every subscription before that ping is answered, and everything that turned before that age is
+    /// told.
     pub fn hears_progress(&mut self, ping: u64, age: Duration) {
         let Some(before) = self.pings.get(&ping).copied() else {
             return self.breach(format_args!("ping {ping} was echoed, which was never taken in"));
@@ -137,7 +139,7 @@ impl Witness {
         self.held.retain(|_, it| it.organization != organization);
     }
 
-    /// Asks that what was told last is what the rule says now of a state no older than that age.
+    /// Ensures that what was told last is what the rule says now of a state no older than that age.
     fn must_be_true(&self, id: u64, age: Duration) {
         let Subscription { question, told, .. } = &self.held[&id];
         let now = self.court.clock.elapsed();
@@ -155,7 +157,7 @@ impl Witness {
         }
     }
 
-    /// Asks that the revision told takes in everything that was committed before that age.
+    /// Ensures that the revision told takes in everything that was committed before that age.
     pub fn must_take_in(&self, organization: OrganizationId, age: Duration) {
         let since = self.court.clock.elapsed().saturating_sub(age);
         let head = |scope| self.court.history.head(scope, since).map(|head| head.position.revision);

@@ -1,5 +1,5 @@
-//! What stands in the simulation at one moment: people, groups and resources of two organizations, who holds what, and what
-//! the rule says of it.
+//! What stands in the simulation at one moment: people, groups and resources of two organizations, who holds what, and
+//! what the rule says of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub const ROOTS: usize = 2;
 const CATALOG: &str = "disaster-recovery";
 const KIND: &str = "project";
 
-/// Gives an id of one kind of thing: ids of two kinds are never the same.
+/// Returns an id of one kind of thing: ids of two kinds are never the same.
 fn id<T: From<Uuid>>(kind: u128, number: usize) -> T {
     T::from(Uuid::from_u128(kind << 64 | number as u128))
 }

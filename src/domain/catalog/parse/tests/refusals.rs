@@ -3,7 +3,7 @@
 use super::good;
 use crate::domain::catalog::parse;
 
-/// Gives what is wrong with a text, whose first two lines are added.
+/// Returns what is wrong with a text, whose first two lines are added.
 fn problems(rest: &str) -> Vec<String> {
     let error = parse("bad.yaml", &format!("name: shop\nversion: 1\n{rest}\n")).expect_err(rest);
     error.problems().iter().map(ToString::to_string).collect()
