@@ -51,12 +51,7 @@ pub enum AppError {
     KeyLost(PathBuf),
     /// The data directory cannot be made.
     #[error("the data directory {path}: {source}", path = .path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Directory { path: PathBuf, source: std::io::Error },
     /// The key file cannot be used.
     #[error("the installation key: {0}")]
     Key(#[from] KeyError),
@@ -71,12 +66,7 @@ pub enum AppError {
     Mail(#[from] TransportError),
     /// Another program listens there.
     #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    Listen { address: SocketAddr, source: std::io::Error },
     /// Plaintext would leave the machine.
     #[error(
         "{0} is not a loopback address, and what is said there would be plaintext: pass --tls-cert and --tls-key for \

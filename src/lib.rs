@@ -22,13 +22,7 @@ pub mod workers;
 
 /// The generated messages, servers and clients of `guildhall.v1`.
 pub mod proto {
-    #![allow(
-        missing_docs,
-        clippy::all,
-        clippy::pedantic,
-        clippy::allow_attributes_without_reason,
-        reason = "generated"
-    )]
+    #![allow(clippy::all, clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated")]
     tonic::include_proto!("guildhall.v1");
 
     /// The encoded descriptor set of `proto/`, with comments, for reflection.

@@ -45,6 +45,8 @@
 //!
 //! Nothing here panics, and nothing grows with time: what is held is bounded by [`Builder::capacity`], all else by what is held.
 
+#![warn(missing_docs, clippy::missing_errors_doc)]
+
 mod answer;
 mod builder;
 mod call;

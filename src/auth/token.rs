@@ -52,7 +52,6 @@ impl fmt::Debug for AccessToken {
 /// What a valid access token says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claims {
-    /// Who.
     pub user: UserId,
     /// In which session.
     pub session: SessionId,

@@ -14,7 +14,6 @@ const ACCESS_CHECK: &str = "access.check";
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// Who.
     pub subject: Subject,
     /// The session that the access token belongs to, if it was one.
     pub session: Option<SessionId>,

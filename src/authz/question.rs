@@ -9,7 +9,6 @@ use crate::domain::time::Timestamp;
 /// May the subject do this there?
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Question {
-    /// Who.
     pub subject: Subject,
     /// The session that the subject was named by, if an access token was.
     pub session: Option<Session>,
@@ -35,7 +34,6 @@ impl Question {
 /// A question whose names are borrowed from the message it came in. Nothing has been looked up yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Asked<'a> {
-    /// Who.
     pub subject: Subject,
     /// The session that the subject was named by, if an access token was.
     pub session: Option<Session>,
@@ -64,7 +62,6 @@ pub type Whom = (Subject, Option<Session>);
 /// The session of an access token whose signature was verified: what of it is asked at every check.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Session {
-    /// Which.
     pub id: SessionId,
     /// From then on it is refused.
     pub expires_at: Timestamp,

@@ -62,7 +62,6 @@ impl<F> Change<F> {
 /// One log, to be appended to.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// Whose.
     pub scope: Scope,
     /// Its head as locked.
     pub head: Head,
@@ -93,9 +92,6 @@ pub fn scope_of(key: Uuid) -> Scope {
 }
 
 /// Starts a log, empty.
-///
-/// # Errors
-/// Passes on what the database says.
 pub async fn head_insert(db: &impl ConnectionTrait, scope: Scope) -> Result<(), DbErr> {
     let head =
         heads::ActiveModel { scope: Set(scope_key(scope)), revision: Set(0), tag: Set(0), counters: Set("{}".into()) };
@@ -105,9 +101,6 @@ pub async fn head_insert(db: &impl ConnectionTrait, scope: Scope) -> Result<(), 
 
 /// Waits, on PostgreSQL, until no transaction is under way that writes to a log or starts it. Leaves the head locked,
 /// and is to be rolled back.
-///
-/// # Errors
-/// Passes on what the database says.
 pub async fn head_await(db: &impl ConnectionTrait, scope: Scope) -> Result<(), DbErr> {
     let sql =
         "insert into heads (scope, revision, tag, counters) values ($1, 0, 0, '{}') on conflict (scope) do nothing";
@@ -120,9 +113,6 @@ pub async fn head_await(db: &impl ConnectionTrait, scope: Scope) -> Result<(), D
 /// Locks a log to the end of the transaction and reads its head. Whoever holds it is the only writer of that log.
 ///
 /// `None` if there is no such log. On SQLite the transaction, begun IMMEDIATE, is the lock.
-///
-/// # Errors
-/// Passes on what the database says.
 pub async fn head_lock(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<Log>, DbErr> {
     let backend = db.get_database_backend();
     let lock = if backend == DbBackend::Postgres { " for no key update" } else { "" };

@@ -50,18 +50,12 @@ pub async fn commits_after<F: Fact>(
 }
 
 /// Reads how far a log has come; `None` if there is none.
-///
-/// # Errors
-/// Passes on what the database says.
 pub async fn head(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<Position>, DbErr> {
     let row = heads::Entity::find_by_id(scope_key(scope)).one(db).await?;
     Ok(row.map(|row| position(row.revision, row.tag)))
 }
 
 /// Reads how far several logs have come.
-///
-/// # Errors
-/// Passes on what the database says.
 pub async fn head_positions(db: &impl ConnectionTrait, scopes: &[Scope]) -> Result<Vec<(Scope, Position)>, DbErr> {
     let keys = scopes.iter().map(|scope| scope_key(*scope));
     let rows = heads::Entity::find().filter(heads::Column::Scope.is_in(keys)).all(db).await?;
@@ -69,9 +63,6 @@ pub async fn head_positions(db: &impl ConnectionTrait, scopes: &[Scope]) -> Resu
 }
 
 /// Reads the tag of one commit; `None` if there is none.
-///
-/// # Errors
-/// Passes on what the database says.
 pub async fn tag(db: &impl ConnectionTrait, scope: Scope, revision: Revision) -> Result<Option<Tag>, DbErr> {
     let row = commits::Entity::find_by_id((scope_key(scope), revision.0.cast_signed())).one(db).await?;
     Ok(row.map(|row| Tag(row.tag.cast_unsigned())))

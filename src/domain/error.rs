@@ -274,7 +274,6 @@ reasons! {
 pub struct Violation {
     /// Path of the field in the request, as in `deltas[3].role`.
     pub field: String,
-    /// Why.
     pub reason: Reason,
     /// For people, lower case, no full stop.
     pub message: String,

@@ -44,10 +44,7 @@ pub enum OrganizationFact {
     /// The organization has a role of its own, like this.
     Role(CustomRole),
     /// The organization has this role no more; nobody holds it.
-    RoleGone {
-        /// Which.
-        name: Arc<str>,
-    },
+    RoleGone { name: Arc<str> },
     /// So many may sit in the organization, or on the list of a resource.
     SeatLimit {
         /// Which resource; the organization if none.
@@ -57,18 +54,13 @@ pub enum OrganizationFact {
     },
     /// A membership stands like this.
     Membership {
-        /// Which.
         id: MembershipId,
         /// Who; nobody while PENDING.
         user: Option<UserId>,
-        /// How.
         state: MemberState,
     },
     /// A membership is no more.
-    MembershipGone {
-        /// Which.
-        id: MembershipId,
-    },
+    MembershipGone { id: MembershipId },
     /// The removal of a membership waits for these of the product, by name.
     RemovalAwaiting {
         /// Who is removed.
@@ -77,48 +69,34 @@ pub enum OrganizationFact {
         awaiting: Vec<Arc<str>>,
     },
     /// There is a group, made or changed. Who is in it is told by itself.
-    Group {
-        /// Which.
-        id: GroupId,
-    },
+    Group { id: GroupId },
     /// A group is no more. That nobody is in it, and that it holds nothing, was told before.
-    GroupGone {
-        /// Which.
-        id: GroupId,
-    },
+    GroupGone { id: GroupId },
     /// A membership is in a group, or is no more.
     GroupMember {
         /// The group.
         group: GroupId,
-        /// Who.
         membership: MembershipId,
         /// Whether it is in.
         is_in: bool,
     },
     /// A service account stands like this.
     ServiceAccount {
-        /// Which.
         id: ServiceAccountId,
         /// Whether it may do anything.
         is_enabled: bool,
     },
     /// A service account is no more.
-    ServiceAccountGone {
-        /// Which.
-        id: ServiceAccountId,
-    },
+    ServiceAccountGone { id: ServiceAccountId },
     /// An API key stands like this.
     ApiKey {
-        /// Which.
         id: ApiKeyId,
-        /// Whose.
         service_account: ServiceAccountId,
         /// Whether it was taken back.
         is_revoked: bool,
     },
     /// A resource stands like this.
     Resource {
-        /// Which.
         key: ResourceKey,
         /// What it stands under; the organization if nothing.
         parent: Option<ResourceKey>,
@@ -126,10 +104,7 @@ pub enum OrganizationFact {
         owner: Option<Principal>,
     },
     /// A resource is no more.
-    ResourceGone {
-        /// Which.
-        key: ResourceKey,
-    },
+    ResourceGone { key: ResourceKey },
     /// A bare address is told of a resource, or is no more. Never a principal, so no check asks it.
     Contact {
         /// Which; the address stands in the detail.
@@ -146,11 +121,9 @@ pub enum OrganizationFact {
     GrantGone(Grant),
     /// An invitation stands like this.
     Invitation {
-        /// Which.
         id: InvitationId,
         /// The membership that it offers; none is there yet where a link makes one for each who accepts.
         membership: Option<MembershipId>,
-        /// How.
         state: InvitationState,
         /// Until when it can be accepted.
         expires_at: Timestamp,
@@ -162,15 +135,9 @@ pub enum OrganizationFact {
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum InstallationFact {
     /// A user stands like this.
-    User {
-        /// Which.
-        id: UserId,
-        /// How.
-        state: UserState,
-    },
+    User { id: UserId, state: UserState },
     /// A session was ended before its time.
     SessionEnded {
-        /// Which.
         id: SessionId,
         /// When its last token would have expired; after that it need not be remembered.
         expires_at: Timestamp,
@@ -182,20 +149,15 @@ pub enum InstallationFact {
     },
     /// A service account of the installation itself stands like this.
     ServiceAccount {
-        /// Which.
         id: ServiceAccountId,
         /// Whether it may do anything.
         is_enabled: bool,
     },
     /// A service account of the installation itself is no more.
-    ServiceAccountGone {
-        /// Which.
-        id: ServiceAccountId,
-    },
+    ServiceAccountGone { id: ServiceAccountId },
     /// The keys of an organization's service account are refused on every server, or accepted again. It stands here,
     /// since every server asks this log about the credentials that it remembers.
     ServiceAccountDisabled {
-        /// Which.
         id: ServiceAccountId,
         /// Whether it is.
         is_disabled: bool,
@@ -203,9 +165,7 @@ pub enum InstallationFact {
     /// An API key of the installation's own accounts stands like this; one of an organization's stands here once it is
     /// revoked, since every server asks this log about the credentials that it remembers.
     ApiKey {
-        /// Which.
         id: ApiKeyId,
-        /// Whose.
         service_account: ServiceAccountId,
         /// Whether it was taken back.
         is_revoked: bool,
@@ -224,9 +184,7 @@ pub struct Grant {
     pub id: GrantId,
     /// Who holds it.
     pub principal: Principal,
-    /// Where.
     pub place: Place,
-    /// What.
     pub held: Held,
     /// From then on it counts no more.
     pub expires_at: Option<Timestamp>,

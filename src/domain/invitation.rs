@@ -40,7 +40,6 @@ pub struct Invitation {
 pub enum Offered {
     /// To one mailbox, and once: a membership that is there and PENDING. What it brings are ordinary grants on that.
     Mailbox {
-        /// Which.
         membership: MembershipId,
         /// Where the invitation was sent, as written.
         email: String,

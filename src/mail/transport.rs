@@ -60,7 +60,6 @@ pub enum TransportError {
     /// The directory for mails cannot be made.
     #[error("making the directory {} for mails", .path.display())]
     Directory {
-        /// Which.
         path: PathBuf,
         /// Why not.
         source: io::Error,

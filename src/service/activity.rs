@@ -43,9 +43,6 @@ impl Activity {
 
 impl Services {
     /// Writes what was noted so far. What cannot be written is noted again.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn write_activity(&self) -> Result<(), Error> {
         let notes = std::mem::take(&mut *self.activity.notes.lock());
         let mut by_minute: HashMap<Timestamp, Vec<(UserId, Option<OrganizationId>)>> = HashMap::new();

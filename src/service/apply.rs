@@ -35,9 +35,6 @@ pub struct Changed {
 
 impl Changed {
     /// Leaves out what a role took along that was held where the caller does not see; as [`only_seen`].
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn seen_by(self, tx: &Tx, actor: &Actor) -> Result<Self, Error> {
         Ok(Self { revoked: only_seen(tx, actor, self.revoked).await?, ..self })
     }
@@ -45,9 +42,6 @@ impl Changed {
 
 /// Leaves out of `grants`, which are gone, what was held where the caller does not see: they are not told (CM-13). Of
 /// the places that `actor` was read before it is known that they are seen.
-///
-/// # Errors
-/// Only what the database says.
 pub(super) async fn only_seen(tx: &Tx, actor: &Actor, mut grants: Vec<Grant>) -> Result<Vec<Grant>, Error> {
     let places = grants.iter().filter_map(|grant| grant.place.resource());
     let others: BTreeSet<ResourceKey> = places.filter(|key| !actor.knows(key)).cloned().collect();
@@ -89,9 +83,6 @@ impl Affected {
 
     /// Reads the groups of some members, with what these hold, where no role could take them out: for acts that ask the
     /// ceiling of it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn add_groups(&mut self, tx: &Tx, members: &[MembershipId]) -> Result<(), Error> {
         self.groups = tx.reads().groups_of(members).await?;
         let groups: BTreeSet<Principal> = self.groups.iter().map(|(_, group)| Principal::Group(*group)).collect();

@@ -275,9 +275,6 @@ impl Services {
 
     /// Looks for the keys by which calls were made and streams opened. One that the database does not have, though it was
     /// good once, went with a part of the history: it is refused from now on, and its streams end.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn look_for_keys(&self) -> Result<(), Error> {
         let remembered = self.bearers.remembered.iter().filter_map(|(_, bearer)| bearer.caller.key);
         let mut keys = self.engine.keys_of_streams();

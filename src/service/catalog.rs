@@ -97,7 +97,6 @@ struct ReadCatalog {
 /// - [`Reason::NameTaken`] if an organization that follows that catalog has the slug or the external id.
 #[derive(Debug)]
 pub struct SetOrganizationCatalog {
-    /// Which.
     pub name: CatalogName,
 }
 
@@ -148,9 +147,6 @@ impl Services {
     }
 
     /// Lists catalogs, the presets on the first page.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn catalogs(&self, after: Option<(String, u32)>, size: u32) -> Result<Catalogs, Error> {
         let mut catalogs = Vec::new();
         if after.is_none() {

@@ -44,9 +44,6 @@ pub(super) struct Clearing {
 
 impl Clearing {
     /// Gathers all that goes with a resource.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn of(tx: &Tx, key: &ResourceKey) -> Result<Self, Error> {
         let branches = tx.reads().subtree(key).await?;
         let grants = tx.reads().subtree_grants(key).await?;
@@ -54,9 +51,6 @@ impl Clearing {
     }
 
     /// Gathers all that goes with a subtree and what is held in it, both as they were read.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn of_branches(tx: &Tx, branches: &[Branch], grants: Vec<Grant>) -> Result<Self, Error> {
         Ok(Self { steps: steps(tx, branches, grants).await? })
     }
@@ -84,9 +78,6 @@ impl Clearing {
     }
 
     /// Takes away what comes first, as much of it as `most` facts hold.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn take(mut self, tx: &mut Tx, most: usize) -> Result<(), Error> {
         let mut facts = 0;
         let fits = |step: &&Step| {

@@ -63,7 +63,6 @@ impl Mutation for AddContact {
 pub struct RemoveContact {
     /// From which resource.
     pub key: ResourceKey,
-    /// Which.
     pub id: ContactId,
 }
 

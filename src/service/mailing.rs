@@ -47,9 +47,6 @@ impl std::fmt::Debug for Mailer {
 
 impl Mailer {
     /// Adds a mail to the commit.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn send(&self, tx: &mut Tx, mail: &Mail) -> Result<(), Error> {
         tx.delivery_insert(mail.delivery(&self.sealer, &self.env)).await
     }

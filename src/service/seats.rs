@@ -38,9 +38,6 @@ pub(super) struct SeatsBefore {
 impl SeatsBefore {
     /// Counts before some come into the organization, or count in it again, with grants at `places`: there, and on every
     /// list that they come onto as everyone does or by a group that they are in.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn of_members(
         tx: &Tx,
         catalog: &Catalog,
@@ -57,9 +54,6 @@ impl SeatsBefore {
 
     /// Counts, before an act that may take seats at `places` (the organization is `None`). Asks the database nothing
     /// where the catalog counts none, and does not count where there is no limit.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn count(tx: &Tx, catalog: &Catalog, places: Vec<Option<ResourceKey>>) -> Result<Self, Error> {
         let mut counted = Self::default();
         for place in places {

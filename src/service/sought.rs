@@ -52,9 +52,6 @@ impl Services {
 
 impl Sought<'_> {
     /// Reads a page of what is held there, by one principal if one is named.
-    ///
-    /// # Errors
-    /// Passes on what the database says.
     pub async fn page(
         &self,
         reads: OrgReads<'_>,
@@ -73,9 +70,6 @@ impl Sought<'_> {
 
     /// Reads service accounts that are bound to what is there, and those that are bound to nothing, in the order in which they
     /// were made: at most `size` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Passes on what the database says.
     pub async fn accounts(
         &self,
         reads: OrgReads<'_>,
@@ -92,9 +86,6 @@ impl Sought<'_> {
     }
 
     /// Reads all that some principals hold there.
-    ///
-    /// # Errors
-    /// Passes on what the database says.
     pub async fn grants_of(
         &self,
         reads: OrgReads<'_>,

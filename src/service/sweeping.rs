@@ -22,9 +22,6 @@ const SLICE: u64 = 1_000;
 
 impl Services {
     /// Sweeps what expired more than a day ago, in every organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn sweep_grants(self: &Arc<Self>) -> Result<(), Error> {
         let before = self.env.now().minus(KEPT);
         let reads = self.store.reads();

@@ -362,9 +362,6 @@ impl Services {
     }
 
     /// Writes what was counted so far. What cannot be written is counted again.
-    ///
-    /// # Errors
-    /// Passes on what the database says.
     pub async fn write_refusals(&self) -> Result<(), Error> {
         let settled = self.throttle.take();
         if settled.is_empty() {

@@ -121,9 +121,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns the actor with facts about `places` too. Nothing is read where all of them are known.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn widened(&self, mut actor: Actor, places: &[ResourceKey]) -> Result<Actor, Error> {
         let unknown: BTreeSet<&ResourceKey> = places.iter().filter(|place| !actor.knows(place)).collect();
         if unknown.is_empty() {
@@ -280,9 +277,6 @@ impl OrgReads<'_> {
 
 impl Reads<'_> {
     /// Gathers `subject` before an organization of the product that is not there yet: what counts is held above it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn actor_above(&self, subject: Subject, catalog: &Arc<Catalog>, now: Timestamp) -> Result<Actor, Error> {
         let standing = match subject {
             Subject::User(user) => match self.user_state(user).await? {
@@ -318,9 +312,6 @@ impl Reads<'_> {
     }
 
     /// Returns whether `subject` holds a role at the installation, by its name.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn holds_at_installation(&self, subject: Subject, role: &str) -> Result<bool, Error> {
         let (kind, id) = principal_columns(subject.above());
         let row = grants::Entity::find()

@@ -60,9 +60,6 @@ impl Reads<'_> {
     }
 
     /// Finds a catalog by its name, with its key: a preset, or an operator's, the newest version if none is named.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn catalog_named(
         &self,
         name: &str,
@@ -79,9 +76,6 @@ impl Reads<'_> {
     }
 
     /// Finds an operator's catalog; the newest version if none is named.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn catalog_row(&self, name: &str, version: Option<u32>) -> Result<Option<CatalogRow>, Error> {
         let mut query = catalogs::Entity::find().filter(catalogs::Column::Name.eq(name));
         if let Some(version) = version {
@@ -92,9 +86,6 @@ impl Reads<'_> {
     }
 
     /// Reads operators' catalogs by name and version, at most `size` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn catalog_page(&self, after: Option<&(String, u32)>, size: u32) -> Result<Vec<CatalogRow>, Error> {
         let mut query = catalogs::Entity::find();
         if let Some((name, version)) = after {
@@ -111,9 +102,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Puts a catalog of an operator's.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn catalog_insert(&mut self, row: &CatalogRow) -> Result<(), Error> {
         let model = catalogs::ActiveModel {
             catalog_key: Set(row.key.to_string()),

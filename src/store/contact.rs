@@ -19,9 +19,6 @@ use crate::domain::time::Timestamp;
 impl OrgReads<'_> {
     /// Reads the contacts of a resource by address, at most `size` of them, from after the address key `after` on. The
     /// second value is where the next page begins, if there is one.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_page(
         &self,
         key: &ResourceKey,
@@ -41,36 +38,24 @@ impl OrgReads<'_> {
     }
 
     /// Counts the contacts of a resource.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_count(&self, key: &ResourceKey) -> Result<usize, Error> {
         let count = self.contacts_of(key).count(&self.db).await?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// Finds a contact of a resource by its id.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact(&self, key: &ResourceKey, id: ContactId) -> Result<Option<Contact>, Error> {
         let row = self.contacts_of(key).filter(contacts::Column::Id.eq(id.0)).one(&self.db).await?;
         Ok(row.map(contact))
     }
 
     /// Finds a contact of a resource by its address.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_by_email(&self, key: &ResourceKey, email: &Email) -> Result<Option<Contact>, Error> {
         let row = self.contacts_of(key).filter(contacts::Column::EmailKey.eq(email.key())).one(&self.db).await?;
         Ok(row.map(contact))
     }
 
     /// Returns whether the address with this hash wants no mails about a resource.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_is_muted(&self, key: &ResourceKey, email_hash: &[u8; 32]) -> Result<bool, Error> {
         let found = muted_contacts::Entity::find()
             .filter(muted_contacts::Column::OrganizationId.eq(self.organization.0))
@@ -79,9 +64,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads the contacts of some resources of one type.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contacts_on(&self, keys: &[ResourceKey]) -> Result<Vec<Contact>, Error> {
         let mut found = Vec::new();
         for (kind, ids) in by_kind(keys) {
@@ -109,9 +91,6 @@ impl OrgReads<'_> {
 
 impl Tx {
     /// Adds a contact to a resource of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_insert(&mut self, contact: &Contact, email: &Email) -> Result<(), Error> {
         let row = contacts::ActiveModel {
             id: Set(contact.id.0),
@@ -128,9 +107,6 @@ impl Tx {
     }
 
     /// Removes contacts of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contacts_delete(&mut self, contacts: &[Contact]) -> Result<(), Error> {
         for chunk in contacts.chunks(5_000) {
             let ids = chunk.iter().map(|contact| contact.id.0);
@@ -147,9 +123,6 @@ impl Tx {
     }
 
     /// Keeps in mind that the address with this hash wants no mails about a resource.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_mute(&self, key: &ResourceKey, email_hash: &[u8; 32]) -> Result<(), Error> {
         let row = muted_contacts::ActiveModel {
             organization_id: Set(self.organization().0),
@@ -163,9 +136,6 @@ impl Tx {
     }
 
     /// Forgets that the address with this hash wanted no mails about a resource.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn contact_unmute(&self, key: &ResourceKey, email_hash: &[u8; 32]) -> Result<(), Error> {
         muted_contacts::Entity::delete_many()
             .filter(muted_contacts::Column::OrganizationId.eq(self.organization().0))

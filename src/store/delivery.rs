@@ -79,17 +79,11 @@ impl std::fmt::Debug for Delivery {
 
 impl Tx {
     /// Adds a delivery to the commit.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn delivery_insert(&mut self, delivery: NewDelivery) -> Result<(), Error> {
         self.delivery_insert_due(delivery, self.now()).await
     }
 
     /// Adds a delivery to the commit that waits until `due_at`: from then on it is tried for as long as any.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn delivery_insert_due(&mut self, delivery: NewDelivery, due_at: Timestamp) -> Result<(), Error> {
         deliveries::Entity::insert(row(delivery, due_at)).exec_without_returning(&self.db).await?;
         self.has_delivery = true;
@@ -97,9 +91,6 @@ impl Tx {
     }
 
     /// Adds many deliveries to the commit.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn deliveries_insert(&mut self, deliveries: Vec<NewDelivery>) -> Result<(), Error> {
         let rows: Vec<_> = deliveries.into_iter().map(|delivery| row(delivery, self.now())).collect();
         for rows in rows.chunks(ROWS_MAX) {
@@ -112,9 +103,6 @@ impl Tx {
 
 impl Store {
     /// Takes deliveries of some kinds that are due, at most `count`; until `leased_until` no other replica takes them.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn deliveries_due(
         &self,
         kinds: &[DeliveryKind],
@@ -157,9 +145,6 @@ impl Store {
     }
 
     /// Removes a delivery that was made or given up, and puts what follows upon it, if anything does, in its place.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn delivery_end(&self, id: Uuid, follow_up: Option<NewDelivery>) -> Result<(), Error> {
         let db = self.writer.begin(WRITING, self.in_transaction).await?;
         deliveries::Entity::delete_by_id(id).exec(&db).await?;
@@ -171,9 +156,6 @@ impl Store {
     }
 
     /// Puts off a delivery that could not be made.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn delivery_put_off(&self, id: Uuid, until: Timestamp) -> Result<(), Error> {
         let later =
             deliveries::ActiveModel { id: Set(id), next_attempt_at: Set(until.as_micros()), ..Default::default() };

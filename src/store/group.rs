@@ -24,7 +24,6 @@ const ROWS_MAX: usize = 1_000;
 /// A page of groups, by name.
 #[derive(Clone, Debug)]
 pub struct GroupPage {
-    /// In order.
     pub groups: Vec<Group>,
     /// The name key after which the next page begins, if there is one.
     pub next: Option<String>,
@@ -33,7 +32,6 @@ pub struct GroupPage {
 /// Somebody who is in a group.
 #[derive(Clone, Debug)]
 pub struct GroupMember {
-    /// Who.
     pub membership: MembershipId,
     /// The user behind it; nobody while PENDING.
     pub user: Option<UserId>,
@@ -48,7 +46,6 @@ pub struct GroupMember {
 /// A page of who is in a group, in the order in which their memberships were made.
 #[derive(Clone, Debug)]
 pub struct GroupMemberPage {
-    /// In order.
     pub members: Vec<GroupMember>,
     /// After whom the next page begins, if there is one.
     pub next: Option<MembershipId>,
@@ -56,18 +53,12 @@ pub struct GroupMemberPage {
 
 impl OrgReads<'_> {
     /// Finds a group of an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group(&self, id: GroupId) -> Result<Option<Group>, Error> {
         let found = groups::Entity::find_by_id(id.0).filter(groups::Column::OrganizationId.eq(self.organization.0));
         found.one(&self.db).await?.map(group).transpose()
     }
 
     /// Finds the group of an organization with this name key.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_by_name(&self, name_key: &str) -> Result<Option<Group>, Error> {
         let found = groups::Entity::find()
             .filter(groups::Column::OrganizationId.eq(self.organization.0))
@@ -76,9 +67,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds the group of an organization that the product calls so.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_by_external_id(&self, external_id: &str) -> Result<Option<Group>, Error> {
         let found = groups::Entity::find()
             .filter(groups::Column::OrganizationId.eq(self.organization.0))
@@ -88,9 +76,6 @@ impl OrgReads<'_> {
 
     /// Reads groups by name, at most `size` of them, from after the name key `after` on; with `member`, those that this
     /// membership is in.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_page(
         &self,
         member: Option<MembershipId>,
@@ -127,9 +112,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads who is in a group, at most `size` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_member_page(
         &self,
         group: GroupId,
@@ -165,18 +147,12 @@ impl OrgReads<'_> {
     }
 
     /// Reads everybody who is in a group.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_members(&self, group: GroupId) -> Result<Vec<MembershipId>, Error> {
         let rows = self.in_groups().filter(group_members::Column::GroupId.eq(group.0)).all(&self.db);
         Ok(rows.await?.into_iter().map(|row| row.membership_id.into()).collect())
     }
 
     /// Returns which of `members` are in a group, and how many are in it altogether.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_members_among(
         &self,
         group: GroupId,
@@ -191,9 +167,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns which groups some memberships are in.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn groups_of(&self, members: &[MembershipId]) -> Result<Vec<(MembershipId, GroupId)>, Error> {
         if members.is_empty() {
             return Ok(Vec::new());
@@ -211,9 +184,6 @@ impl OrgReads<'_> {
 
 impl Tx {
     /// Makes a group of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_insert(&mut self, group: &Group) -> Result<(), Error> {
         let row = groups::ActiveModel {
             id: Set(group.id.0),
@@ -227,9 +197,6 @@ impl Tx {
     }
 
     /// Writes a group's name, external id and metadata.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_update(&mut self, group: &Group) -> Result<(), Error> {
         let updated = groups::Entity::update_many()
             .set(written(group)?)
@@ -243,9 +210,6 @@ impl Tx {
     }
 
     /// Removes a group that nobody is in and that holds nothing.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_delete(&mut self, group: &Group) -> Result<(), Error> {
         groups::Entity::delete_by_id(group.id.0)
             .filter(groups::Column::OrganizationId.eq(self.organization().0))
@@ -257,9 +221,6 @@ impl Tx {
     }
 
     /// Brings memberships into a group; none of them is in it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_members_insert(&mut self, group: GroupId, members: &[MembershipId]) -> Result<(), Error> {
         let (organization, now) = (self.organization(), self.now());
         for members in members.chunks(ROWS_MAX) {
@@ -276,9 +237,6 @@ impl Tx {
     }
 
     /// Takes memberships out of a group; all of them are in it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn group_members_delete(&mut self, group: GroupId, members: &[MembershipId]) -> Result<(), Error> {
         for members in members.chunks(ROWS_MAX) {
             group_members::Entity::delete_many()

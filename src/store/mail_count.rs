@@ -13,9 +13,6 @@ use crate::domain::time::Timestamp;
 impl Tx {
     /// Reads how many mails were counted under these keys, and keeps everybody else from counting under them until the end
     /// of the transaction. The keys are taken in one order, so that no two transactions wait for each other.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn mails_counted<const N: usize>(&self, subjects: [Key; N]) -> Result<[Mailed; N], Error> {
         let mut in_order = subjects;
         in_order.sort_unstable();
@@ -41,9 +38,6 @@ impl Tx {
     }
 
     /// Keeps what [`mails_counted`](Self::mails_counted) has locked as it is now.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn mails_count<const N: usize>(&self, counted: [(Key, Mailed); N]) -> Result<(), Error> {
         let rows = counted.map(|(subject, mailed)| mail_counts::ActiveModel {
             subject: Set(subject.0.to_vec()),
@@ -60,9 +54,6 @@ impl Tx {
 
 impl Store {
     /// Deletes the counts of windows that are long over.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn mail_counts_forget(&self, now: Timestamp) -> Result<(), Error> {
         mail_counts::Entity::delete_many()
             .filter(mail_counts::Column::WindowBeganAt.lte(now.minus(REMEMBERED).as_micros()))

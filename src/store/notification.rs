@@ -15,9 +15,6 @@ use crate::domain::time::Timestamp;
 impl OrgReads<'_> {
     /// Reads the ACTIVE people who are listed on a resource itself, by address, at most `size` of them, from after the
     /// address key `after` on, each with that key. `roles` are those that list their holders.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn listed_people(
         &self,
         key: &ResourceKey,
@@ -71,9 +68,6 @@ impl OrgReads<'_> {
 impl Tx {
     /// Counts a notification about a resource, in a window that begins with the first; returns how many there were, this one
     /// among them, and when the window began.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn notification_count(&self, key: &ResourceKey, window: Duration) -> Result<(u32, Timestamp), Error> {
         let found = notification_windows::Entity::find()
             .filter(notification_windows::Column::OrganizationId.eq(self.organization().0))

@@ -8,7 +8,6 @@ pub const WEIGHT_MAX: usize = 1024 * 1024;
 /// The rows of a page, as far as they have been read.
 #[derive(Debug)]
 pub struct PageBuilder<T> {
-    /// In order.
     pub rows: Vec<T>,
     size: usize,
     weight: usize,

@@ -49,9 +49,6 @@ impl Settled {
 
 impl Reads<'_> {
     /// Reads what was refused of up to three subjects; of a source, for each address whose window began after `since`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn refusals(&self, subjects: &[Key], since: Timestamp) -> Result<Vec<RefusalsRow>, Error> {
         let mut keys = [Key::NONE; SUBJECTS_MAX];
         for (place, key) in keys.iter_mut().zip(subjects) {
@@ -93,9 +90,6 @@ impl Store {
     }
 
     /// Deletes what is forgotten.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn refusals_forget(&self, now: Timestamp) -> Result<(), Error> {
         let (few, any) = REMEMBERED;
         let is_few = Condition::any()

@@ -82,9 +82,6 @@ impl Tx {
 
 impl Store {
     /// Deletes the answers that are remembered no longer.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn replays_forget(&self, now: Timestamp) -> Result<(), Error> {
         idempotency_records::Entity::delete_many()
             .filter(idempotency_records::Column::ExpiresAt.lte(now.as_micros()))

@@ -23,9 +23,6 @@ use crate::domain::time::Timestamp;
 
 impl OrgReads<'_> {
     /// Reads the roles that an organization has made, by name.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn roles(&self) -> Result<Vec<CustomRole>, Error> {
         let rows = roles::Entity::find()
             .filter(roles::Column::OrganizationId.eq(self.organization.0))
@@ -36,9 +33,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns the catalog under `key` with the roles that the organization has made.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn catalog_of(&self, key: &str) -> Result<Arc<Catalog>, Error> {
         let catalog = self.above().catalog(key).await?;
         if !catalog.features().custom_roles {
@@ -49,18 +43,12 @@ impl OrgReads<'_> {
     }
 
     /// Reads the grants of a role that are held at `now` in an organization, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_of_role(&self, role: &str, now: Timestamp, limit: u64) -> Result<Vec<Grant>, Error> {
         let held = of_role(self.organization, role).filter(is_live(now)).order_by_asc(grants::Column::Id).limit(limit);
         held.all(&self.db).await?.iter().map(grant).collect()
     }
 
     /// Reads the grants of a role in an organization that have expired by `now`, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn lapsed_grants_of_role(&self, role: &str, now: Timestamp, limit: u64) -> Result<Vec<Grant>, Error> {
         let lapsed =
             of_role(self.organization, role).filter(grants::Column::ExpiresAt.lte(now.as_micros())).limit(limit);
@@ -68,9 +56,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads who holds a role at `now` in an organization, wherever.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn principals_of_role(&self, role: &str, now: Timestamp) -> Result<Vec<Principal>, Error> {
         let sql = "select distinct principal_kind, principal_id from grants where scope = $1 and role = $2 \
                    and (expires_at is null or expires_at > $3)";
@@ -85,9 +70,6 @@ impl OrgReads<'_> {
     }
 
     /// Counts the memberships that hold each role at `now` directly at the organization, by their state.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn role_holders(&self, now: Timestamp) -> Result<Vec<(Arc<str>, MemberState, i64)>, Error> {
         let sql = "select g.role, m.state, count(*) as holders from grants g join memberships m \
                    on m.id = g.principal_id where g.scope = $1 and g.principal_kind = 'membership' \
@@ -102,9 +84,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns whether an organization has a member who is ACTIVE.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn has_active_member(&self) -> Result<bool, Error> {
         let sql = "select 1 as one from memberships where organization_id = $1 and state = $2 limit 1";
         let values = vec![self.organization.0.into(), MemberState::Active.word().into()];
@@ -112,9 +91,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds memberships that hold no role at the organization at `now`, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn members_without_a_role(&self, now: Timestamp, limit: u32) -> Result<Vec<MembershipId>, Error> {
         let sql = "select m.id from memberships m where m.organization_id = $1 and not exists \
                    (select 1 from grants g where g.scope = $1 and g.principal_kind = 'membership' \
@@ -126,9 +102,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns whether some membership holds none of some roles at the organization at `now`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn holds_none(&self, roles: &[String], now: Timestamp) -> Result<bool, Error> {
         let (mut values, names) = parameters(self.organization, roles);
         values.push(now.as_micros().into());
@@ -143,9 +116,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns whether somebody holds more than one of some roles at one place, without end.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn holds_several(&self, roles: &[String]) -> Result<bool, Error> {
         let (values, names) = parameters(self.organization, roles);
         let sql = format!(
@@ -156,9 +126,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns whether somebody holds a role at `now` without another beside it at the same place.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn holds_without(&self, role: &str, required: &str, now: Timestamp) -> Result<bool, Error> {
         let sql = "select 1 as one from grants g where g.scope = $1 and g.role = $2 \
                    and (g.expires_at is null or g.expires_at > $4) and not exists \
@@ -171,9 +138,6 @@ impl OrgReads<'_> {
     }
 
     /// Gathers what is held in an organization at `now` of the catalog it follows.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn in_use(&self, now: Timestamp) -> Result<InUse, Error> {
         let mut in_use = InUse { roles: self.roles().await?, ..InUse::default() };
         let sql = "select role, principal_kind, place_kind, place_type, max(expires_at) as expires_at from grants \
@@ -208,9 +172,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Makes a role of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn role_insert(&mut self, role: &CustomRole) -> Result<(), Error> {
         let row = roles::ActiveModel {
             organization_id: Set(self.organization().0),
@@ -224,9 +185,6 @@ impl Tx {
     }
 
     /// Writes a role of the locked organization as it is in `role`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn role_update(&mut self, role: &CustomRole) -> Result<(), Error> {
         let definition = serde_json::to_string(role).map_err(Error::internal)?;
         let updated = roles::Entity::update_many()
@@ -242,9 +200,6 @@ impl Tx {
 
     /// Removes a role of the locked organization, of which no grant is left, expired or not: its number is given to
     /// others.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn role_delete(&mut self, name: &Arc<str>) -> Result<(), Error> {
         roles::Entity::delete_by_id((self.organization().0, name.to_string())).exec(&self.db).await?;
         self.change(Change::of(OrganizationFact::RoleGone { name: Arc::clone(name) }));

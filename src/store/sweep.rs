@@ -6,9 +6,6 @@ use crate::domain::error::Error;
 impl Store {
     /// Deletes what has lapsed: answers to request ids, sessions a day past their end, refused tries, devices, counts of mails, who was
     /// barred from links that have lapsed.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn lapsed_delete(&self) -> Result<(), Error> {
         let now = self.env.now();
         self.replays_forget(now).await?;

@@ -264,9 +264,6 @@ impl Tx {
 
     /// Locks a user to the end of the transaction, so that what they belong to is decided once. On SQLite the
     /// transaction is the lock.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_lock(&self, user: UserId) -> Result<(), Error> {
         Ok(users_lock(&self.db, vec![user]).await?)
     }
@@ -328,9 +325,6 @@ impl Tx {
     }
 
     /// Undoes everything. Dropping does so too; this waits for it.
-    ///
-    /// # Errors
-    /// Passes on what the database says.
     pub async fn rollback(self) -> Result<(), Error> {
         Ok(self.db.rollback().await?)
     }

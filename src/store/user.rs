@@ -15,7 +15,6 @@ use crate::domain::time::Timestamp;
 /// What a sign-in with a password is held against.
 #[derive(Clone)]
 pub struct Credential {
-    /// Whose.
     pub user: UserId,
     /// Whether they may sign in at all.
     pub state: UserState,
@@ -34,9 +33,6 @@ impl std::fmt::Debug for Credential {
 impl Reads<'_> {
     /// Finds what a sign-in with `email` is held against, in one statement, the same whether or not anybody has the address
     /// and whether or not a device shows a token.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn credential_by_email(
         &self,
         email: &Email,
@@ -61,35 +57,23 @@ impl Reads<'_> {
     }
 
     /// Finds the user who has proven an address.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_by_email(&self, email: &Email) -> Result<Option<UserId>, Error> {
         let row = user_emails::Entity::find_by_id(email.key()).one(&self.db).await?;
         Ok(row.map(|row| row.user_id.into()))
     }
 
     /// Finds where a user stands.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_state(&self, user: UserId) -> Result<Option<UserState>, Error> {
         let row = users::Entity::find_by_id(user.0).one(&self.db).await?;
         row.map(|row| state(UserState::from_word, &row.state)).transpose()
     }
 
     /// Finds how a user is called.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_display_name(&self, user: UserId) -> Result<Option<String>, Error> {
         Ok(users::Entity::find_by_id(user.0).one(&self.db).await?.map(|row| row.display_name))
     }
 
     /// Finds the address of a user at which they can be told something: of several, the one proven first.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_email(&self, user: UserId) -> Result<Option<String>, Error> {
         let row = user_emails::Entity::find()
             .filter(user_emails::Column::UserId.eq(user.0))
@@ -101,9 +85,6 @@ impl Reads<'_> {
     }
 
     /// Finds every address that a user has proven.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_emails(&self, user: UserId) -> Result<Vec<String>, Error> {
         let rows = user_emails::Entity::find().filter(user_emails::Column::UserId.eq(user.0)).all(&self.db).await?;
         Ok(rows.into_iter().map(|row| row.email).collect())
@@ -146,9 +127,6 @@ impl Tx {
     }
 
     /// Ends a user: their name, addresses and password are forgotten, their sessions end.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn user_delete(&mut self, id: UserId) -> Result<(), Error> {
         passwords::Entity::delete_by_id(id.0).exec(&self.db).await?;
         user_emails::Entity::delete_many().filter(user_emails::Column::UserId.eq(id.0)).exec(&self.db).await?;

@@ -17,12 +17,7 @@ const HTTP_2: &[u8] = b"h2";
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{path}: {source}", path = .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     /// The files do not hold what they should, or do not belong together.
     #[error("the certificate, the key or the client CA cannot be used: {0}")]
     Unusable(String),

@@ -63,7 +63,6 @@ pub enum SubjectKey {
 /// Who asks for a list, and how: whoever may not ask about others gets what they may see.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer {
-    /// Who.
     pub subject: Subject,
     /// Whether they may ask about everybody and everything here.
     pub may_check: bool,

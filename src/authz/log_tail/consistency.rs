@@ -53,9 +53,6 @@ impl LogTail {
     }
 
     /// Brings both logs to where their heads are now.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub async fn follow_to_head(self: &Arc<Self>, id: OrganizationId, entry: &Arc<Entry>) -> Result<(), Error> {
         let asked_at = self.env.clock.monotonic();
         let scopes = [Scope::Organization(id), Scope::Installation];

@@ -60,9 +60,6 @@ impl InstallationTail {
 
 impl LogTail {
     /// Brings the installation to the head of its log.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) async fn catch_up_installation(&self) -> Result<(), Error> {
         let tail = &self.installation;
         let _permit = tail.write_permit.lock().await;

@@ -13,9 +13,6 @@ use crate::domain::revision::{Position, Revision};
 
 impl LogTail {
     /// Brings a loaded organization to `target` at the least.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) async fn catch_up(
         self: &Arc<Self>,
         id: OrganizationId,
@@ -39,9 +36,6 @@ impl LogTail {
 
     /// Follows the head that the database has of an organization, or has not. An entry that is being loaded takes it in by
     /// itself.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) async fn compare(
         self: &Arc<Self>,
         id: OrganizationId,
@@ -63,9 +57,6 @@ impl LogTail {
     }
 
     /// Keeps a snapshot whose newest commit is in the log, and replaces another.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) async fn keep_if_in_log(&self, id: OrganizationId, entry: &Entry) -> Result<(), Error> {
         let _permit = entry.write_permit().await;
         let Some(snapshot) = entry.snapshot() else { return Ok(()) };
@@ -77,9 +68,6 @@ impl LogTail {
     }
 
     /// Applies what the log holds past the snapshot, up to `target` or as far as it goes, the write permit being held.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) async fn follow_log(
         self: &Arc<Self>,
         id: OrganizationId,
@@ -128,9 +116,6 @@ impl LogTail {
     }
 
     /// Drops a snapshot whose history is no more, loads anew and resets the streams, the write permit being held.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) async fn replace(&self, id: OrganizationId, entry: &Entry) -> Result<(), Error> {
         self.note_replaced();
         tracing::warn!(organization = %id, "the log of an organization was replaced by another history");

@@ -15,16 +15,13 @@ pub enum Update<Q> {
     Check {
         /// Chosen by the client.
         frame: u64,
-        /// Whose.
         organization: OrganizationId,
-        /// In order.
         questions: Q,
         /// How fresh the answers must be.
         requirement: Requirement,
     },
     /// Decisions to hold.
     Subscribe {
-        /// Whose.
         organization: OrganizationId,
         /// The client's number, the question, and what the client holds already.
         subscriptions: Vec<(u64, Item, Option<bool>)>,
@@ -49,7 +46,6 @@ pub enum Output {
     },
     /// Subscriptions whose answer is new.
     Changes {
-        /// Whose.
         organization: OrganizationId,
         /// The client's number and the answer.
         changes: Vec<(u64, Answer)>,
@@ -66,10 +62,5 @@ pub enum Output {
         age: Duration,
     },
     /// The subscriptions of an organization are gone.
-    Reset {
-        /// Whose.
-        organization: OrganizationId,
-        /// Why.
-        reason: Reason,
-    },
+    Reset { organization: OrganizationId, reason: Reason },
 }

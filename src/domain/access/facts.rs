@@ -18,7 +18,6 @@ pub struct Facts {
     pub catalog: Arc<Catalog>,
     /// Whether the organization is ACTIVE.
     pub organization_is_active: bool,
-    /// Who.
     pub standing: Standing,
     /// The type of the target, registered or not; nothing for the organization itself. It decides what can be asked.
     pub kind: Option<Arc<str>>,
@@ -42,7 +41,6 @@ pub struct Actor {
     pub catalog: Arc<Catalog>,
     /// Whether the organization is ACTIVE.
     pub organization_is_active: bool,
-    /// Who.
     pub standing: Standing,
     /// The chain of each target that is registered, the target first.
     pub chains: HashMap<ResourceKey, Vec<Node>>,
@@ -119,7 +117,6 @@ impl Actor {
 /// One resource of a chain.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
-    /// Which.
     pub key: ResourceKey,
     /// A membership or service account, if anybody.
     pub owner: Option<Principal>,
@@ -132,7 +129,6 @@ pub enum Standing {
     Stranger,
     /// A person.
     Person {
-        /// Who.
         user: UserId,
         /// Whether the user is ACTIVE.
         is_active: bool,
@@ -143,7 +139,6 @@ pub enum Standing {
     },
     /// A machine of this organization, or of a place above it.
     Machine {
-        /// Which.
         id: ServiceAccountId,
         /// Whether it is enabled.
         is_enabled: bool,

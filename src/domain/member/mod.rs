@@ -131,7 +131,6 @@ pub struct Listed {
 /// One organization that a person belongs to, or is offered to.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Belonging {
-    /// Which.
     pub organization: Organization,
     /// Their place in it, with its roles.
     pub member: Member,

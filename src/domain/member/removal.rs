@@ -45,7 +45,6 @@ impl Removal {
 /// A resource that somebody to be removed owns.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct OwnedResource {
-    /// Which.
     pub key: ResourceKey,
     /// What stands below it and is owned by others.
     pub of_others: Vec<ResourceKey>,

@@ -10,7 +10,6 @@ use crate::domain::time::Timestamp;
 /// What one principal has on everything below some place.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Inherited {
-    /// Who.
     pub principal: Principal,
     /// By what.
     pub by: InheritedBy,

@@ -8,7 +8,6 @@ use crate::service::{Context, Services};
 /// Answers to some questions, all at one view.
 #[derive(Debug)]
 pub struct Checked {
-    /// In order.
     pub answers: Vec<Answer>,
     /// What they were computed on.
     pub view: View,

@@ -67,7 +67,6 @@ pub enum Verdict {
     Token(TokenTrouble),
     /// The rule decided.
     Judged {
-        /// Why.
         explanation: Explanation,
         /// From when on the token that was asked about is refused.
         token_expires_at: Option<Timestamp>,

@@ -12,7 +12,6 @@ use crate::service::{Context, Services};
 /// Asks on which resources a subject has a permission.
 #[derive(Clone, Debug)]
 pub struct ListResources {
-    /// Where.
     pub organization: OrganizationId,
     /// Who; of a token that is dead nothing is listed.
     pub whom: Result<Whom, Denial>,
@@ -29,7 +28,6 @@ pub struct ListResources {
 /// Asks who has a permission on a target.
 #[derive(Clone, Debug)]
 pub struct ListSubjects {
-    /// Where.
     pub organization: OrganizationId,
     /// What, by name.
     pub permission: Arc<str>,

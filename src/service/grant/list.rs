@@ -116,14 +116,12 @@ pub struct SummarizeGrants {
     pub principals: Vec<Principal>,
     /// Where, each once.
     pub places: Vec<Place>,
-    /// What.
     pub held: Held,
 }
 
 /// Who of those asked about hold it at one place.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Where.
     pub place: Place,
     /// Who, in the order in which they were asked about.
     pub holders: Vec<Principal>,

@@ -43,7 +43,6 @@ impl Mutation for CreateGroup {
 /// - As [`CreateGroup`]; [`Reason::EtagMismatch`].
 #[derive(Debug)]
 pub struct UpdateGroup {
-    /// Which.
     pub id: GroupId,
     /// What it is to be.
     pub fields: GroupFields,
@@ -75,7 +74,6 @@ impl Mutation for UpdateGroup {
 /// - [`Reason::EtagMismatch`].
 #[derive(Debug)]
 pub struct DeleteGroup {
-    /// Which.
     pub id: GroupId,
     /// How the group must look; empty asks nothing.
     pub etag: String,

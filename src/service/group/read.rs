@@ -15,7 +15,6 @@ use crate::service::{Authorize, Call, Query};
 /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::FeatureOff`].
 #[derive(Debug)]
 pub struct GetGroup {
-    /// Which.
     pub name: GroupName,
 }
 

@@ -41,7 +41,6 @@ const CHUNK_MAX: u32 = 100;
 pub struct BulkMembers {
     /// On whom.
     pub selection: Selection,
-    /// What.
     pub act: BulkAct,
 }
 
@@ -75,7 +74,6 @@ pub enum BulkAct {
 /// What became of one member.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BulkResult {
-    /// Who.
     pub id: MembershipId,
     /// Whether anything has changed.
     pub is_changed: bool,

@@ -18,7 +18,6 @@ use crate::store::Tx;
 ///   [`Reason::NameTaken`].
 #[derive(Debug)]
 pub struct UpdateMember {
-    /// Which.
     pub id: MembershipId,
     /// What is to be written.
     pub fields: MemberFields,

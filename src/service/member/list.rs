@@ -45,7 +45,6 @@ pub struct ListMembers {
 /// A page of members.
 #[derive(Clone, Debug)]
 pub struct Members {
-    /// In order.
     pub members: Vec<Listed>,
     /// Whether the caller may see the private part of their metadata.
     pub shows_private: bool,
@@ -70,7 +69,6 @@ pub struct FoundMember {
 /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
 #[derive(Debug)]
 pub struct GetMember {
-    /// Who.
     pub id: MembershipId,
 }
 
@@ -80,7 +78,6 @@ pub struct GetMember {
 /// - [`Reason::NotFound`], [`Reason::PermissionMissing`].
 #[derive(Debug)]
 pub struct LookUpMember {
-    /// Who.
     pub name: MemberName,
 }
 
@@ -212,9 +209,6 @@ impl Services {
     }
 
     /// Lists where whoever is signed in belongs, or is offered to belong at an address that they have proven.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn my_memberships(
         &self,
         context: &Context,

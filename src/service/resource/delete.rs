@@ -33,7 +33,6 @@ const NAMED_MAX: usize = 1_000;
 /// - [`Reason::CommitUnknown`] for whatever comes in between.
 #[derive(Clone, Debug)]
 pub struct DeleteResource {
-    /// Which.
     pub key: ResourceKey,
     /// How the resource must look; empty asks nothing.
     pub etag: String,

@@ -17,7 +17,6 @@ use crate::store::Tx;
 /// - [`Reason::NotFound`] for a caller who may not see it, as for one that does not exist.
 #[derive(Debug)]
 pub struct GetResource {
-    /// Which.
     pub key: ResourceKey,
 }
 
@@ -41,7 +40,6 @@ impl Query for GetResource {
 /// - [`Reason::NotFound`], [`Reason::PermissionMissing`], [`Reason::EtagMismatch`].
 #[derive(Debug)]
 pub struct UpdateResource {
-    /// Which.
     pub key: ResourceKey,
     /// For people; may be empty. `None` stays as it is.
     pub display_name: Option<String>,

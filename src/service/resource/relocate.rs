@@ -31,7 +31,6 @@ const NAMED_MAX: usize = 1_000;
 /// - [`Reason::RoleNotGrantable`], [`Reason::RoleNotTakeable`] for what would be gained and lost by it.
 #[derive(Debug)]
 pub struct MoveResource {
-    /// Which.
     pub key: ResourceKey,
     /// What it will stand under; the organization if nothing.
     pub parent: Option<ResourceKey>,

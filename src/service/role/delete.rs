@@ -30,7 +30,6 @@ const LAPSED_MAX: u64 = 1_000;
 /// - What granting and revoking fail with, for the holders that are moved.
 #[derive(Clone, Debug)]
 pub struct DeleteRole {
-    /// Which.
     pub name: Arc<str>,
     /// What its holders hold instead, where they held it; nothing if nobody may hold it.
     pub move_holders_to: Option<Arc<str>>,

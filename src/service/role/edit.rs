@@ -62,7 +62,6 @@ impl Mutation for CreateRole {
 ///   [`Reason::EtagMismatch`].
 #[derive(Debug)]
 pub struct UpdateRole {
-    /// Which.
     pub name: Arc<str>,
     /// What is written.
     pub changes: RoleChanges,

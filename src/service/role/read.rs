@@ -17,7 +17,6 @@ use crate::service::{Authorize, Call, Query};
 /// - [`Reason::NotFound`].
 #[derive(Debug)]
 pub struct GetRole {
-    /// Which.
     pub name: String,
 }
 
@@ -55,7 +54,6 @@ pub type RolePosition = (bool, Arc<str>);
 /// A page of roles.
 #[derive(Debug)]
 pub struct RolePage {
-    /// In order.
     pub roles: Vec<RoleDetail>,
     /// After which the next page begins, if there is one.
     pub next: Option<RolePosition>,

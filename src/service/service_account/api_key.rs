@@ -127,7 +127,6 @@ impl Query for ListApiKeys {
 pub struct RevokeApiKey {
     /// Of which account.
     pub service_account: ServiceAccountId,
-    /// Which.
     pub key: ApiKeyId,
 }
 

@@ -50,7 +50,6 @@ impl Mutation for CreateServiceAccount {
 /// - [`Reason::SelfRemoval`], [`Reason::ServiceAccountState`].
 #[derive(Debug)]
 pub struct DisableServiceAccount {
-    /// Which.
     pub id: ServiceAccountId,
 }
 
@@ -74,7 +73,6 @@ impl Mutation for DisableServiceAccount {
 /// - [`Reason::SelfRemoval`], [`Reason::ServiceAccountState`].
 #[derive(Debug)]
 pub struct EnableServiceAccount {
-    /// Which.
     pub id: ServiceAccountId,
 }
 
@@ -98,7 +96,6 @@ impl Mutation for EnableServiceAccount {
 /// - [`Reason::ServiceAccountBound`], [`Reason::ServiceAccountOwns`].
 #[derive(Debug)]
 pub struct DeleteServiceAccount {
-    /// Which.
     pub id: ServiceAccountId,
 }
 

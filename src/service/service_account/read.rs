@@ -20,7 +20,6 @@ const CHUNKS_MAX: usize = 40;
 ///   [`Reason::PermissionMissing`].
 #[derive(Debug)]
 pub struct GetServiceAccount {
-    /// Which.
     pub id: ServiceAccountId,
 }
 

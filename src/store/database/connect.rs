@@ -80,26 +80,13 @@ pub enum OpenError {
     InUse(PathBuf),
     /// The file or its directory cannot be used.
     #[error("the database {}: {source}", .path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Directory { path: PathBuf, source: std::io::Error },
     /// Nobody listens where the database should be.
     #[error("the database cannot be reached: {database}: connection refused, so nothing listens there: is it running?")]
-    Refused {
-        /// Which.
-        database: String,
-    },
+    Refused { database: String },
     /// The database cannot be reached.
     #[error("the database cannot be reached: {database}: {source}")]
-    Unreachable {
-        /// Which.
-        database: String,
-        /// Why.
-        source: DbErr,
-    },
+    Unreachable { database: String, source: DbErr },
     /// The file is no database, or is damaged.
     #[error("the database cannot be read, is it damaged? {0}")]
     Unreadable(#[source] DbErr),

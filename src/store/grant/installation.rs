@@ -16,9 +16,6 @@ use crate::store::{Reads, Tx};
 /// Above organizations nothing has an end: no RPC gives one, so nothing there expires.
 impl Reads<'_> {
     /// Finds a grant at the installation or a product.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn installation_grant(&self, holder: Principal, at: &Place, what: &Held) -> Result<Option<Grant>, Error> {
         let rows = grants::Entity::find()
             .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))
@@ -31,9 +28,6 @@ impl Reads<'_> {
     }
 
     /// Counts the operators: who holds the built-in role and is not shut out.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn operator_count(&self) -> Result<i64, Error> {
         let sql = "select count(*) as operators from grants g left join users u on u.id = g.principal_id \
                    left join service_accounts s on s.id = g.principal_id \
@@ -46,9 +40,6 @@ impl Reads<'_> {
     }
 
     /// Returns whether a user holds anything above organizations.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn holds_above(&self, user: UserId) -> Result<bool, Error> {
         let sql =
             "select 1 as one from grants where scope = $1 and principal_kind = 'user' and principal_id = $2 limit 1";
@@ -60,9 +51,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Makes a grant at the installation.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn installation_grant_insert(&mut self, grant: &Grant) -> Result<(), Error> {
         self.grant_row_insert(Scope::Installation, grant).await?;
         self.change_installation(InstallationFact::Grant(grant.clone()));
@@ -70,9 +58,6 @@ impl Tx {
     }
 
     /// Removes a grant at the installation or a product.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn installation_grant_delete(&mut self, grant: &Grant) -> Result<(), Error> {
         grants::Entity::delete_by_id(grant.id.0)
             .filter(grants::Column::Scope.eq(scope_key(Scope::Installation)))

@@ -48,9 +48,6 @@ const ROWS_MAX: usize = 1_000;
 
 impl OrgReads<'_> {
     /// Reads everything that some principals of an organization hold in it at `now`, and what of theirs has expired.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_of(&self, principals: &[Principal], now: Timestamp) -> Result<Grants, Error> {
         if principals.is_empty() {
             return Ok(Grants::default());
@@ -68,9 +65,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads everything that is held at `now` at some resources of an organization, at most 100 of them, oldest first.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_on(&self, places: &[ResourceKey], now: Timestamp) -> Result<Vec<Grant>, Error> {
         if places.is_empty() {
             return Ok(Vec::new());
@@ -92,9 +86,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads what some principals hold at `now` at some places of an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_held_at(
         &self,
         principals: &[Principal],
@@ -113,9 +104,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads the grants of one thing that some principals hold at `now` at some places of an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_of_one(
         &self,
         principals: &[Principal],
@@ -133,9 +121,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads grants of an organization that expired at `before` or earlier, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn lapsed_grants(&self, before: Timestamp, limit: u64) -> Result<Vec<Grant>, Error> {
         let rows = grants::Entity::find()
             .filter(grants::Column::Scope.eq(scope_key(Scope::Organization(self.organization))))
@@ -148,9 +133,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads everything that some service accounts hold in an organization, at whatever place.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_of_accounts(&self, accounts: &[ServiceAccountId]) -> Result<Vec<Grant>, Error> {
         let mut found = Vec::new();
         for chunk in accounts.chunks(5_000) {
@@ -168,9 +150,6 @@ impl OrgReads<'_> {
 
 impl Reads<'_> {
     /// Names organizations with grants that expired at `before` or earlier, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn organizations_with_lapsed_grants(
         &self,
         before: Timestamp,
@@ -191,9 +170,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Makes a grant in the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grant_insert(&mut self, grant: &Grant) -> Result<(), Error> {
         let scope = Scope::Organization(self.organization());
         self.grant_row_insert(scope, grant).await?;
@@ -202,9 +178,6 @@ impl Tx {
     }
 
     /// Makes grants in the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_insert(&mut self, grants: &[Grant]) -> Result<(), Error> {
         let (scope, now) = (Scope::Organization(self.organization()), self.now());
         for grants in grants.chunks(ROWS_MAX) {
@@ -224,9 +197,6 @@ impl Tx {
     }
 
     /// Removes grants of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grants_delete(&mut self, grants: &[Grant]) -> Result<(), Error> {
         let scope = scope_key(Scope::Organization(self.organization()));
         for grants in grants.chunks(ROWS_MAX) {

@@ -16,7 +16,6 @@ use crate::store::place::{HeldAt, by_kind};
 /// A page of grants, oldest first.
 #[derive(Clone, Default, Debug)]
 pub struct GrantPage {
-    /// In order.
     pub grants: Vec<Grant>,
     /// After which the next page begins, if there is one.
     pub next: Option<GrantId>,
@@ -44,9 +43,6 @@ impl GrantPage {
 
 impl OrgReads<'_> {
     /// Reads what is held at `now` in an organization, oldest first, at most `size` grants, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn grant_page(
         &self,
         (of, at): (Option<Principal>, HeldAt<'_>),

@@ -41,9 +41,6 @@ impl std::fmt::Debug for SigningKeyRow {
 
 impl Reads<'_> {
     /// Reads which installation this is; `None` before the first start.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn installation(&self) -> Result<Option<InstallationRow>, Error> {
         let row = installation::Entity::find_by_id(1).one(&self.db).await?;
         Ok(row.map(|row| InstallationRow {
@@ -53,9 +50,6 @@ impl Reads<'_> {
     }
 
     /// Reads the signing keys, newest first.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, Error> {
         let rows = signing_keys::Entity::find().order_by_desc(signing_keys::Column::Id).all(&self.db).await?;
         let key = |row: signing_keys::Model| SigningKeyRow {
@@ -87,9 +81,6 @@ impl Tx {
     }
 
     /// Keeps a signing key.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn signing_key_insert(&mut self, key: &SigningKeyRow) -> Result<(), Error> {
         let model = signing_keys::ActiveModel {
             id: Set(key.id),

@@ -22,9 +22,6 @@ pub struct TimeOnRecord {
 
 impl Store {
     /// Reads the time.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn time(&self) -> Result<TimeOnRecord, Error> {
         let backend = self.reader.get_database_backend();
         let (clock, order) = match backend {
@@ -50,9 +47,6 @@ impl Store {
     /// Puts on record that a server's time has come to `now` and goes on by up to `unrecorded` until it says so again: no
     /// later one begins before that. Commits say the first, but there may be none for long, and what expired meanwhile
     /// would count again.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn time_keep(&self, now: Timestamp, unrecorded: Duration) -> Result<(), Error> {
         let reached = installation::ActiveModel {
             reached_at: Set(now.as_micros()),

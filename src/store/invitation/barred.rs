@@ -13,9 +13,6 @@ use crate::store::{OrgReads, Store, Tx};
 
 impl OrgReads<'_> {
     /// Returns whether somebody with one of these marks was removed from the organization after a link to it was made.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn is_barred_from_link(&self, link: &Invitation, marks: &[Key]) -> Result<bool, Error> {
         let link = invitations::Entity::find_by_id(link.id.0)
             .filter(invitations::Column::OrganizationId.eq(self.organization.0))
@@ -35,9 +32,6 @@ impl OrgReads<'_> {
 impl Tx {
     /// Bars whoever has one of these marks from the links of the locked organization that are open: by those made later they
     /// may come. It is remembered until the last of the links lapses, and not at all where there is none.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn bar_from_open_links(&self, marks: &[Key]) -> Result<(), Error> {
         let organization = self.organization();
         let last = open_links(organization, self.now()).order_by_desc(invitations::Column::ExpiresAt);
@@ -60,9 +54,6 @@ impl Tx {
 
 impl Store {
     /// Deletes who was barred from links that have lapsed.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(in crate::store) async fn bars_forget(&self, now: Timestamp) -> Result<(), Error> {
         barred_from_links::Entity::delete_many()
             .filter(barred_from_links::Column::ExpiresAt.lte(now.as_micros()))

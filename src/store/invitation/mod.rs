@@ -32,9 +32,6 @@ const LINKS_AT_ONCE: u64 = 100;
 impl OrgReads<'_> {
     /// Finds an invitation to a mailbox that is open at `now`, and not a founder's; if `without_role`, one that brings
     /// no role at the organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn open_mailed_invitation(
         &self,
         without_role: bool,
@@ -76,9 +73,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds an invitation.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
         let found =
             invitations::Entity::find_by_id(id.0).filter(invitations::Column::OrganizationId.eq(self.organization.0));
@@ -86,9 +80,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns those of some memberships that an invitation offers, or offered.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invited_among(&self, members: &[Member]) -> Result<HashSet<MembershipId>, Error> {
         if members.is_empty() {
             return Ok(HashSet::new());
@@ -104,9 +95,6 @@ impl OrgReads<'_> {
 
     /// Finds the open invitations of an organization that somebody answers for, in the order in which they were made,
     /// at most `limit` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invitations_sponsored(
         &self,
         sponsor: Subject,
@@ -133,9 +121,6 @@ impl OrgReads<'_> {
 
 impl Reads<'_> {
     /// Finds the invitation whose token has this hash.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invitation_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<Invitation>, Error> {
         let row = invitations::Entity::find()
             .filter(invitations::Column::TokenHash.eq(token_hash.to_vec()))
@@ -147,9 +132,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Makes an invitation to the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invitation_insert(&mut self, invitation: &Invitation, token_hash: &[u8; 32]) -> Result<(), Error> {
         let (membership, email, assignments) = match &invitation.offered {
             Offered::Mailbox { membership, email } => (Some(*membership), Some(Email::parse("email", email)?), None),
@@ -180,9 +162,6 @@ impl Tx {
     }
 
     /// Writes an invitation's state, and what it brings if it is a link, as they are in `invitation`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invitation_update(&mut self, invitation: &Invitation) -> Result<(), Error> {
         let mut row = invitations::ActiveModel { state: Set(invitation.state.word().to_owned()), ..Default::default() };
         if let Offered::Link { assignments } = &invitation.offered {
@@ -200,9 +179,6 @@ impl Tx {
     }
 
     /// Withdraws what is still offered to a membership of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn invitations_revoke(&mut self, membership: MembershipId) -> Result<(), Error> {
         let organization = self.organization().0;
         let open = invitations::Entity::find()

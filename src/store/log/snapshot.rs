@@ -78,9 +78,6 @@ impl Snapshot {
     }
 
     /// Lets it go.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn end(self) -> Result<(), Error> {
         Ok(self.db.rollback().await?)
     }

@@ -14,9 +14,6 @@ const ACTIVE_MAX: usize = 200;
 impl Store {
     /// Writes that some users were active at an instant, in an organization or in all of theirs where they are ACTIVE. What
     /// is written is never earlier than what was.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn members_active(&self, who: &[(UserId, Option<OrganizationId>)], at: Timestamp) -> Result<(), Error> {
         for some in who.chunks(ACTIVE_MAX) {
             let mut text = Text::default();

@@ -18,9 +18,6 @@ use crate::store::entity::{grants, memberships, organizations, user_emails};
 impl Reads<'_> {
     /// Reads where a user is an ACTIVE member, and where a PENDING membership waits for an address that they have proven,
     /// in organizations that are ACTIVE, with the roles held there at `now`; by membership, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn places_of_user(
         &self,
         user: UserId,

@@ -48,7 +48,6 @@ pub struct MemberRow {
 /// A page of members.
 #[derive(Clone, Debug)]
 pub struct MemberPage {
-    /// In order.
     pub rows: Vec<MemberRow>,
     /// Where the next page begins, if there is one.
     pub next: Option<Position>,
@@ -56,9 +55,6 @@ pub struct MemberPage {
 
 impl OrgReads<'_> {
     /// Reads a page of an organization's members.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn member_page(&self, query: &MemberQuery) -> Result<MemberPage, Error> {
         if query.words.is_wordless() {
             return Ok(MemberPage { rows: Vec::new(), next: None });
@@ -85,9 +81,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds one member, as a page would show them.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn member_row(&self, id: MembershipId) -> Result<Option<MemberRow>, Error> {
         let found = memberships::Entity::find_by_id(id.0)
             .filter(memberships::Column::OrganizationId.eq(self.organization.0))
@@ -97,9 +90,6 @@ impl OrgReads<'_> {
     }
 
     /// Counts the members of an organization, whatever their state.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn member_count(&self) -> Result<u64, Error> {
         let sql = "select count(*) as members from memberships where organization_id = $1".to_owned();
         let row = self.db.query_one_raw(self.statement(sql, vec![self.organization.0.into()])).await?;
@@ -109,9 +99,6 @@ impl OrgReads<'_> {
 
     /// Returns how the database goes about a page: each statement, and its plan. For tests, and for
     /// docs/performance.md.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn member_plans(&self, query: &MemberQuery) -> Result<Vec<(String, String)>, Error> {
         let mut statements = Vec::new();
         for probe in query.probes() {

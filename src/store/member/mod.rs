@@ -33,17 +33,11 @@ const WORDS_MAX: usize = 1_000;
 
 impl OrgReads<'_> {
     /// Finds a membership of an organization, with the roles that it holds there at `now`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn membership(&self, id: MembershipId, now: Timestamp) -> Result<Option<Member>, Error> {
         Ok(self.memberships(&[id], now).await?.pop())
     }
 
     /// Finds the membership that holds an address in an organization, without its roles.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn membership_by_email(&self, email: &Email) -> Result<Option<Member>, Error> {
         let row = memberships::Entity::find()
             .filter(memberships::Column::OrganizationId.eq(self.organization.0))
@@ -54,9 +48,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds the membership of a user in an organization, without its roles.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn membership_by_user(&self, user: UserId) -> Result<Option<Member>, Error> {
         let row = memberships::Entity::find()
             .filter(memberships::Column::OrganizationId.eq(self.organization.0))
@@ -67,9 +58,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds memberships of an organization, with the roles that they hold there at `now`, in no order.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn memberships(&self, ids: &[MembershipId], now: Timestamp) -> Result<Vec<Member>, Error> {
         let rows = memberships::Entity::find()
             .filter(memberships::Column::Id.is_in(ids.iter().map(|id| id.0)))
@@ -80,9 +68,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds the memberships that hold some addresses or external ids in an organization, without their roles.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn memberships_under(&self, emails: &[Email], external_ids: &[String]) -> Result<Vec<Member>, Error> {
         let named = Condition::any()
             .add(memberships::Column::EmailKey.is_in(emails.iter().map(Email::key)))
@@ -96,9 +81,6 @@ impl OrgReads<'_> {
     }
 
     /// Returns which of some users have a place in another organization than this one.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn users_elsewhere(&self, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
         let rows = memberships::Entity::find()
             .select_only()
@@ -137,17 +119,11 @@ impl OrgReads<'_> {
 
 impl Tx {
     /// Makes a membership of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn membership_insert(&mut self, member: &Member, email: &Email) -> Result<(), Error> {
         self.memberships_insert(&[(member.clone(), email.clone())]).await
     }
 
     /// Makes memberships of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn memberships_insert(&mut self, members: &[(Member, Email)]) -> Result<(), Error> {
         let organization = self.organization();
         let row = |(member, email): &(Member, Email)| {
@@ -177,9 +153,6 @@ impl Tx {
     }
 
     /// Writes a membership as it is in `member`; its address and when it was made stay.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn membership_update(&mut self, member: &Member, act: &str) -> Result<(), Error> {
         let row = memberships::ActiveModel {
             user_id: Set(member.user.map(|user| user.0)),
@@ -210,9 +183,6 @@ impl Tx {
     }
 
     /// Writes that memberships of the locked organization are in the state that they have in `members`, one for all.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn memberships_move(&mut self, members: &[Member], state: MemberState, act: &str) -> Result<(), Error> {
         memberships::Entity::update_many()
             .col_expr(memberships::Column::State, Expr::value(state.word()))

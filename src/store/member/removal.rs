@@ -17,9 +17,6 @@ pub type RemovalKey = (i64, uuid::Uuid);
 
 impl OrgReads<'_> {
     /// Finds the removal of a membership.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn removal(&self, membership: MembershipId) -> Result<Option<Removal>, Error> {
         let row = removals::Entity::find_by_id(membership.0)
             .filter(removals::Column::OrganizationId.eq(self.organization.0))
@@ -29,9 +26,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads the removals of an organization, oldest first, at most `size`, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn removal_page(&self, after: Option<RemovalKey>, size: u32) -> Result<Vec<Removal>, Error> {
         let mut query = removals::Entity::find().filter(removals::Column::OrganizationId.eq(self.organization.0));
         if let Some((requested_at, id)) = after {
@@ -48,9 +42,6 @@ impl OrgReads<'_> {
 
 impl Reads<'_> {
     /// Names removals for which nobody is waited any more, at most `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn removals_due(&self, now: Timestamp, limit: u64) -> Result<Vec<(OrganizationId, MembershipId)>, Error> {
         let is_due =
             Condition::any().add(removals::Column::DueAt.lte(now.as_micros())).add(removals::Column::Awaiting.eq("[]"));
@@ -66,9 +57,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Begins the removal of a membership of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn removal_insert(&mut self, removal: &Removal) -> Result<(), Error> {
         let (assets, assets_to) = match removal.assets {
             Assets::Keep => ("keep", None),
@@ -93,9 +81,6 @@ impl Tx {
     }
 
     /// Writes who has yet to acknowledge a removal.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn removal_update(&mut self, removal: &Removal) -> Result<(), Error> {
         let row = removals::ActiveModel {
             awaiting: Set(serde_json::to_string(&removal.awaiting).map_err(Error::internal)?),
@@ -116,9 +101,6 @@ impl Tx {
     }
 
     /// Ends a membership of the locked organization for good; everything that hangs on it has gone before.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn membership_delete(&mut self, id: MembershipId) -> Result<(), Error> {
         let organization = self.organization().0;
         removals::Entity::delete_by_id(id.0)

@@ -17,17 +17,11 @@ use crate::domain::revision::Position;
 
 impl OrgReads<'_> {
     /// Finds an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn organization(&self) -> Result<Option<Organization>, Error> {
         organizations::Entity::find_by_id(self.organization.0).one(&self.db).await?.map(organization).transpose()
     }
 
     /// Reads how far the log of an organization has come.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn position(&self) -> Result<Option<Position>, Error> {
         Ok(changelog::head(&self.db, Scope::Organization(self.organization)).await?)
     }
@@ -35,25 +29,16 @@ impl OrgReads<'_> {
 
 impl Reads<'_> {
     /// Finds the organization of a product that has a slug.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn organization_by_slug(&self, product: &str, slug: &str) -> Result<Option<Organization>, Error> {
         self.organization_called(product, organizations::Column::Slug.eq(slug)).await
     }
 
     /// Finds the organization that its product calls by an id of its own.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn organization_by_external_id(&self, product: &str, id: &str) -> Result<Option<Organization>, Error> {
         self.organization_called(product, organizations::Column::ExternalId.eq(id)).await
     }
 
     /// Finds the organizations of its product that have the slug or the external id of `organization`, itself among them.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn organizations_called_like(&self, organization: &Organization) -> Result<Vec<Organization>, Error> {
         let product = named_by(&organization.catalog).0;
         let mut found = Vec::new();
@@ -93,9 +78,6 @@ impl Tx {
     }
 
     /// Makes the organization whose log is locked.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn organization_insert(&mut self, organization: &Organization) -> Result<(), Error> {
         let row = organizations::ActiveModel {
             id: Set(organization.id.0),

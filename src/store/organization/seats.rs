@@ -16,9 +16,6 @@ use crate::store::{OrgReads, Reads, Tx};
 
 impl OrgReads<'_> {
     /// Reads how many may sit in an organization, or on the list of a resource.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn seat_limit(&self, place: Option<&ResourceKey>) -> Result<Option<u32>, Error> {
         let row = seat_limits::Entity::find_by_id(columns(self.organization, place)).one(&self.db).await?;
         row.map(|row| u32::try_from(row.seats).map_err(Error::internal)).transpose()
@@ -26,9 +23,6 @@ impl OrgReads<'_> {
 
     /// Counts who sits in an organization: memberships in the states that the policy names. Of those offered, the ones
     /// whose invitation is still open; one that is being removed keeps its seat.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn seats(&self, policy: &SeatPolicy, now: Timestamp) -> Result<Seats, Error> {
         let limit = self.seat_limit(None).await?;
         let sql = format!(
@@ -41,9 +35,6 @@ impl OrgReads<'_> {
 
     /// Counts who sits on the list of a resource: the distinct memberships that are on it directly, through a group or as
     /// everyone.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resource_seats(
         &self,
         key: &ResourceKey,
@@ -81,9 +72,6 @@ impl OrgReads<'_> {
 
     /// Names the resources with a limit whose lists some memberships are on at `now` as everyone is, or by a group that they
     /// are in.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn limited_lists_of(&self, members: &[MembershipId], now: Timestamp) -> Result<Vec<ResourceKey>, Error> {
         let mut values: Vec<Value> = vec![self.organization.0.into(), now.as_micros().into()];
         values.extend(members.iter().map(|member| Value::from(member.0)));
@@ -124,9 +112,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Sets how many may sit in the locked organization, or on the list of a resource of it; nothing: no bound.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn seat_limit_set(&mut self, place: Option<&ResourceKey>, limit: Option<u32>) -> Result<(), Error> {
         let (organization, kind, id) = columns(self.organization(), place);
         match limit {
@@ -152,9 +137,6 @@ impl Tx {
 
 impl Tx {
     /// Forgets how many may sit on the lists of resources of the locked organization, which are about to go.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(in crate::store) async fn seat_limits_delete(&mut self, kind: &str, ids: &[&str]) -> Result<(), Error> {
         let there = Condition::all()
             .add(seat_limits::Column::OrganizationId.eq(self.organization().0))

@@ -24,9 +24,6 @@ pub use subtree::Branch;
 
 impl OrgReads<'_> {
     /// Finds a resource of an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resource(&self, key: &ResourceKey) -> Result<Option<Resource>, Error> {
         let found = resources::Entity::find()
             .filter(resources::Column::OrganizationId.eq(self.organization.0))
@@ -36,9 +33,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds out who of `owners` is neither a membership, in whatever state, nor a service account of the organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn absent_among(&self, owners: &[Principal]) -> Result<Vec<Principal>, Error> {
         let ids = |pick: fn(&Principal) -> Option<uuid::Uuid>| owners.iter().filter_map(pick).collect::<Vec<_>>();
         let mut found: Vec<uuid::Uuid> = Vec::new();
@@ -64,9 +58,6 @@ impl OrgReads<'_> {
 
 impl Tx {
     /// Registers resources in the locked organization, those above before those below them.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resources_insert(&mut self, resources: &[Resource]) -> Result<(), Error> {
         if resources.is_empty() {
             return Ok(());
@@ -90,9 +81,6 @@ impl Tx {
     }
 
     /// Writes a resource as it is in `resource`; `act` says what was done to it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resource_update(&mut self, resource: &Resource, act: &str) -> Result<(), Error> {
         let updated = resources::Entity::update_many()
             .set(written(resource)?)
@@ -107,9 +95,6 @@ impl Tx {
     }
 
     /// Writes that resources are nobody's, since who owned them ends.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resources_disown(&mut self, owned: Vec<Resource>) -> Result<(), Error> {
         let keys: Vec<ResourceKey> = owned.iter().map(|resource| resource.key.clone()).collect();
         for (kind, ids) in by_kind(&keys) {
@@ -132,9 +117,6 @@ impl Tx {
     }
 
     /// Writes a resource that has another name, and what it is found by.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resource_rename(&mut self, resource: &Resource) -> Result<(), Error> {
         resource_words::Entity::delete_many()
             .filter(resource_words::Column::OrganizationId.eq(self.organization().0))

@@ -33,9 +33,6 @@ pub struct FoundResources {
 
 impl OrgReads<'_> {
     /// Reads the resources of some types whose names a query finds, from after `after` on, going through at most `rows` words.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resources_found(
         &self,
         query: &Query,
@@ -81,9 +78,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads how the resources with these keys are called, those that there are, in no order.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resource_names(&self, keys: &[ResourceKey]) -> Result<Vec<(ResourceKey, String)>, Error> {
         let mut found = Vec::new();
         for (kind, ids) in by_kind(keys) {
@@ -104,9 +98,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads the resources with these keys, those that there are, in no order.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resources_named(&self, keys: &[ResourceKey]) -> Result<Vec<Resource>, Error> {
         let mut found = Vec::new();
         for (kind, ids) in by_kind(keys) {

@@ -40,9 +40,6 @@ pub struct Branch {
 
 impl OrgReads<'_> {
     /// Returns how many levels a resource is high with all that stands below it: 1 if nothing does, 0 if it is none.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn subtree_height(&self, top: &ResourceKey) -> Result<usize, Error> {
         let sql = format!("{BELOW} select max(depth) as height from below");
         let row = self.db.query_one_raw(self.below(top, &sql)).await?;
@@ -52,9 +49,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads a resource and all that stands below it, each before what is below it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn subtree(&self, top: &ResourceKey) -> Result<Vec<Branch>, Error> {
         let sql = format!("{BELOW} select * from below order by depth, type, id");
         let rows = self.db.query_all_raw(self.below(top, &sql)).await?;
@@ -72,9 +66,6 @@ impl OrgReads<'_> {
     }
 
     /// Reads everything that is held at a resource and at all that stands below it.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn subtree_grants(&self, top: &ResourceKey) -> Result<Vec<Grant>, Error> {
         let sql = format!(
             "{BELOW} select g.* from below b join grants g on g.scope = $1 and g.place_kind = 'resource' \
@@ -88,9 +79,6 @@ impl OrgReads<'_> {
 
     /// Reads what some principals own in an organization, at most `count`; last what service accounts are bound to,
     /// which are judged by what their owner has besides.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn owned_by(&self, owners: &[Principal], count: u64) -> Result<Vec<Resource>, Error> {
         let ids = owners.iter().map(|owner| principal_columns(*owner).1);
         let rows = resources::Entity::find()
@@ -106,9 +94,6 @@ impl OrgReads<'_> {
 
     /// Reads what stands below what a membership owns and is owned by others, each after what is owned of it; at most
     /// `limit`.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn owned_by_others_below(
         &self,
         membership: MembershipId,
@@ -146,9 +131,6 @@ impl OrgReads<'_> {
 impl Tx {
     /// Takes resources out of the locked organization's tree; their grants and contacts have gone before, and what
     /// stood below them.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn resources_delete(&mut self, keys: &[ResourceKey]) -> Result<(), Error> {
         let organization = self.organization().0;
         for (kind, ids) in by_kind(keys) {

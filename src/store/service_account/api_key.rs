@@ -40,9 +40,6 @@ pub struct KeyOwner {
 impl OrgReads<'_> {
     /// Reads the API keys of a service account of an organization in the order in which they were made, revoked ones too, at
     /// most `size` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn api_key_page(
         &self,
         account: ServiceAccountId,
@@ -58,9 +55,6 @@ impl OrgReads<'_> {
     }
 
     /// Finds an API key of a service account of an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn api_key(&self, account: ServiceAccountId, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         let row = self.api_keys_of(account).filter(api_keys::Column::Id.eq(id.0));
         Ok(row.one(&self.db).await?.as_ref().map(api_key))
@@ -101,9 +95,6 @@ impl Reads<'_> {
     }
 
     /// Finds whose the key with this hash is.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn key_owner(&self, secret_hash: &[u8; 32]) -> Result<Option<KeyOwner>, Error> {
         let key = api_keys::Entity::find()
             .filter(api_keys::Column::SecretHash.eq(secret_hash.to_vec()))
@@ -125,9 +116,6 @@ impl Reads<'_> {
 impl Tx {
     /// Takes API keys of the locked organization's accounts back. The installation's log tells it, too: every server asks
     /// that one about the credentials that it remembers.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn api_keys_revoke(&mut self, keys: &[ApiKey]) -> Result<(), Error> {
         if keys.is_empty() {
             return Ok(());
@@ -148,9 +136,6 @@ impl Tx {
     }
 
     /// Makes an API key of a service account of the locked organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn api_key_insert(&mut self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
         self.api_key_row_insert(key, secret_hash).await?;
         let (id, service_account) = (key.id, key.service_account);
@@ -159,9 +144,6 @@ impl Tx {
     }
 
     /// Makes an API key of a service account of the installation.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn installation_api_key_insert(&mut self, key: &ApiKey, secret_hash: &[u8; 32]) -> Result<(), Error> {
         self.api_key_row_insert(key, secret_hash).await?;
         let (id, service_account) = (key.id, key.service_account);

@@ -21,9 +21,6 @@ pub use api_key::KeyOwner;
 
 impl OrgReads<'_> {
     /// Finds a service account of an organization.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn service_account(&self, id: ServiceAccountId) -> Result<Option<ServiceAccount>, Error> {
         let row = service_accounts::Entity::find_by_id(id.0)
             .filter(service_accounts::Column::OrganizationId.eq(self.organization.0))
@@ -35,9 +32,6 @@ impl OrgReads<'_> {
 
     /// Reads the service accounts of an organization that are bound to what is at `at`, or to nothing where that is the
     /// organization, in the order in which they were made: at most `size` of them, from after `after` on.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn service_account_page(
         &self,
         at: HeldAt<'_>,
@@ -58,9 +52,6 @@ impl OrgReads<'_> {
 
 impl Reads<'_> {
     /// Returns whether a service account is one of the installation's own.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn installation_service_account(&self, id: ServiceAccountId) -> Result<bool, Error> {
         let row = service_accounts::Entity::find_by_id(id.0)
             .filter(service_accounts::Column::OrganizationId.is_null())
@@ -72,9 +63,6 @@ impl Reads<'_> {
 
 impl Tx {
     /// Makes a service account: of the locked organization, or of the installation.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn service_account_insert(&mut self, account: &ServiceAccount) -> Result<(), Error> {
         let row = service_accounts::ActiveModel {
             id: Set(account.id.0),
@@ -96,9 +84,6 @@ impl Tx {
 
     /// Writes whether a service account of the locked organization may do anything. The installation's log tells it, too,
     /// of one that can have keys: every server asks that log about the credentials that it remembers.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn service_account_update(&mut self, account: &ServiceAccount) -> Result<(), Error> {
         let state = if account.is_enabled { ACCOUNT_ENABLED } else { ACCOUNT_DISABLED }.to_owned();
         let updated = service_accounts::Entity::update_many()
@@ -119,9 +104,6 @@ impl Tx {
     }
 
     /// Ends service accounts of the locked organization. Their rows stay, so that their keys are known for revoked.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn service_accounts_delete(&mut self, accounts: &[ServiceAccountId]) -> Result<(), Error> {
         if accounts.is_empty() {
             return Ok(());

@@ -46,9 +46,6 @@ pub(super) async fn keep(db: &Transaction, session: &NewSession) -> Result<(), E
 
 impl Tx {
     /// Forgets the devices of a user.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(in crate::store) async fn devices_delete(&mut self, user: UserId) -> Result<(), Error> {
         devices::Entity::delete_many().filter(devices::Column::UserId.eq(user.0)).exec(&self.db).await?;
         Ok(())
@@ -57,9 +54,6 @@ impl Tx {
 
 impl Store {
     /// Deletes the devices that are known no more.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(in crate::store) async fn devices_forget(&self, now: Timestamp) -> Result<(), Error> {
         devices::Entity::delete_many()
             .filter(devices::Column::ExpiresAt.lte(now.as_micros()))

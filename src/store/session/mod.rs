@@ -24,7 +24,6 @@ const KEPT_FOR: Duration = Duration::from_hours(24);
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
-    /// Whose.
     pub user: UserId,
     /// When it ends.
     pub expires_at: Timestamp,
@@ -36,9 +35,6 @@ pub struct NewSession {
 
 impl Reads<'_> {
     /// Returns whether a session was ended before its time.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn session_is_ended(&self, id: SessionId) -> Result<bool, Error> {
         let row = sessions::Entity::find_by_id(id.0).one(&self.db).await?;
         Ok(row.is_some_and(|row| row.ended_at.is_some()))
@@ -65,9 +61,6 @@ impl Store {
     }
 
     /// Deletes the sessions that ended a day ago.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn sessions_forget(&self, now: Timestamp) -> Result<(), Error> {
         let ended = sessions::Column::ExpiresAt.lte(now.minus(KEPT_FOR).as_micros());
         sessions::Entity::delete_many().filter(ended).exec(&self.writer).await?;
@@ -77,9 +70,6 @@ impl Store {
 
 impl Tx {
     /// Ends the sessions of a user.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub(super) async fn sessions_end(&mut self, user: UserId) -> Result<(), Error> {
         let now = self.now().as_micros();
         let live = sessions::Entity::find()

@@ -29,9 +29,6 @@ const KEPT_MAX: u64 = 1_000;
 
 impl Services {
     /// Finishes every removal for which nobody is waited any more.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn finish_removals(self: &Arc<Self>) -> Result<(), Error> {
         let mut failure = None;
         for (organization, membership) in self.store.reads().removals_due(self.env.now(), DUE_MAX).await? {
@@ -176,9 +173,6 @@ impl FinishSlice {
 
 /// Sets another owner of a resource, or none, and takes from the service account bound to it what they may not
 /// give.
-///
-/// # Errors
-/// Only what the database says.
 pub(super) async fn hand_over(tx: &mut Tx, resource: Resource, owner: Option<Principal>) -> Result<(), Error> {
     let account = resource.service_account;
     tx.resource_update(&Resource { owner, ..resource }, "handed over").await?;

@@ -36,7 +36,6 @@ pub struct PreviewRemoval {
 pub struct RemovalPreview {
     /// Who, as they stand.
     pub member: Member,
-    /// What.
     pub inventory: Inventory,
     /// Stands for all of it.
     pub etag: String,
@@ -77,9 +76,6 @@ pub(super) struct Estate {
 
 impl Estate {
     /// Reads what a member owns.
-    ///
-    /// # Errors
-    /// Only what the database says.
     pub async fn of(reads: OrgReads<'_>, member: MembershipId) -> Result<Self, Error> {
         let owned = reads.owned_by(&[Principal::Membership(member)], OWNED_MAX as u64 + 1).await?;
         let of_others = match owned.as_slice() {
@@ -174,9 +170,6 @@ async fn offered(
 }
 
 /// Returns whether the account of a member goes with the membership: it was made here, and is nowhere else (X13).
-///
-/// # Errors
-/// Only what the database says.
 pub(super) async fn is_managed(reads: OrgReads<'_>, member: &Member) -> Result<bool, Error> {
     let Some(user) = member.user.filter(|_| member.is_made_here) else { return Ok(false) };
     Ok(reads.users_elsewhere(&[user]).await?.is_empty() && !reads.above().holds_above(user).await?)
