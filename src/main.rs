@@ -96,7 +96,7 @@ async fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
     let app = tokio::select! {
         app = App::start_of(config, parts) => app?,
         _ = terminate.recv() => {
-            tracing::info!("told to stop before it had started");
+            tracing::info!("stopped before it had started");
             return Ok(());
         }
     };

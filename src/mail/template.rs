@@ -99,7 +99,7 @@ pub fn render(mail: &Mail) -> Letter {
 
 fn role_transferred(to: &str, organization: &str, is_new_holder: bool) -> Letter {
     let organization = name(organization);
-    let what = if is_new_holder { "has been handed on to you" } else { "that you held has been handed on" };
+    let what = if is_new_holder { "has been transferred to you" } else { "that you held has been transferred" };
     Letter {
         to: to.to_owned(),
         subject: format!("A role in {organization} has changed hands"),

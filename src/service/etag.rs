@@ -26,5 +26,5 @@ pub(super) fn must_match(expected: &str, noun: &impl Serialize) -> Result<(), Er
     if expected.is_empty() || etag(noun)? == expected {
         return Ok(());
     }
-    Err(Error::new(Reason::EtagMismatch, "it has changed since the etag was told; read it again"))
+    Err(Error::new(Reason::EtagMismatch, "it has changed since the etag was returned; read it again"))
 }

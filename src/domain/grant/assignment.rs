@@ -182,7 +182,7 @@ pub fn plan(catalog: &Catalog, before: Before<'_>, deltas: &[Delta]) -> Result<P
         if let Some(role) = planner.role_of(&delta.assignment.held)
             && role.is_transfer_only
         {
-            let refusal = Error::new(Reason::RoleTransferOnly, "the role changes hands by a transfer only");
+            let refusal = Error::new(Reason::RoleTransferOnly, "the role is given by a transfer only");
             let refusal = refusal.about("role", &role.name).with("principal", delta.principal);
             return Err(refusal.with("role", &role.name).with("place", &delta.assignment.place));
         }

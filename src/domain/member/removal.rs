@@ -90,7 +90,7 @@ impl Inventory {
                     Err(Error::new(Reason::AssetsOfOthers, message).about("resource", key))
                 }
                 None if self.hides_others => {
-                    let message = "something below is owned by others; have it handed over first";
+                    let message = "something below is owned by others; set another owner first";
                     Err(Error::new(Reason::AssetsOfOthers, message))
                 }
                 None => Ok(()),

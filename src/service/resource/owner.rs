@@ -66,7 +66,7 @@ impl Mutation for SetResourceOwner {
         }
 
         resource.owner = owner;
-        tx.resource_update(&resource, "handed over").await?;
+        tx.resource_update(&resource, "owner set").await?;
         let revoked = match resource.service_account {
             Some(account) => judge_anew(tx, account, owner).await?,
             None => Vec::new(),

@@ -14,7 +14,7 @@ pub(super) fn roles(definition: &Definition, catalog: &Catalog, problems: &mut P
     for (written, (id, role)) in definition.roles.iter().zip(catalog.roles().skip(1)) {
         let Holders { groups, everyone, service_accounts, .. } = role.to;
         if role.is_bound_to_membership() && (groups || everyone || service_accounts) {
-            let message = "must be [membership]: the role is in a set, limited in number or changes hands by transfer";
+            let message = "must be [membership]: the role is in a set, limited in number or given by transfer";
             problems.add(&written.to.mark, message);
         }
         let is_counted = role.least > 0 || role.most.is_some() || role.is_transfer_only;
@@ -112,7 +112,7 @@ pub(super) fn newcomers(definition: &Definition, catalog: &Catalog, problems: &m
         }
         if role.least > 0 || role.most.is_some() || role.is_transfer_only || !role.requires.is_empty() {
             problems
-                .add(&name.mark, "is limited in number, handed on by transfer or requires another: not for everyone");
+                .add(&name.mark, "is limited in number, given by transfer or requires another: not for everyone");
         }
     }
 }

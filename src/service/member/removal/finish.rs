@@ -175,7 +175,7 @@ impl FinishSlice {
 /// give.
 pub(super) async fn hand_over(tx: &mut Tx, resource: Resource, owner: Option<Principal>) -> Result<(), Error> {
     let account = resource.service_account;
-    tx.resource_update(&Resource { owner, ..resource }, "handed over").await?;
+    tx.resource_update(&Resource { owner, ..resource }, "owner set").await?;
     if let Some(account) = account {
         judge_anew(tx, account, owner).await?;
     }

@@ -215,7 +215,7 @@ on_both! {
         expected.sort();
         let after = app.traces().await;
         assert_eq!((after.mailed, after.rows["commits"]), (expected, before.rows["commits"] + 1));
-        for (person, what) in [(ada, "that you held has been handed on"), (uma, "has been handed on to you")] {
+        for (person, what) in [(ada, "that you held has been transferred"), (uma, "has been transferred to you")] {
             let mails = app.mails_to(&person.email, 1).await;
             let of_it = |mail: &&String| mail.contains("A role in Example has changed hands") && mail.contains(what);
             assert_eq!(mails.iter().filter(of_it).count(), 1, "{mails:?}");

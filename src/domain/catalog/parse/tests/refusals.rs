@@ -118,13 +118,13 @@ const REFUSALS: &[(&str, &[&str])] = &[
     (
         "roles: {a: {at: [organization], to: [membership, group], holders: {least: 1}}}",
         &[
-            "3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or changes hands by transfer",
+            "3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer",
         ],
     ),
     (
         "roles: {a: {at: [organization], to: [service_account], transfer_only: true}}",
         &[
-            "3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or changes hands by transfer",
+            "3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer",
         ],
     ),
     (
@@ -153,7 +153,7 @@ const REFUSALS: &[(&str, &[&str])] = &[
     (
         "sets: {s: [a, b]}\nroles: {a: {at: [organization], to: [everyone]}, b: {at: [organization]}}",
         &[
-            "4:37: roles.a.to: must be [membership]: the role is in a set, limited in number or changes hands by transfer",
+            "4:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer",
         ],
     ),
     ("sets: {s: {required: true}}", &["3:8: sets.s: must have at least two roles", "3:11: sets.s.of: must be set"]),
@@ -187,7 +187,7 @@ const REFUSALS: &[(&str, &[&str])] = &[
     ),
     (
         "default_role: a\nroles: {a: {at: [organization], holders: {most: 5}}}",
-        &["3:15: default_role: is limited in number, handed on by transfer or requires another: not for everyone"],
+        &["3:15: default_role: is limited in number, given by transfer or requires another: not for everyone"],
     ),
     (
         "self_removal: {never_for: [a]}\nroles: {a: {}}",
