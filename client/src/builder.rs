@@ -184,7 +184,7 @@ impl Builder {
     ///
     /// # Errors
     /// - [`Error::Connect`] for an endpoint, TLS settings or a server that cannot be used;
-    /// [`Error::CredentialMalformed`];   [`Error::NoRuntime`].
+    ///   [`Error::CredentialMalformed`]; [`Error::NoRuntime`].
     pub async fn connect(mut self) -> Result<Guildhall, Error> {
         let endpoint = self.endpoint()?;
         let calls = endpoint.connect().await.map_err(|error| Error::Connect(error.into()))?;

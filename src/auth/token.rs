@@ -155,7 +155,7 @@ impl Tokens {
     /// # Errors
     /// - [`Reason::TokenExpired`] once `now >= expires_at`, if everything else is right.
     /// - [`Reason::CredentialInvalid`] for anything this installation did not sign for itself, that was issued more
-    /// than   a minute from now, or that would be good for longer than it ever lets one be.
+    ///   than a minute from now, or that would be good for longer than it ever lets one be.
     pub fn verify(&self, text: &str) -> Result<Claims, Error> {
         let now = self.shared.env.now();
         let claims = self.payload(text).filter(|payload| self.is_timely(payload, now)).and_then(|payload| {

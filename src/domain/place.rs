@@ -32,7 +32,7 @@ impl ResourceKey {
     ///
     /// # Errors
     /// - [`Reason::ResourceTypeMalformed`], [`Reason::ResourceIdMalformed`]: empty, too long or with control
-    /// characters.
+    ///   characters.
     pub fn parse(field: &str, kind: &str, id: &str) -> Result<Self, Error> {
         let mut violations = Violations::default();
         if !is_word(kind, RESOURCE_TYPE_BYTES_MAX) {

@@ -40,7 +40,7 @@ impl OrgReads<'_> {
     ///
     /// # Errors
     /// - [`NotFound`](crate::domain::error::Reason::NotFound) if there is no such organization, or the caller does not
-    /// stand   to it in any way: by the same statements, so that nobody finds out which.
+    ///   stand to it in any way: by the same statements, so that nobody finds out which.
     pub async fn actor(&self, caller: Subject, targets: &[ResourceKey], now: Timestamp) -> Result<Actor, Error> {
         let gathered = self.gathered(caller, targets).await?;
         let Gathered { found, grants, .. } = &gathered;

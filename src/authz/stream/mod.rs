@@ -205,7 +205,7 @@ impl<Q: Questions> Stream<Q> {
     /// # Errors
     /// - [`Reason::TokenExpired`], [`Reason::SessionEnded`], [`Reason::KeyRevoked`], [`Reason::CredentialInvalid`],
     ///   [`Reason::ServiceAccountDisabled`], [`Reason::UserDisabled`] once the caller's credential ends: the stream is
-    /// to be   ended.
+    ///   to be ended.
     pub async fn next(&mut self) -> Result<Output, Error> {
         loop {
             if let Some(output) = self.settle().await? {

@@ -70,7 +70,7 @@ pub fn may_take_role(actor: &Facts, held: &Held, now: Timestamp) -> Result<(), E
 /// # Errors
 /// - [`Reason::PermissionMissing`] without member.assign.
 /// - [`Reason::RoleNotGrantable`] if it holds more than a role of the actor's may grant, includes what they may not
-/// grant,   or would give themselves more than they hold.
+///   grant, or would give themselves more than they hold.
 pub fn may_shape(
     actor: &Facts,
     role: &Role,

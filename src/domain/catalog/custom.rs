@@ -127,7 +127,8 @@ impl CustomRole {
                     violations.add(path, Reason::RoleUnknown, "names no role of the catalog");
                 }
                 Some((_, role)) if role.is_custom || role.is_bound_to_membership() => {
-                    let message = "names a role that is counted, exclusive, given by transfer or custom, and so not included";
+                    let message =
+                        "names a role that is counted, exclusive, given by transfer or custom, and so not included";
                     violations.add(path, Reason::RoleNotAssignable, message);
                 }
                 Some(_) => {}

@@ -28,7 +28,7 @@ impl InUse {
     ///
     /// # Errors
     /// - [`Reason::CatalogIncompatible`], about the first thing that has none; [`Reason::ParentTypeNotAllowed`] for
-    /// resources   that stand otherwise.
+    ///   resources that stand otherwise.
     pub fn must_fit(&self, catalog: &Catalog) -> Result<Catalog, Error> {
         let refuse = |kind: &'static str, name: &str, why: &str| {
             let message = format!("the organization has the {kind} {name}, {why}");

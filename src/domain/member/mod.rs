@@ -87,7 +87,7 @@ impl Member {
 ///
 /// # Errors
 /// - [`Reason::InvitationPending`] for an address whose membership is PENDING and was invited, [`Reason::MemberExists`]
-/// for   any other.
+///   for any other.
 pub fn must_be_free<S: BuildHasher>(found: Option<&Member>, invited: &HashSet<MembershipId, S>) -> Result<(), Error> {
     match found {
         None => Ok(()),

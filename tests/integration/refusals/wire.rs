@@ -1,15 +1,17 @@
 //! Below the contract: messages that cannot be read, deadlines, headers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall::proto::authorization_service_client::AuthorizationServiceClient;
 use guildhall::rpc::{Required, Rpc};
 use prost::Message;
+use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use super::revision_of;
 use crate::harness::messages::{check, get_organization, invite, item, register, sign_in};
-use crate::harness::{PASSWORD, Person, TestApp, assert_refused, project, raw, reason, role};
+use crate::harness::{ManualClock, PASSWORD, Person, TestApp, assert_refused, project, raw, reason, role};
 use crate::on_both;
 use crate::rule::rng::Rng;
 
@@ -128,8 +130,13 @@ on_both! {
         assert_eq!(revision_of(owner, &organization.id).await, before);
         assert_eq!(post(b"99999999H").await.code(), Code::Ok);
     }
+}
 
-    async fn a_deadline_that_passes_is_told_as_such(app) {
+on_both! {
+    async fn a_deadline_that_passes_is_reported_as_such(database: Database) {
+        let data_dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let config = database.config(data_dir.path()).await;
+        let app = TestApp::start_hashing(config, data_dir, ManualClock::new()).await.expect("a server that starts");
         let organization = app.found().await;
         // Hashing takes longer than any of these.
         for timeout in [&b"0n"[..], b"1n", b"1u", b"1m", b"5m"] {

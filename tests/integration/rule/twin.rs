@@ -12,7 +12,7 @@
 //! - The organization exists for its ACTIVE members, its own enabled machines, and whoever holds a live grant there or
 //!   above.
 //! - A permission whose noun is a type is asked of that type, of what may stand above it, and of the organization; any
-//! other,   anywhere. Where it is not asked nobody has it, and no role counts for it.
+//!   other, anywhere. Where it is not asked nobody has it, and no role counts for it.
 //! - Nobody gives to themselves what would let them do, at the place, what they may not do now.
 
 use std::collections::{BTreeMap, BTreeSet};

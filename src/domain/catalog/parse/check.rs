@@ -111,8 +111,7 @@ pub(super) fn newcomers(definition: &Definition, catalog: &Catalog, problems: &m
             problems.add(&name.mark, message);
         }
         if role.least > 0 || role.most.is_some() || role.is_transfer_only || !role.requires.is_empty() {
-            problems
-                .add(&name.mark, "is limited in number, given by transfer or requires another: not for everyone");
+            problems.add(&name.mark, "is limited in number, given by transfer or requires another: not for everyone");
         }
     }
 }

@@ -117,15 +117,11 @@ const REFUSALS: &[(&str, &[&str])] = &[
     ),
     (
         "roles: {a: {at: [organization], to: [membership, group], holders: {least: 1}}}",
-        &[
-            "3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer",
-        ],
+        &["3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer"],
     ),
     (
         "roles: {a: {at: [organization], to: [service_account], transfer_only: true}}",
-        &[
-            "3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer",
-        ],
+        &["3:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer"],
     ),
     (
         "roles: {a: {at: [product], holders: {most: 1}}}",
@@ -152,9 +148,7 @@ const REFUSALS: &[(&str, &[&str])] = &[
     ),
     (
         "sets: {s: [a, b]}\nroles: {a: {at: [organization], to: [everyone]}, b: {at: [organization]}}",
-        &[
-            "4:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer",
-        ],
+        &["4:37: roles.a.to: must be [membership]: the role is in a set, limited in number or given by transfer"],
     ),
     ("sets: {s: {required: true}}", &["3:8: sets.s: must have at least two roles", "3:11: sets.s.of: must be set"]),
     // Types.
